@@ -1,0 +1,93 @@
+"""Every network of the course by name.
+
+>>> model = create_model("prn")
+>>> sum(p.numel() for p in model.parameters())
+95107
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from derain_edu.errors import DerainError
+from derain_edu.models.prn import PRN, PRNConfig
+from derain_edu.models.residual import Residual, ResidualConfig
+
+# name -> (class, configuration class, the options that make this member of the family)
+_MODELS: dict[str, tuple[Callable[..., nn.Module], type, dict[str, Any]]] = {
+    "residual": (Residual, ResidualConfig, {}),
+    "prn": (PRN, PRNConfig, {}),
+    "prn_r": (PRN, PRNConfig, {"shared_block": True}),
+    "prenet": (PRN, PRNConfig, {"recurrent": "lstm"}),
+    "prenet_r": (PRN, PRNConfig, {"recurrent": "lstm", "shared_block": True}),
+    "prenet_gru": (PRN, PRNConfig, {"recurrent": "gru", "residual_output": False}),
+    "prenet_lstm": (PRN, PRNConfig, {"recurrent": "lstm", "residual_output": False}),
+    "prenet_x": (
+        PRN,
+        PRNConfig,
+        {"recurrent": "lstm", "residual_output": False, "concat_rainy": False},
+    ),
+}
+
+
+def list_models() -> list[str]:
+    """Return the names that :func:`create_model` knows."""
+    return list(_MODELS)
+
+
+def create_model(name: str, pretrained: str | Path | None = None, **options: Any) -> nn.Module:
+    """Build a network by name, with or without trained weights.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`list_models`.
+    pretrained : str or path, optional
+        ``None`` for a fresh start; ``"open"`` for the weights that come with the course;
+        ``"official-rain100l"``, ``"official-rain100h"``, ``"official-rain1400"`` for the
+        authors' (research use only, see ``derain-edu download official-weights``); or a file
+        that the trainer wrote (``.pt``, ``.safetensors``) or the authors' code wrote (``.pth``).
+    **options
+        Fields of the model's configuration, for example ``stages=4`` or ``head_relu=False``.
+        They win over what the weight file says about itself.
+
+    Returns
+    -------
+    torch.nn.Module
+        In training mode without weights, in evaluation mode with them; ``model.config`` holds
+        the configuration.
+
+    Raises
+    ------
+    DerainError
+        For an unknown model, option or weight file, and for weights that do not fit.
+    """
+    from derain_edu.pretrained import load_into, weights_for  # reads files only when asked to
+
+    model_class, config_class, defaults = _entry(name)
+    weights = None if pretrained is None else weights_for(name, pretrained)
+    stored = {} if weights is None else weights.options
+    known = {field.name for field in fields(config_class)}
+    for option in options:
+        if option not in known:
+            raise DerainError(
+                f"{name} has no option {option!r}: choose from {', '.join(sorted(known))}"
+            )
+    model = model_class(config_class(**{**defaults, **stored, **options}))
+    return model if weights is None else load_into(model, weights).eval()
+
+
+def model_options(model: nn.Module) -> dict[str, Any]:
+    """Return the options that rebuild ``model`` with :func:`create_model`, as plain values."""
+    return asdict(model.config)
+
+
+def _entry(name: str) -> tuple[Callable[..., nn.Module], type, dict[str, Any]]:
+    if name not in _MODELS:
+        raise DerainError(f"unknown model {name!r}: choose one of {', '.join(_MODELS)}")
+    return _MODELS[name]

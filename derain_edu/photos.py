@@ -1,0 +1,95 @@
+"""The clean photos that come with the course, and the folder that holds them.
+
+Every photo is openly licensed (see ``data/photos/ATTRIBUTION.md``) and belongs to exactly one
+split, so a model that was trained on ``train`` has never seen a pixel of ``validation`` or
+``test``.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from derain_edu.errors import DerainError
+
+SPLITS = ("train", "validation", "test")
+
+
+def data_folder() -> Path:
+    """Return the course's ``data`` folder.
+
+    In a checkout it stands beside the package; in an installed wheel it lies inside it.
+    """
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "data", package.parent / "data"):
+        if (candidate / "photos" / "photos.csv").is_file():
+            return candidate
+    raise DerainError(
+        f"the course's photos were not found beside {package}: install derain-edu again, "
+        "or work in a full clone of the repository"
+    )
+
+
+@lru_cache(maxsize=1)
+def _index() -> dict[str, dict[str, str]]:
+    with open(data_folder() / "photos" / "photos.csv", encoding="utf-8", newline="") as file:
+        return {Path(row["file"]).stem: row for row in csv.DictReader(file)}
+
+
+def photo_names(split: str | None = None) -> list[str]:
+    """Return the names of the bundled photos, sorted.
+
+    Parameters
+    ----------
+    split : {"train", "validation", "test"}, optional
+        Only the photos of this split. Default: all of them.
+
+    Raises
+    ------
+    DerainError
+        If there is no such split.
+
+    Examples
+    --------
+    >>> photo_names("test")
+    ['astronaut', 'china', 'flower', 'friends', 'picosdeeuropa', 'rocket']
+    """
+    if split is not None and split not in SPLITS:
+        raise DerainError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    return sorted(name for name, row in _index().items() if split in (None, row["split"]))
+
+
+def photo_path(name: str) -> Path:
+    """Return the file of the bundled photo ``name`` (for example ``"china"``)."""
+    if name not in _index():
+        raise DerainError(f"no bundled photo {name!r}: choose one of {', '.join(photo_names())}")
+    return data_folder() / "photos" / _index()[name]["file"]
+
+
+def load_photo(name: str, long_side: int | None = None) -> Tensor:
+    """Load a bundled photo.
+
+    Parameters
+    ----------
+    name : str
+        A name from :func:`photo_names`.
+    long_side : int, optional
+        Shrink the photo so that its longer side has at most this many pixels (Lanczos).
+
+    Returns
+    -------
+    Tensor
+        (3, H, W), RGB, float32 in [0, 1].
+    """
+    with Image.open(photo_path(name)) as picture:
+        picture = picture.convert("RGB")
+    if long_side is not None and long_side < max(picture.size):
+        picture.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
+    pixels = np.array(picture, dtype=np.float32) / 255
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()

@@ -1,0 +1,181 @@
+"""Trained weights: this course's own, the authors', and those of your last run.
+
+The authors' files name their layers ``conv0.0``, ``res_conv1.2`` and so on, and keep the gates
+of a memory cell in separate convolutions. :func:`convert_official` translates them into the
+names of :mod:`derain_edu.models.prn`; nothing else in the package knows about the old names.
+The translated network gives the authors' outputs to 1e-5 at every stage.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from derain_edu.download import official_weight_path
+from derain_edu.errors import DerainError
+
+# (model, tag) -> (file of the authors, options that this file needs)
+OFFICIAL: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
+    **{
+        (name, f"official-{data}"): (f"{name}_{data}.pth", {})
+        for name in ("prn", "prn_r", "prenet", "prenet_r")
+        for data in ("rain100l", "rain100h", "rain1400")
+    },
+    **{
+        (name, "official-rain100h"): (f"{name}_rain100h_ablation.pth", {})
+        for name in ("prenet_gru", "prenet_lstm", "prenet_x")
+    },
+    ("prenet_lstm", "official-rain100h-t5"): ("prenet_lstm5_rain100h_ablation.pth", {"stages": 5}),
+    ("prenet_lstm", "official-rain100h-t7"): ("prenet_lstm7_rain100h_ablation.pth", {"stages": 7}),
+    ("prenet_lstm", "official-rain100h-recssim"): (
+        "prenet_lstm_recssim_rain100h_ablation.pth",
+        {},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A state dict and what its file says about the network that it belongs to."""
+
+    source: str  # where it came from, for messages
+    state: dict[str, Tensor]
+    options: dict[str, Any] = field(default_factory=dict)
+    model: str | None = None  # the model's name, when the file holds it
+
+
+def open_weights_folder() -> Path:
+    """Return the folder of the weights that come with the course."""
+    return Path(__file__).resolve().parent / "weights"
+
+
+def list_pretrained(name: str) -> list[str]:
+    """Return the tags that ``create_model(name, pretrained=tag)`` knows."""
+    shipped = ["open"] if (open_weights_folder() / f"{name}.safetensors").is_file() else []
+    return shipped + [tag for model, tag in OFFICIAL if model == name]
+
+
+def weights_for(name: str, pretrained: str | Path) -> Weights:
+    """Find, read and, where needed, convert the weights ``pretrained`` of the model ``name``.
+
+    Parameters
+    ----------
+    name : str
+        A model of :func:`derain_edu.list_models`.
+    pretrained : str or path
+        A tag of :func:`list_pretrained` or a weight file.
+
+    Raises
+    ------
+    DerainError
+        If the tag is unknown, the file is missing, damaged, or holds another model.
+    """
+    if (name, str(pretrained)) in OFFICIAL:
+        file, options = OFFICIAL[name, str(pretrained)]
+        return Weights(str(pretrained), _read(official_weight_path(file)).state, options, name)
+    if pretrained == "open":
+        path = open_weights_folder() / f"{name}.safetensors"
+    else:
+        path = Path(pretrained)
+    if not path.is_file():
+        raise DerainError(
+            f"{name} has no weights {str(pretrained)!r}: choose one of "
+            f"{', '.join(list_pretrained(name)) or '(none shipped)'} or an existing file"
+        )
+    weights = _read(path)
+    if weights.model not in (None, name):
+        raise DerainError(f"{path} holds the weights of {weights.model!r}, not of {name!r}")
+    return weights
+
+
+def load_into(model: nn.Module, weights: Weights) -> nn.Module:
+    """Load ``weights`` strictly; a mismatch is one sentence that names the first differences."""
+    try:
+        model.load_state_dict(weights.state)
+    except RuntimeError as error:
+        own, given = model.state_dict(), weights.state
+        differences = [f"no {key}" for key in own if key not in given]
+        differences += [f"unexpected {key}" for key in given if key not in own]
+        differences += [
+            f"{key} is {tuple(given[key].shape)}, not {tuple(own[key].shape)}"
+            for key in own
+            if key in given and own[key].shape != given[key].shape
+        ]
+        raise DerainError(
+            f"the weights of {weights.source} do not fit this model "
+            f"({'; '.join(differences[:3])}): check the model's name and options"
+        ) from error
+    return model
+
+
+def _read(path: Path) -> Weights:
+    """Read a weight file of any kind that the course meets, without running code from it."""
+    try:
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, UnpicklingError, SafetensorError, EOFError, ValueError) as error:
+        raise DerainError(
+            f"{path} is not a readable weight file: train or download it again"
+        ) from error
+    if isinstance(content, dict) and "config" in content:  # a checkpoint of our own trainer
+        config = content["config"]
+        state = content.get("ema") or content["model"]
+        return Weights(str(path), state, config.get("options", {}), config.get("model"))
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise DerainError(f"{path} holds no state dict: give a file of weights")
+    return Weights(str(path), convert_official(content))
+
+
+def _read_safetensors(path: Path) -> Weights:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        state = {key: file.get_tensor(key) for key in file.keys()}
+    options = json.loads(metadata.get("options", "{}"))
+    return Weights(str(path), state, options, metadata.get("model"))
+
+
+def convert_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Translate a state dict of the released PReNet code into this project's names.
+
+    A state dict that already uses our names passes unchanged; ``module.`` prefixes, which
+    ``DataParallel`` leaves behind, are dropped.
+    """
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    if "conv0.0.weight" not in state:
+        return state
+    ours: dict[str, Tensor] = {}
+    for kind in ("weight", "bias"):
+        ours[f"head.{kind}"] = state[f"conv0.0.{kind}"]
+        ours[f"tail.{kind}"] = state[f"conv.0.{kind}"]
+        if f"conv_i.0.{kind}" in state:  # LSTM: four convolutions become one, in our gate order
+            gates = [state[f"conv_{gate}.0.{kind}"] for gate in "ifgo"]
+            ours[f"memory.gate_conv.{kind}"] = torch.cat(gates)
+        elif f"conv_z.0.{kind}" in state:  # GRU; the authors call the reset gate b
+            gates = [state[f"conv_{gate}.0.{kind}"] for gate in "zb"]
+            ours[f"memory.gate_conv.{kind}"] = torch.cat(gates)
+            ours[f"memory.candidate_conv.{kind}"] = _swap_halves(state[f"conv_g.0.{kind}"])
+    for key, value in state.items():
+        if match := re.fullmatch(r"res_conv(\d+)\.([02])\.(weight|bias)", key):
+            block, layer, kind = match.groups()
+            ours[f"blocks.{int(block) - 1}.conv{'1' if layer == '0' else '2'}.{kind}"] = value
+    return ours
+
+
+def _swap_halves(tensor: Tensor) -> Tensor:
+    """Swap the input halves of a kernel: the authors' candidate sees cat(r·h, x), ours cat(x, r·h).
+
+    A bias (one dimension) has no inputs and stays as it is.
+    """
+    if tensor.dim() == 1:
+        return tensor
+    first, second = tensor.chunk(2, dim=1)
+    return torch.cat((second, first), dim=1)
