@@ -67,19 +67,20 @@ def create_model(name: str, pretrained: str | Path | None = None, **options: Any
     DerainError
         For an unknown model, option or weight file, and for weights that do not fit.
     """
-    from derain_edu.pretrained import load_into, weights_for  # reads files only when asked to
-
     model_class, config_class, defaults = _entry(name)
-    weights = None if pretrained is None else weights_for(name, pretrained)
-    stored = {} if weights is None else weights.options
     known = {field.name for field in fields(config_class)}
     for option in options:
         if option not in known:
             raise DerainError(
                 f"{name} has no option {option!r}: choose from {', '.join(sorted(known))}"
             )
-    model = model_class(config_class(**{**defaults, **stored, **options}))
-    return model if weights is None else load_into(model, weights).eval()
+    if pretrained is None:
+        return model_class(config_class(**{**defaults, **options}))
+    from derain_edu.pretrained import load_into, weights_for  # reads files: only when asked to
+
+    weights = weights_for(name, pretrained)
+    model = model_class(config_class(**{**defaults, **weights.options, **options}))
+    return load_into(model, weights).eval()
 
 
 def model_options(model: nn.Module) -> dict[str, Any]:

@@ -97,7 +97,9 @@ class PRN(nn.Module):
     def halo(self) -> int:
         """How many pixels away an input pixel can still change an output pixel."""
         memory = {"none": 0, "gru": 2, "lstm": 1}[self.config.recurrent]
-        return self.config.stages * (2 + memory + 2 * self.config.blocks)
+        reach = self.config.stages * (2 + memory + 2 * self.config.blocks)
+        # The GRU's second convolution needs a memory to look at: not yet in the first stage.
+        return reach - 1 if self.config.recurrent == "gru" else reach
 
     def stage(
         self, rainy: Tensor, x: Tensor, state: tuple[Tensor, ...] | None

@@ -1,0 +1,62 @@
+# make lab      open the course in JupyterLab (the first time: installs everything into .venv)
+# make test     check everything: style, unit and conformance tests, all lessons
+# make course   run all lessons without a browser and print minutes, memory and result of each
+# make notebooks   write the .ipynb files again after a change to notebooks/*.py
+#
+# PYTHON=python3.12 chooses the interpreter (3.10 or newer).
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the small CPU build of PyTorch.
+# ONLY="00 03" and OUT=folder go to `make course`.
+
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := .venv/Scripts
+else
+PYTHON ?= python3
+BIN := .venv/bin
+endif
+PY := $(BIN)/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install lab test course notebooks
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+install: $(INSTALLED)
+
+# Runs again only when pyproject.toml is newer than the last complete installation. What is
+# already in .venv (such as a CPU build of PyTorch) stays as it is.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c "import sys; v = sys.version_info; v >= (3, 10) or sys.exit(f'this course needs Python 3.10 or newer, and $(PYTHON) is {v[0]}.{v[1]}: try make PYTHON=python3.12')"
+	@test -x $(PY) || { echo "Creating .venv ..."; $(PYTHON) -m venv .venv; }
+	@echo "Installing the course into .venv: the first time up to 6 GB and some minutes ..."
+	@$(PIP) "pip>=23"
+ifdef TORCH_INDEX
+	@$(PIP) torch torchvision --index-url $(TORCH_INDEX)
+endif
+	@$(PIP) --editable ".[dev]"
+	@touch $(INSTALLED)
+	@echo "Done."
+
+lab: $(INSTALLED)
+	@$(PY) -m derain_edu lab
+
+# The quick tests run side by side, one thread each; the lessons run one after the other with
+# every core, because some of them train for a fixed time. All parts run even if one fails.
+test: $(INSTALLED)
+	@failed=0; \
+	echo "--- style"; \
+	$(PY) -m ruff check . || failed=1; \
+	echo "--- unit and conformance tests"; \
+	OMP_NUM_THREADS=1 $(PY) -m pytest --ignore=tests/notebooks -n auto --maxprocesses=4 || failed=1; \
+	echo "--- lessons"; \
+	$(PY) -m pytest tests/notebooks -v || failed=1; \
+	exit $$failed
+
+course: $(INSTALLED)
+	@$(PY) -m derain_edu course $(foreach lesson,$(ONLY),--only $(lesson)) $(if $(OUT),--out $(OUT))
+
+notebooks: $(INSTALLED)
+	@$(PY) -m derain_edu notebooks

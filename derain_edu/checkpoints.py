@@ -1,0 +1,139 @@
+"""What makes it safe to stop a training run at any moment, and to go on later.
+
+Three things are needed, and each is a few lines here:
+
+1. **A file that is whole or absent.** :func:`save_checkpoint` writes to a temporary name, forces
+   the bytes onto the disk, and only then renames. Renaming is atomic: whoever looks at the final
+   name, even after a power cut, sees the old file or the new one and never half of one.
+2. **Everything that the next step depends on.** Weights are not enough: Adam's moments, the step
+   number and the state of every random number generator (:func:`random_state`) belong to it. The
+   released code of PReNet stores the weights only, so its resumed runs are other runs.
+3. **A stop between two steps, not inside one.** :func:`stop_requests` turns Ctrl-C into a note
+   that the training loop reads when a step is complete.
+
+Files are read with ``weights_only=True``: a checkpoint from a stranger can't run code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from derain_edu.errors import DerainError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` so that the file is never seen half-written."""
+    temporary = path.with_name(path.name + ".part")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # the bytes are on the disk before the name points to them
+    os.replace(temporary, path)
+
+
+def save_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint: nested dicts, lists and tuples of tensors, numbers and strings."""
+    buffer = BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_checkpoint` wrote, onto the CPU.
+
+    Raises
+    ------
+    DerainError
+        If the file is damaged, or no checkpoint of a training run.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
+        raise DerainError(
+            f"{path} can't be read: move it away and start again, or resume from a copy"
+        ) from error
+    if not isinstance(content, dict) or not {"model", "optimizer", "step"} <= content.keys():
+        raise DerainError(f"{path} is not a checkpoint of a training run: give another file")
+    return content
+
+
+def export_weights(
+    state: dict[str, Tensor], model: str, options: dict[str, Any], path: Path
+) -> None:
+    """Write weights alone as safetensors, with what is needed to build their model again.
+
+    The metadata hold ``model``, a name for :func:`derain_edu.create_model`, and ``options``, its
+    options as JSON.
+    """
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    metadata = {"model": model, "options": json.dumps(options)}
+    write_atomically(path, safetensors.torch.save(tensors, metadata))
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of every random number generator: Python, NumPy, PyTorch, CUDA."""
+    name, keys, position, has_normal, normal = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        # An array is not allowed in a file that is safe to load; a tensor is.
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_normal, normal),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put every generator back to where :func:`random_state` found it."""
+    random.setstate(state["python"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():  # another machine may have other GPUs
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@contextmanager
+def stop_requests() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM in a list, so that a loop can stop where it is safe.
+
+    A second request raises KeyboardInterrupt at once, for those who can't wait. Outside the main
+    thread, where Python delivers no signals, the list stays empty.
+
+    Examples
+    --------
+    >>> with stop_requests() as requests:
+    ...     for step in range(3):
+    ...         if requests:
+    ...             break
+    """
+    requests: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if requests:
+            raise KeyboardInterrupt
+        requests.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield requests
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requests
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

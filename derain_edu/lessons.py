@@ -1,0 +1,172 @@
+"""The lessons as files: where they are, how they are written, how notebooks are made of them.
+
+How a lesson is written
+-----------------------
+``notebooks/NN_name.py`` (jupytext ``py:percent``, without a YAML header) is the source; its
+``.ipynb`` is generated from it, never the other way round. A lesson opens like this::
+
+    # %% [markdown]
+    # # 03 · Progressive PRN
+    #
+    # **How can one set of weights do six different jobs?**
+    #
+    # | | |
+    # |---|---|
+    # | **Goals** | turn the baseline into PRN in three edits; say what each stage removes |
+    # | **Before you start** | lesson 02 |
+    # | **Time** | 40 minutes; the cells take 60 s on a CPU with two cores, 15 s on a GPU |
+    # | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221) |
+
+    # %% tags=["bootstrap"]
+    (the text of :func:`bootstrap_code`)
+
+The second cell is the only one that may use the network. ``tests/test_notebooks_in_step.py``
+checks this form, the length of the cells (at most 25 lines of code, 100 characters wide), and
+that the notebooks are up to date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from derain_edu.errors import DerainError
+
+PACKAGE = Path(__file__).resolve().parent
+
+# {url} is [project.urls] Repository in pyproject.toml.
+BOOTSTRAP = """\
+# On Colab this cell installs the course package; everywhere else it only imports it.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
+    source = "git+{url}"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    subprocess.run(pip, check=True)
+
+import derain_edu as de"""
+
+
+def in_checkout() -> bool:
+    """Say whether the package stands in a clone of the repository (else: in a wheel)."""
+    top = PACKAGE.parent
+    return (top / "pyproject.toml").is_file() and (top / "notebooks").is_dir()
+
+
+def lesson_folder() -> Path:
+    """Return the folder that holds the lessons: top level in a clone, inside a wheel."""
+    return (PACKAGE.parent if in_checkout() else PACKAGE) / "notebooks"
+
+
+def lesson_names(folder: Path | None = None, suffix: str = ".ipynb") -> list[str]:
+    """Return the lessons of ``folder`` in order, for example ``["00_start_here", ...]``."""
+    folder = folder or lesson_folder()
+    return sorted(path.stem for path in folder.glob(f"[0-9][0-9]_*{suffix}"))
+
+
+def find_lesson(lesson: str, folder: Path | None = None) -> str:
+    """Return the full name of a lesson from its number or name (``"3"``, ``"03"``, ...).
+
+    Raises
+    ------
+    DerainError
+        If there is no such lesson.
+    """
+    names = lesson_names(folder)
+    wanted = lesson.zfill(2) if lesson.isdigit() else lesson.removesuffix(".ipynb")
+    for name in names:
+        if wanted in (name, name[:2]):
+            return name
+    raise DerainError(f"there is no lesson {lesson!r}: choose one of {', '.join(names) or 'none'}")
+
+
+
+def repository_url() -> str:
+    """Return the repository's address, as ``pyproject.toml`` of this clone has it."""
+    text = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^Repository = "(.+)"$', text, re.MULTILINE)
+    if found is None:
+        raise DerainError("pyproject.toml has no Repository under [project.urls]: add it")
+    return found[1]
+
+
+def bootstrap_code() -> str:
+    """Return the code of the one cell that installs and imports the package."""
+    return BOOTSTRAP.replace("{url}", repository_url())
+
+
+def cell_texts(notebook: Any) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return kind, text and tags of each cell: what a lesson says, without what it showed."""
+    return [
+        (cell.cell_type, cell.source, tuple(cell.metadata.get("tags", ())))
+        for cell in notebook.cells
+    ]
+
+
+def make_notebook(source: Path) -> Any:
+    """Turn a lesson's ``.py`` source into a notebook without outputs.
+
+    The same source always gives the same notebook: a cell's id is a hash of its text, so an
+    inserted cell does not rename the others.
+
+    Raises
+    ------
+    DerainError
+        If the cell tagged ``bootstrap`` is missing or is not :func:`bootstrap_code`.
+    """
+    import jupytext
+    import nbformat
+
+    lesson = jupytext.read(source, fmt="py:percent")
+    bootstraps = [cell for cell in lesson.cells if "bootstrap" in cell.metadata.get("tags", ())]
+    if [cell.source for cell in bootstraps] != [bootstrap_code()]:
+        raise DerainError(
+            f'{source.name} needs one cell `# %% tags=["bootstrap"]` with exactly this text:\n\n'
+            + bootstrap_code()
+        )
+    notebook = nbformat.v4.new_notebook()
+    seen: dict[str, int] = {}
+    for kind, text, tags in cell_texts(lesson):
+        digest = hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()[:12]
+        seen[digest] = seen.get(digest, 0) + 1
+        make = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
+        cell = make(text, id=digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
+        if tags:
+            cell.metadata["tags"] = list(tags)
+        notebook.cells.append(cell)
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3", "language": "python", "name": "python3"
+    }
+    notebook.metadata["language_info"] = {"name": "python"}
+    return notebook
+
+
+def build_notebooks(folder: Path | None = None) -> list[Path]:
+    """Write the ``.ipynb`` of every lesson source in ``folder`` (default: the course's).
+
+    Returns
+    -------
+    list of Path
+        The notebooks, in the order of the lessons.
+
+    Raises
+    ------
+    DerainError
+        If there are no sources here, or one has a wrong bootstrap cell.
+    """
+    import nbformat
+
+    folder = folder or lesson_folder()
+    names = lesson_names(folder, ".py")
+    if not names:
+        raise DerainError(f"no lesson sources (NN_name.py) in {folder}: run this in a clone")
+    made = []
+    for name in names:
+        text = nbformat.writes(make_notebook(folder / f"{name}.py"), 4)
+        made.append(folder / f"{name}.ipynb")
+        made[-1].write_bytes(text.rstrip("\n").encode() + b"\n")
+    return made

@@ -1,0 +1,163 @@
+"""Figures that every lesson draws in the same way.
+
+Pictures always come in the order rainy | derained | clean | error ×5, on the same scale, with
+the PSNR in the title. Figures are made without pyplot, so nothing is left open and nothing is
+shown twice; :func:`show` displays one with its alternative text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from derain_edu.errors import DerainError
+from derain_edu.images import to_pil
+from derain_edu.metrics import psnr
+
+ERROR_SCALE = 5  # errors are shown five times as large as they are
+PIXELS_PER_INCH = 100
+# Colours that people with colour blindness can tell apart (Okabe and Ito).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, width: float = 9.0, height: float = 3.2, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure of ``width`` × ``height`` inches and its axes, (rows, columns).
+
+    ``options`` go to :meth:`matplotlib.figure.Figure.subplots`.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
+    for axis in axes.flat:
+        axis.set_prop_cycle(color=COLOURS)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def figure_png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH)
+    return buffer.getvalue()
+
+
+def picture_png(picture: Tensor, zoom: int = 1) -> bytes:
+    """Return a picture (3, H, W) in [0, 1] as PNG bytes, each pixel drawn ``zoom`` × ``zoom``."""
+    image = to_pil(picture)
+    if zoom > 1:
+        image = image.resize((image.width * zoom, image.height * zoom), resample=0)
+    buffer = BytesIO()
+    image.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure in a notebook with ``alt``, a sentence for those who can't see it."""
+    from IPython.display import Image, display
+
+    display(Image(data=figure_png(figure), format="png", alt=alt))
+
+
+def draw_picture(axis: Axes, picture: Tensor, title: str = "") -> None:
+    """Draw a picture (3, H, W) or (H, W) in [0, 1] without ticks."""
+    picture = picture.detach().float().cpu().clamp(0, 1)
+    if picture.dim() == 3 and picture.shape[0] == 3:
+        axis.imshow(picture.permute(1, 2, 0).numpy())
+    else:
+        axis.imshow(picture.squeeze(0).numpy(), cmap="gray", vmin=0, vmax=1)
+    axis.set_title(title, fontsize=10)
+    axis.set_axis_off()
+
+
+def draw_map(
+    axis: Axes, values: Tensor, title: str = "", vmin: float | None = None,
+    vmax: float | None = None, colours: str = "viridis",
+) -> None:
+    """Draw a map (H, W) in a perceptually uniform colour map with its colour bar."""
+    shown = axis.imshow(values.detach().float().cpu(), cmap=colours, vmin=vmin, vmax=vmax)
+    axis.figure.colorbar(shown, ax=axis, fraction=0.046, pad=0.02)
+    axis.set_title(title, fontsize=10)
+    axis.set_axis_off()
+
+
+def picture_row(pictures: Mapping[str, Tensor], width: float = 10.0) -> Figure:
+    """Draw pictures (3, H, W) of one size side by side under their names."""
+    pictures = {name: _single(picture) for name, picture in pictures.items()}
+    height, breadth = next(iter(pictures.values())).shape[-2:]
+    inches = width / len(pictures) * height / breadth + 0.35
+    figure, axes = new_figure(1, len(pictures), width, inches)
+    for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=True):
+        draw_picture(axis, picture, name)
+    return figure
+
+
+def derained_row(
+    rainy: Tensor, derained: Tensor, clean: Tensor, width: float = 12.0
+) -> Figure:
+    """Draw rainy | derained | clean | error ×5, with the PSNR (protocol prenet_matlab)."""
+    rainy, derained, clean = (_single(picture) for picture in (rainy, derained, clean))
+    error = (derained - clean).abs() * ERROR_SCALE
+    return picture_row(
+        {
+            f"rainy, {psnr(rainy, clean):.2f} dB": rainy,
+            f"derained, {psnr(derained, clean):.2f} dB": derained,
+            "clean": clean,
+            f"error ×{ERROR_SCALE}": error,
+        },
+        width,
+    )
+
+
+def draw_curves(
+    axis: Axes, curves: Mapping[str, Sequence[float]], x: Sequence[float] | None = None,
+    xlabel: str = "", ylabel: str = "",
+) -> None:
+    """Draw named curves over a common x (default: 1, 2, 3 …), with a legend if more than one."""
+    for name, values in curves.items():
+        steps = range(1, len(values) + 1) if x is None else x
+        axis.plot(steps, values, marker="o", markersize=3.5, label=name)
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
+    axis.grid(alpha=0.25)
+    if len(curves) > 1:
+        axis.legend(fontsize=8, frameon=False)
+
+
+def draw_bars(
+    axis: Axes, names: Sequence[str], values: Sequence[float],
+    errors: Sequence[float] | None = None, ylabel: str = "", decimals: int = 2,
+) -> None:
+    """Draw bars with their value on top, and error bars where ``errors`` are given."""
+    colours = [COLOURS[k % len(COLOURS)] for k in range(len(names))]
+    bars = axis.bar(names, values, yerr=errors, color=colours, capsize=4, width=0.65)
+    axis.bar_label(bars, fmt=f"%.{decimals}f", fontsize=8, padding=2)
+    axis.set_ylabel(ylabel)
+    axis.margins(y=0.15)
+    axis.tick_params(axis="x", labelsize=8)
+
+
+def compare_guess(guess: float | None, measured: float, unit: str = "", decimals: int = 1) -> None:
+    """Print a reader's prediction beside what was measured."""
+    told = "no guess yet" if guess is None else f"you said {guess:.{decimals}f} {unit}".rstrip()
+    line = f"{told} · measured {measured:.{decimals}f} {unit}".rstrip()
+    if guess is not None:
+        line += f" · you were off by {abs(guess - measured):.{decimals}f}"
+    print(line)
+
+
+def _single(picture: Tensor) -> Tensor:
+    """Take (3, H, W), or a batch of one."""
+    if picture.dim() == 4 and picture.shape[0] == 1:
+        picture = picture[0]
+    if picture.dim() != 3 or picture.shape[0] != 3:
+        raise DerainError(f"expected one picture (3, H, W), got {tuple(picture.shape)}")
+    return picture.detach().cpu()

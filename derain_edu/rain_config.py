@@ -1,0 +1,106 @@
+"""What rain may look like: one dataclass, four presets, and the mix that networks train on.
+
+Most fields are ranges (low, high), and a value is drawn from each of them: for the picture as a
+whole, or anew for each layer. Densities, lengths, widths and brightnesses are drawn log-uniformly,
+because what the eye and a network notice is a ratio: 10 to 20 px is as large a step as 20 to 40.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from derain_edu.errors import DerainError
+
+Range = tuple[float, float]  # (low, high); a single number x is taken as (x, x)
+BLENDINGS = ("additive", "screen", "either")
+
+_LIMITS = {  # the lowest and the highest value that a field takes
+    "amount": (0.0, 100.0),
+    "density": (0.0, 1000.0),
+    "layers": (1, 20),
+    "length": (1.0, 10000.0),
+    "width": (0.5, 100.0),
+    "angle": (-90.0, 90.0),
+    "angle_spread": (0.0, 90.0),
+    "brightness": (0.0, 2.0),
+    "variation": (0.0, 1.5),
+    "taper": (0.0, 1.0),
+    "tint": (-1.0, 1.0),
+    "veil": (0.0, 1.0),
+    "airlight": (0.0, 1.0),
+}
+_SINGLE = ("amount", "angle_spread", "variation", "taper")  # one number, not a range
+
+
+@dataclass(frozen=True)
+class RainConfig:
+    """What rain may look like. A range (low, high) is drawn from; one number fixes the value.
+
+    A value that can't be, such as a negative density, raises a
+    :class:`~derain_edu.errors.DerainError` that says what may be given.
+    """
+
+    amount: float = 1.0  # factor on density (and, up to 1, on the veil); 0 changes nothing at all
+    density: Range = (0.6, 1.2)  # streaks per 1000 px², all layers; log-uniform per picture
+    layers: tuple[int, int] = (1, 1)  # number of layers, uniform per picture
+    length: Range = (15.0, 40.0)  # px at half brightness; log-uniform per layer
+    width: Range = (1.2, 2.5)  # px at half brightness; log-uniform per layer
+    angle: Range = (-20.0, 20.0)  # degrees from vertical, + falls to the right; uniform per layer
+    angle_spread: float = 2.0  # degrees: a streak is at most this far from its layer's angle
+    brightness: Range = (0.1, 0.4)  # of a streak's middle, white = 1; log-uniform per layer
+    variation: float = 0.4  # length, width, brightness of a streak: its layer's × e^±variation
+    taper: float = 0.5  # share of the length over which each end fades
+    tint: Range = (0.0, 0.0)  # red × (1 − tint), blue × (1 + tint); uniform per picture
+    blending: str = "additive"  # "additive", "screen", or "either" (a fair coin per picture)
+    veil: Range = (0.0, 0.0)  # 1 − T, how much of the scene the fog replaces; uniform per picture
+    airlight: Range = (0.6, 0.9)  # A, the grey of the fog; uniform per picture
+
+    def __post_init__(self) -> None:
+        if self.blending not in BLENDINGS:
+            raise DerainError(
+                f"unknown blending {self.blending!r}: choose one of {', '.join(BLENDINGS)}"
+            )
+        for name in _LIMITS:
+            low, high = _checked(name, getattr(self, name))
+            object.__setattr__(self, name, low if name in _SINGLE else (low, high))
+
+
+def _checked(name: str, value: Any) -> Range:
+    """Return ``value`` as (low, high), or say what is wrong with it."""
+    lowest, highest = _LIMITS[name]
+    number, kind = (Integral, "whole number") if name == "layers" else (Real, "number")
+    several = isinstance(value, (tuple, list)) and name not in _SINGLE
+    pair = tuple(value) if several else (value, value)
+    are_numbers = len(pair) == 2 and all(
+        isinstance(x, number) and not isinstance(x, bool) for x in pair
+    )
+    if not are_numbers or not lowest <= pair[0] <= pair[1] <= highest:
+        also = "" if name in _SINGLE else ", or a range (low, high) of them"
+        raise DerainError(
+            f"{name} is {value!r}: give a {kind} from {lowest:g} to {highest:g}{also}"
+        )
+    return pair
+
+
+def uniform(limits: Range, die: float) -> float:
+    """Map a die in [0, 1) to the range."""
+    return float(limits[0] + (limits[1] - limits[0]) * die)
+
+
+def log_uniform(limits: Range, die: float) -> float:
+    """Map a die in [0, 1) to the range so that each doubling is equally likely."""
+    low, high = limits
+    if low == 0:  # no ratio to 0: fall back to uniform
+        return uniform(limits, die)
+    return float(low * (high / low) ** die)
+
+
+PRESETS = {
+    "drizzle": RainConfig(),
+    "light": RainConfig(),
+    "heavy": RainConfig(density=(8, 14), layers=(2, 4)),
+    "storm": RainConfig(),
+}
+TRAINING_MIX = ((PRESETS["light"], 0.75), (PRESETS["heavy"], 0.25))

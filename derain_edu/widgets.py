@@ -1,0 +1,211 @@
+"""What people move. Each widget is a thin shell: a slider that asks a pure function for a picture.
+
+The pure functions (``stage_views``, ``rain_view``, ``swipe``) know nothing of notebooks and are
+tested at the ends and in the middle of their ranges. The shells use only what ipywidgets 7.7
+(Colab) and 8 have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from derain_edu.metrics import psnr
+from derain_edu.models.prn import PRN
+from derain_edu.plots import (
+    draw_curves,
+    draw_picture,
+    figure_png,
+    new_figure,
+    picture_png,
+)
+from derain_edu.rain import PRESETS, RainConfig, add_rain
+
+CHANGE_SCALE = 10  # changes between two stages are small: show them ten times as large
+
+
+@dataclass(frozen=True)
+class StageView:
+    """All that the stage slider shows at one stage."""
+
+    stage: int  # counted from 1
+    picture: Tensor  # (3, H, W), the output of this stage, clamped
+    change: Tensor  # (3, H, W), |x_t − x_{t−1}| × CHANGE_SCALE; for stage 1 against the rainy picture
+    psnr: float  # dB, protocol prenet_matlab
+    parameters: int  # of the network: the same at each stage
+    gflops: float  # 10⁹ multiplications and additions spent up to here
+
+
+@torch.no_grad()
+def stage_views(model: PRN, rainy: Tensor, clean: Tensor, stages: int = 12) -> list[StageView]:
+    """Run the network once and look at every stage.
+
+    Parameters
+    ----------
+    model : PRN
+    rainy, clean : Tensor
+        (3, H, W) in [0, 1].
+    stages : int
+        How many stages; more than the trained T is allowed, and worth a look.
+    """
+    pictures = [x[0] for x in model.unroll(rainy[None], stages)]
+    parameters = sum(p.numel() for p in model.parameters())
+    flops = _flops_of_one_stage(model, rainy[None])
+    views, before = [], rainy
+    for stage, picture in enumerate(pictures, 1):
+        change = ((picture - before).abs() * CHANGE_SCALE).clamp(0, 1)
+        score = psnr(picture, clean)
+        views.append(
+            StageView(
+                stage, picture.clamp(0, 1), change, score, parameters, stage * flops / 1e9
+            )
+        )
+        before = picture
+    return views
+
+
+def draw_stage(views: Sequence[StageView], stage: int, trained: int) -> bytes:
+    """Return the picture (PNG bytes) of the stage slider at ``stage``, counted from 1."""
+    view = views[stage - 1]
+    figure, axes = new_figure(1, 3, width=11, height=3.4)
+    draw_picture(axes[0, 0], view.picture, f"after stage {stage}: {view.psnr:.2f} dB")
+    draw_picture(axes[0, 1], view.change, f"changed by this stage, ×{CHANGE_SCALE}")
+    curve = [v.psnr for v in views]
+    draw_curves(axes[0, 2], {"PSNR": curve}, xlabel="stage", ylabel="PSNR in dB")
+    axes[0, 2].axvline(trained, linestyle=":", color="grey")
+    axes[0, 2].text(trained, min(curve), f" trained T = {trained}", fontsize=8, color="grey")
+    axes[0, 2].plot([stage], [view.psnr], "o", markersize=11, markerfacecolor="none", color="k")
+    axes[0, 2].set_title(
+        f"{view.parameters:,} parameters, {view.gflops:.1f} GFLOP", fontsize=10
+    )
+    return figure_png(figure)
+
+
+def stage_slider(
+    model: PRN, rainy: Tensor, clean: Tensor, stages: int = 12, start: int = 1
+) -> Any:
+    """Return the stage slider: all stages are computed once, so it answers at once."""
+    views = stage_views(model, rainy, clean, stages)
+    frames = [draw_stage(views, view.stage, model.config.stages) for view in views]
+    return _slider_over(
+        lambda stage: frames[stage - 1], "stage", 1, stages, start,
+        lambda stage: f"The picture after stage {stage}: PSNR {views[stage - 1].psnr:.2f} dB",
+    )
+
+
+def rain_view(clean: Tensor, config: RainConfig, seed: int = 0) -> bytes:
+    """Return clean photo in rain beside the rain layer and its histogram, as PNG bytes."""
+    result = add_rain(clean, config, seed=seed)
+    layer = result.streaks.mean(dim=0)
+    figure, axes = new_figure(1, 3, width=11, height=3.2)
+    draw_picture(axes[0, 0], result.rainy, f"rainy, {psnr(result.rainy, clean):.1f} dB")
+    covered = result.mask.float().mean().item()
+    draw_picture(axes[0, 1], layer, f"rain layer R, covers {covered:.0%}")
+    axes[0, 2].hist(layer[layer > 1 / 255].numpy(), bins=40, range=(0, 1), density=True)
+    axes[0, 2].set_xlabel("brightness of R where it rains")
+    axes[0, 2].set_title("histogram of R", fontsize=10)
+    return figure_png(figure)
+
+
+def swipe(before: Tensor, after: Tensor, position: float) -> Tensor:
+    """Put ``before`` left of ``position`` (0 to 1) and ``after`` right of it, with a white line."""
+    column = round(position * before.shape[-1])
+    joined = torch.cat((before[..., :column], after[..., column:]), dim=-1)
+    if 0 < column < before.shape[-1]:
+        joined[..., column - 1 : column] = 1
+    return joined
+
+
+def swipe_slider(before: Tensor, after: Tensor) -> Any:
+    """Return a before/after slider over two pictures (3, H, W) of one size."""
+    before, after = before.clamp(0, 1), after.clamp(0, 1)
+    return _slider_over(
+        lambda percent: picture_png(swipe(before, after, percent / 100)), "swipe", 0, 100, 50,
+        lambda percent: f"The left {percent} % of the picture before, the rest after",
+    )
+
+
+def rain_sliders(clean: Tensor, preset: str = "light") -> Any:
+    """Return sliders for the amount, look and blending of rain over ``clean`` (3, H, W)."""
+    import ipywidgets
+
+    start = PRESETS[preset]
+    controls = rain_controls(start)
+    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+
+    def update(_change: object = None) -> None:
+        values = {name: control.value for name, control in controls.items()}
+        image.value = rain_view(clean, config_from_sliders(start, **values), values["seed"])
+
+    for control in controls.values():
+        control.observe(update, names="value")
+    update()
+    return ipywidgets.VBox([ipywidgets.VBox(list(controls.values())), image])
+
+
+def rain_controls(start: RainConfig) -> dict[str, Any]:
+    """Return one slider for each thing that ``config_from_sliders`` takes, set to ``start``."""
+    import ipywidgets
+
+    def middle(low_and_high: Sequence[float]) -> float:
+        return sum(low_and_high) / 2
+
+    def slider(value: float, low: float, high: float, step: float, name: str) -> Any:
+        return ipywidgets.FloatSlider(
+            value, min=low, max=high, step=step, description=name, continuous_update=False
+        )
+
+    return {
+        "amount": slider(start.amount, 0, 4, 0.1, "amount"),
+        "length": slider(middle(start.length), 2, 120, 1, "length, px"),
+        "width": slider(middle(start.width), 0.6, 8, 0.1, "width, px"),
+        "angle": slider(middle(start.angle), -60, 60, 1, "angle, °"),
+        "brightness": slider(middle(start.brightness), 0.05, 1, 0.05, "brightness"),
+        "veil": slider(middle(start.veil), 0, 0.8, 0.05, "veil"),
+        "layers": ipywidgets.IntSlider(
+            start.layers[0], 1, 5, description="layers", continuous_update=False
+        ),
+        "blending": ipywidgets.Dropdown(
+            options=["additive", "screen"], value="additive", description="blending"
+        ),
+        "seed": ipywidgets.IntSlider(0, 0, 99, description="seed", continuous_update=False),
+    }
+
+
+def config_from_sliders(start: RainConfig, seed: int = 0, **values: Any) -> RainConfig:
+    """Return ``start`` with the sliders' single values in the place of its ranges."""
+    ranges = ("length", "width", "angle", "brightness", "veil", "layers")
+    values = {k: (v, v) if k in ranges else v for k, v in values.items()}
+    return replace(start, **values)
+
+
+def _slider_over(
+    draw: Callable[[int], bytes], name: str, low: int, high: int, start: int,
+    describe: Callable[[int], str],
+) -> Any:
+    """Return a slider above a picture; ``draw`` gives the PNG of a position."""
+    import ipywidgets
+
+    slider = ipywidgets.IntSlider(start, low, high, description=name)
+    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+    words = ipywidgets.HTML()  # the same in words, for those who can't see the picture
+
+    def update(_change: object = None) -> None:
+        image.value = draw(slider.value)
+        words.value = f"<small>{describe(slider.value)}</small>"
+
+    slider.observe(update, names="value")
+    update()
+    return ipywidgets.VBox([slider, image, words])
+
+
+def _flops_of_one_stage(model: PRN, rainy: Tensor) -> float:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        model.stage(rainy, rainy, None)
+    return counter.get_total_flops()

@@ -1,0 +1,41 @@
+"""The authors' released weights give the authors' outputs: all stages, all eleven networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from derain_edu.models import create_model
+
+GOLDEN = [
+    (name, f"official-{data}", f"{name}_{data}.npz")
+    for name in ("prn", "prn_r", "prenet", "prenet_r")
+    for data in ("rain100l", "rain100h")
+] + [
+    (name, "official-rain100h", f"{name}_rain100h.npz")
+    for name in ("prenet_lstm", "prenet_gru", "prenet_x")
+]
+
+
+@pytest.mark.parametrize(("name", "tag", "file"), GOLDEN)
+def test_all_stages_equal_the_released_network(reference, filled_cache, name, tag, file):
+    golden = np.load(reference / "golden" / file)
+    rainy = torch.from_numpy(golden["rainy_rgb_uint8"]).permute(2, 0, 1)[None].float() / 255
+    model = create_model(name, pretrained=tag)
+    with torch.no_grad():
+        stages = torch.cat(model.unroll(rainy)).numpy()
+    assert stages.shape == golden["stages"].shape
+    difference = np.abs(stages - golden["stages"]).max()
+    print(f"{name} {tag}: largest difference over six stages {difference:.1e}")
+    assert difference < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("tag", "stages"),
+    [("official-rain100h-t5", 5), ("official-rain100h-t7", 7), ("official-rain100h-recssim", 6)],
+)
+def test_the_ablation_weights_know_their_stages(filled_cache, tag, stages):
+    model = create_model("prenet_lstm", pretrained=tag)
+    assert model.config.stages == stages
+    assert len(model.unroll(torch.rand(1, 3, 8, 8))) == stages

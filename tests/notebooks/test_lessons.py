@@ -1,0 +1,84 @@
+"""Every lesson runs, cell by cell, in both states of the cache.
+
+nbval is the gate: unlike other runners it also fails when a slider's callback raises while it
+runs. Each lesson gets a pytest of its own, so that it starts with a fresh kernel and its own
+cache: empty (what a newcomer has), and for some lessons filled with the research data.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent.parent / "notebooks"
+LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+USE_RESEARCH_DATA = [path for path in LESSONS if path.stem[:2] in ("00", "01", "03")]
+CELL_SECONDS = 180
+
+
+def names(path: Path) -> str:
+    return path.stem
+
+
+def run_nbval(path: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "DERAIN_EDU_CACHE": str(cache),
+        "TQDM_DISABLE": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "-q", "-p", "no:cacheprovider", str(path)],
+        cwd=NOTEBOOKS, env=environment, capture_output=True, text=True, encoding="utf-8",
+    )
+
+
+def check(path: Path, cache: Path, label: str, capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.perf_counter()
+    result = run_nbval(path, cache)
+    seconds = time.perf_counter() - began
+    cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    passed = re.search(r"(\d+) passed", result.stdout)
+    with capsys.disabled():
+        print(f"\n{path.stem}, {label}: {passed[1] if passed else 0} of {len(cells)} cells "
+              f"passed in {seconds:.0f} s", end=" ")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert passed and int(passed[1]) == len(cells)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=names)
+def test_lesson_runs_for_a_newcomer(lesson, empty_cache, capsys):
+    check(lesson, empty_cache, "empty cache", capsys)
+
+
+@pytest.mark.parametrize("lesson", USE_RESEARCH_DATA, ids=names)
+def test_lesson_runs_with_the_research_data(lesson, filled_cache, capsys):
+    check(lesson, filled_cache, "filled cache", capsys)
+
+
+BROKEN = {
+    "a failing assert": ["assert 1 + 1 == 3"],
+    "a callback that raises": [
+        "import ipywidgets\nslider = ipywidgets.IntSlider()\n"
+        "ipywidgets.interactive(lambda value: 1 // value, value=slider)",
+        "slider.value = 5\nslider.value = 0",
+    ],
+}
+
+
+@pytest.mark.parametrize("cells", BROKEN.values(), ids=BROKEN.keys())
+def test_the_gate_fails_on(cells, tmp_path, empty_cache):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    nbformat.write(notebook, tmp_path / "broken.ipynb")
+    result = run_nbval(tmp_path / "broken.ipynb", empty_cache)
+    assert result.returncode == 1, result.stdout
+    assert "1 failed" in result.stdout

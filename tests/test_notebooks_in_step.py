@@ -1,0 +1,169 @@
+"""The lessons have the agreed form, and their notebooks are up to date with the sources."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from derain_edu.errors import DerainError
+from derain_edu.lessons import bootstrap_code, build_notebooks, cell_texts, make_notebook
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+SOURCES = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+LONGEST_CELL, WIDEST_LINE = 25, 100
+ROWS = ("Goals", "Before you start", "Time", "Papers")
+NETWORK = r"\b(import|from) (requests|urllib|httpx|socket)\b|urlopen|\bwget\b|\bcurl\b"
+
+
+def names(path: Path) -> str:
+    return path.stem
+
+
+def front_matter_faults(text: str, number: str) -> list[str]:
+    faults = []
+    if not re.match(rf"# {number} · \S.*\n", text):
+        faults.append(f"the first line is not `# {number} · Title`")
+    if not re.search(r"^\*\*[^*]+\?\*\*$", text, re.MULTILINE):
+        faults.append("no line `**The question?**`")
+    for row in ROWS:
+        if not re.search(rf"^\| \*\*{row}\*\* \| \S.* \|$", text, re.MULTILINE):
+            faults.append(f"no table row `| **{row}** | … |`")
+    time = re.search(r"^\| \*\*Time\*\* .*$", text, re.MULTILINE)
+    if time and not ("CPU" in time[0] and "GPU" in time[0] and "minutes" in time[0]):
+        faults.append("the row Time does not name minutes, CPU and GPU")
+    return faults
+
+
+def code_faults(code: str) -> list[str]:
+    lines = [line for line in code.splitlines() if line.strip()]
+    faults = []
+    if len(lines) > LONGEST_CELL:
+        faults.append(f"{len(lines)} lines of code (at most {LONGEST_CELL})")
+    for line in lines:
+        if len(line) > WIDEST_LINE:
+            faults.append(f"wider than {WIDEST_LINE} characters: {line[:40]}…")
+        if re.match(r"\s*[!%]", line) and not re.match(r"%matplotlib inline$", line):
+            faults.append(f"shell or magic command: {line}")
+        if line.rstrip().endswith(";"):
+            faults.append(f"trailing semicolon: {line}")
+        if re.search(NETWORK, line):
+            faults.append(f"network outside the bootstrap cell: {line}")
+    return faults
+
+
+def lesson_faults(source: str, number: str) -> list[str]:
+    cells = jupytext.reads(source, fmt="py:percent").cells
+    if not cells or cells[0].cell_type != "markdown":
+        return ["the first cell is not markdown"]
+    faults = front_matter_faults(cells[0].source + "\n", number)
+    for position, cell in enumerate(cells):
+        if cell.cell_type == "code" and "bootstrap" not in cell.metadata.get("tags", ()):
+            faults += [f"cell {position}: {fault}" for fault in code_faults(cell.source)]
+    return faults
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=names)
+def test_lesson_has_the_agreed_form(source):
+    faults = lesson_faults(source.read_text(encoding="utf-8"), source.stem[:2])
+    assert not faults, "see derain_edu/lessons.py:\n" + "\n".join(faults)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=names)
+def test_notebook_is_up_to_date(source):
+    built = source.with_suffix(".ipynb")
+    advice = f"{built.name} is not what {source.name} says: run `make notebooks`"
+    assert built.is_file(), advice
+    assert cell_texts(nbformat.read(built, 4)) == cell_texts(make_notebook(source)), advice
+
+
+def test_every_notebook_has_a_source():
+    built = {path.stem for path in NOTEBOOKS.glob("*.ipynb")}
+    assert built == {path.stem for path in SOURCES}
+
+
+GOOD = f"""\
+# %% [markdown]
+# # 03 · Title
+#
+# **Why?**
+#
+# | | |
+# |---|---|
+# | **Goals** | one |
+# | **Before you start** | lesson 02 |
+# | **Time** | 40 minutes; the cells take 60 s on a CPU, 10 s on a GPU |
+# | **Papers** | one |
+
+# %% tags=["bootstrap"]
+{bootstrap_code()}
+
+# %%
+x = 1
+x
+"""
+
+
+def test_a_good_lesson_has_no_faults():
+    assert lesson_faults(GOOD, "03") == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("# # 03", "# # 04", "first line"),
+        ("**Why?**", "**Because.**", "question"),
+        ("# | **Papers** | one |\n", "", "Papers"),
+        ("10 s on a GPU", "10 s", "GPU"),
+        ("x = 1", "x = 1;", "semicolon"),
+        ("x = 1", "# !pip install x", "shell"),
+        ("x = 1", "# %cd ..", "magic"),
+        ("x = 1", "import requests", "network"),
+        ("x = 1", "x = 1\n" * 26, "lines of code"),
+        ("x = 1", f"x = {'1' * 100}", "wider"),
+        ("# %% [markdown]\n", "# %%\n", "not markdown"),
+    ],
+)
+def test_each_fault_is_found(old, new, fault):
+    assert old in GOOD
+    assert any(fault in text for text in lesson_faults(GOOD.replace(old, new, 1), "03"))
+
+
+def test_notebooks_are_the_same_every_time(tmp_path):
+    (tmp_path / "03_title.py").write_text(GOOD + "\n# %%\nx\n\n# %%\nx\n", encoding="utf-8")
+    [path] = build_notebooks(tmp_path)
+    first = path.read_bytes()
+    assert build_notebooks(tmp_path) == [path] and path.read_bytes() == first
+    notebook = nbformat.reads(first.decode(), 4)
+    nbformat.validate(notebook)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids) == 5
+    assert all(not cell.get("outputs") for cell in notebook.cells)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "jupytext" not in notebook.metadata  # JupyterLab must not pair it with the source
+    assert b"\r" not in first and first.endswith(b"}\n")
+
+
+def test_an_inserted_cell_does_not_rename_the_others(tmp_path):
+    (tmp_path / "03_title.py").write_text(GOOD, encoding="utf-8")
+    before = [cell.id for cell in make_notebook(tmp_path / "03_title.py").cells]
+    longer = GOOD.replace("# %% tags", "# %% [markdown]\n# More.\n\n# %% tags", 1)
+    (tmp_path / "03_title.py").write_text(longer, encoding="utf-8")
+    after = [cell.id for cell in make_notebook(tmp_path / "03_title.py").cells]
+    assert [after[0], *after[2:]] == before
+
+
+@pytest.mark.parametrize("edit", [("import sys", "import os"), ('tags=["bootstrap"]', "")])
+def test_a_wrong_bootstrap_cell_stops_the_build(tmp_path, edit):
+    (tmp_path / "03_title.py").write_text(GOOD.replace(*edit), encoding="utf-8")
+    with pytest.raises(DerainError, match="03_title.py needs one cell"):
+        build_notebooks(tmp_path)
+    assert not (tmp_path / "03_title.ipynb").exists()
+
+
+def test_no_sources_is_an_error(tmp_path):
+    with pytest.raises(DerainError, match="no lesson sources"):
+        build_notebooks(tmp_path)
