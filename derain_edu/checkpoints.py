@@ -11,17 +11,21 @@ Three things are needed, and each is a few lines here:
 3. **A stop between two steps, not inside one.** :func:`stop_requests` turns Ctrl-C into a note
    that the training loop reads when a step is complete.
 
+:class:`RunFolder` is where it all lies: ``log.csv``, ``last.pt`` (to go on), ``best.pt`` (the
+best validation so far) and ``model.safetensors`` (the weights, when the run is finished).
+
 Files are read with ``weights_only=True``: a checkpoint from a stranger can't run code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +38,11 @@ import torch
 from torch import Tensor
 
 from derain_edu.errors import DerainError
+
+FILES = ("log.csv", "last.pt", "best.pt", "model.safetensors")
+COLUMNS = ("step", "samples", "minutes", "loss", "lr", "grad_norm", "validation_psnr")
+# Settings that leave every number of a run as it is (to rounding, where the device changes)
+FREE_TO_CHANGE = ("out", "device", "workers", "save_every")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -72,19 +81,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def export_weights(
-    state: dict[str, Tensor], model: str, options: dict[str, Any], path: Path
-) -> None:
-    """Write weights alone as safetensors, with what is needed to build their model again.
-
-    The metadata hold ``model``, a name for :func:`derain_edu.create_model`, and ``options``, its
-    options as JSON.
-    """
-    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-    metadata = {"model": model, "options": json.dumps(options)}
-    write_atomically(path, safetensors.torch.save(tensors, metadata))
-
-
 def random_state() -> dict[str, Any]:
     """Return the state of every random number generator: Python, NumPy, PyTorch, CUDA."""
     name, keys, position, has_normal, normal = np.random.get_state()
@@ -105,6 +101,93 @@ def set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if len(state["cuda"]) == torch.cuda.device_count():  # another machine may have other GPUs
         torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def fingerprint(picture: Tensor) -> str:
+    """Return a short hash of a picture's numbers, to notice that data have changed."""
+    return hashlib.sha256(picture.contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def check_same_run(stored: dict[str, Any], current: dict[str, Any]) -> None:
+    """Compare the state of a stored run with one that wants to go on from it.
+
+    Raises
+    ------
+    DerainError
+        If another configuration or other data would make it another run. Where and how often
+        it is stored, and on which device it is computed, may change.
+    """
+    where = stored["config"]["out"]
+    advice = "choose another out folder, or start over with resume='never'"
+    for name, now in current["config"].items():
+        before = stored["config"].get(name)
+        if name not in FREE_TO_CHANGE and before != now:
+            raise DerainError(f"{where} holds a run with {name}={before!r}, not {now!r}: {advice}")
+    if stored["data"] != current["data"]:
+        raise DerainError(f"{where} holds a run on other data (sample 0 differs): {advice}")
+
+
+class RunFolder:
+    """The files of one training run. Without a path, nothing is written."""
+
+    def __init__(self, path: str | Path | None) -> None:
+        self.path = None if path is None else Path(path)
+
+    def save(self, name: str, state: Callable[[], dict[str, Any]]) -> None:
+        """Write ``state()`` as the checkpoint ``name``."""
+        if self.path is not None:
+            save_checkpoint(state(), self.path / name)
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """Return the checkpoint ``name``, or None where there is none."""
+        if self.path is None or not (self.path / name).exists():
+            return None
+        return load_checkpoint(self.path / name)
+
+    def last_good(self) -> str:
+        """Say in words where the last checkpoint lies."""
+        if self.path is None:
+            return "nothing was saved (out=None)"
+        return f"the last good checkpoint is {self.path / 'last.pt'}"
+
+    def clear(self) -> None:
+        """Remove the files of an earlier run."""
+        for name in FILES if self.path is not None else ():
+            (self.path / name).unlink(missing_ok=True)
+
+    def write_log(self, rows: list[dict[str, Any]]) -> None:
+        """Write the whole log anew: a killed run may have logged steps that are not saved."""
+        if self.path is None:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = ",".join(COLUMNS) + "\n" + "".join(_csv_line(row) for row in rows)
+            write_atomically(self.path / "log.csv", text.encode())
+        except OSError as error:
+            raise DerainError(f"can't write to {self.path} ({error.strerror})") from error
+
+    def append_log(self, row: dict[str, Any]) -> None:
+        """Add one row to the log."""
+        if self.path is not None:
+            with open(self.path / "log.csv", "a", encoding="utf-8") as file:
+                file.write(_csv_line(row))
+
+    def export(self, state: dict[str, Tensor], model: str, options: dict[str, Any]) -> None:
+        """Write the weights alone, with what :func:`derain_edu.create_model` needs to know.
+
+        The metadata of ``model.safetensors`` hold ``model``, the name, and ``options``, as JSON.
+        """
+        if self.path is None:
+            return
+        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+        metadata = {"model": model, "options": json.dumps(options)}
+        content = safetensors.torch.save(tensors, metadata)
+        write_atomically(self.path / "model.safetensors", content)
+
+
+def _csv_line(row: dict[str, Any]) -> str:
+    cells = ["" if row[name] is None else f"{row[name]:.7g}" for name in COLUMNS]
+    return ",".join(cells) + "\n"
 
 
 @contextmanager

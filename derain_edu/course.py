@@ -226,7 +226,11 @@ def run_lesson(path: Path, out: Path | None = None) -> LessonRun:
     notebook = nbformat.read(path, 4)
     where = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(
-        notebook, timeout=CELL_SECONDS, kernel_name="python3", resources=where
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name="python3",
+        resources=where,
+        extra_arguments=["--log-level=ERROR"],  # not a word about the local connection
     )
     error, began = None, time.perf_counter()
     with _PeakMemory() as memory:

@@ -94,14 +94,17 @@ class Ranks:
 
 
 @contextmanager
-def joined_ranks() -> Iterator[Ranks]:
-    """Meet the other processes that torchrun started, and part from them at the end."""
+def joined_ranks(prefer: str = "auto") -> Iterator[Ranks]:
+    """Meet the other processes that torchrun started, and part from them at the end.
+
+    ``prefer`` names the device that will do the work: GPUs talk through NCCL, CPUs through gloo.
+    """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield Ranks()
         return
     mine = not dist.is_initialized()  # a caller may have met the others already
     if mine:
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("nccl" if choose_device(prefer).type == "cuda" else "gloo")
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:

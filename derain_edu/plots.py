@@ -12,9 +12,11 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
 from derain_edu.errors import DerainError
@@ -58,6 +60,47 @@ def picture_png(picture: Tensor, zoom: int = 1) -> bytes:
     buffer = BytesIO()
     image.save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def chart(width: int, height: int) -> tuple[Figure, Axes]:
+    """Return a small figure of ``width`` × ``height`` pixels and its one axis, quick to draw.
+
+    For sliders: without a layout engine a chart takes about a tenth of the time.
+    """
+    figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH))
+    FigureCanvasAgg(figure)
+    axis = figure.add_axes((0.17, 0.17, 0.79, 0.72))
+    axis.set_prop_cycle(color=COLOURS)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8)
+    return figure, axis
+
+
+def strip_png(parts: Mapping[str, Tensor | Figure], gap: int = 12) -> bytes:
+    """Put pictures (3, H, W) and charts side by side under their titles, as PNG bytes.
+
+    Much faster than a figure with several axes: this is what sliders show.
+    """
+    images = [_as_image(part) for part in parts.values()]
+    title_height = 24
+    width = sum(image.width for image in images) + gap * (len(images) - 1)
+    height = max(image.height for image in images) + title_height
+    strip = PIL.Image.new("RGB", (width, height), "white")
+    pen, font, left = ImageDraw.Draw(strip), ImageFont.load_default(size=14), 0
+    for title, image in zip(parts, images, strict=True):
+        pen.text((left + image.width / 2, 3), title, fill="black", font=font, anchor="ma")
+        strip.paste(image, (left, title_height))
+        left += image.width + gap
+    buffer = BytesIO()
+    strip.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _as_image(part: Tensor | Figure) -> PIL.Image.Image:
+    if isinstance(part, Tensor):
+        return to_pil(part if part.shape[0] == 3 else part.expand(3, -1, -1))
+    part.canvas.draw()
+    return PIL.Image.fromarray(np.asarray(part.canvas.buffer_rgba())).convert("RGB")
 
 
 def show(figure: Figure, alt: str) -> None:

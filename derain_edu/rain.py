@@ -4,13 +4,9 @@ What a raindrop looks like
     A falling drop is a small lens. It bends light from a wide part of the scene (mostly sky)
     into the camera, so it is nearly always brighter than what stands behind it. During the
     exposure it falls by many times its own size, so the camera sees a *streak*: the spot of the
-    drop, swept along a line. Here a streak has six numbers: a centre (x, y), a length and a
-    width in pixels (both measured at half of the brightness), an angle and a brightness b::
-
-        S(u, v) = b · exp(−v² / 2σ²) · fade(u),        width = 2√(2 ln 2) · σ
-
-    with u along and v across the streak. ``fade`` falls smoothly from 1 to 0 around both ends,
-    since drops enter and leave the focus softly. The rain layer R is the sum over all streaks.
+    drop, swept along a line. A streak is six numbers: centre x and y, length, width, angle and
+    brightness. :mod:`derain_edu.streaks` turns them into light; the rain layer R is the sum over
+    all streaks, one layer per distance and wind.
 
 Angles
     are in degrees from the vertical. Positive: the drop falls towards the right (wind from the
@@ -28,9 +24,10 @@ How rain meets the picture
     (⊕ is one of the first two.) The background B is never blurred: without a veil, O equals B
     to the last bit wherever R is 0.
 
-Step by step, as a lesson opens it: :func:`draw_streaks` → :func:`render_streaks` →
-:func:`blend`. All at once: :func:`add_rain`. Simplified: drops do not oscillate, so a streak has
-no pattern along its length, and the brightness of a drop ignores what is behind it.
+Step by step, as a lesson opens it: :class:`RainConfig` → :func:`draw_streaks` →
+:func:`render_streaks` → :func:`blend`. All at once: :func:`add_rain`. Simplified: drops do not
+oscillate, so a streak has no pattern along its length, and the brightness of a drop ignores what
+is behind it.
 
 References
 ----------
@@ -56,6 +53,20 @@ from derain_edu.errors import DerainError
 from derain_edu.rain_config import PRESETS, TRAINING_MIX, RainConfig, uniform
 from derain_edu.streaks import Layer, Streaks, draw_streaks, render_streaks
 
+__all__ = [
+    "PRESETS",
+    "TRAINING_MIX",
+    "Layer",
+    "Rain",
+    "RainConfig",
+    "RainParams",
+    "Streaks",
+    "add_rain",
+    "blend",
+    "draw_streaks",
+    "render_streaks",
+]
+
 VISIBLE = 4 / 255  # a streak fainter than this is not part of the mask
 
 
@@ -80,7 +91,7 @@ class Rain:
     """
 
     rainy: Tensor  # (3, H, W) or (B, 3, H, W), RGB in [0, 1]
-    streaks: Tensor  # R, the same shape: tinted, before blending and clipping, never negative
+    streaks: Tensor  # R, the same shape: ≥ 0, tinted, not clipped (screen: at most 1)
     mask: Tensor  # (1, H, W) or (B, 1, H, W) bool: a channel of R is above VISIBLE
     params: RainParams | list[RainParams]  # a list for a batch
 

@@ -5,8 +5,9 @@ across its path, it leaves this light on the sensor::
 
     S(u, v) = b · exp(−v² / 2σ²) · fade(u),        width = 2√(2 ln 2) · σ
 
-``fade`` is 1 in the middle, ½ at u = ± length / 2, and 0 further out: length and width are both
-measured where half of the brightness b is left. Rain is the sum over all streaks.
+``fade`` is 1 in the middle, ½ at u = ± length / 2, and 0 further out (a smooth step 3t² − 2t³ over
+``taper`` · length pixels): length and width are both measured where half of the brightness b is
+left. Rain is the sum over all streaks.
 
 To evaluate S for every streak on every pixel takes three lines, and minutes.
 :func:`render_streaks` gives the same picture in milliseconds: it lists the rows that each streak
@@ -29,10 +30,10 @@ from torch import Tensor
 
 from derain_edu.rain_config import RainConfig, log_uniform, uniform
 
-CUTOFF = 3.5  # σ: further from its axis a streak has less than 0.3 % of its light, and is cut off
+CUTOFF = 3.0  # σ: further from its axis a streak has about 1 % of its light, and is cut off
 _SIGMA = 1 / (2 * math.sqrt(2 * math.log(2)))  # σ of a Gaussian whose width at half maximum is 1
 _PER_STREAK = ("x", "y", "length", "width", "angle", "brightness", "layer")
-_WORK = 2**15  # pixels that are evaluated at once: few enough to stay in the processor's cache
+_WORK = 2**14  # pixels that are evaluated at once: few enough to stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -81,16 +82,16 @@ class Streaks:
         along, across = 0.5 * (self.length + self._ramp()), CUTOFF * self._spot()
         return along * sin + across * cos, along * cos + across * sin
 
-    def _ramp(self) -> np.ndarray:
-        """Return the distance over which an end fades, px; at least one pixel, so never jagged."""
-        return np.maximum(self.taper * self.length, 1.0)
+    # A pixel averages over its own square, so it widens both profiles of a streak: variances add.
+    # The square's is 1/12 px²; the smooth step of the fade over r pixels has r²/20.
 
     def _spot(self) -> np.ndarray:
-        """Return the σ of the spot on the sensor, px: a pixel averages over its own square.
-
-        The square is taken as a Gaussian of its variance, 1/12 px²; variances add.
-        """
+        """Return the σ of the spot on the sensor, px."""
         return np.sqrt((_SIGMA * self.width) ** 2 + 1 / 12)
+
+    def _ramp(self) -> np.ndarray:
+        """Return the distance over which an end fades on the sensor, px."""
+        return np.sqrt((self.taper * self.length) ** 2 + 20 / 12)
 
 
 def draw_streaks(config: RainConfig, height: int, width: int, rng: np.random.Generator) -> Streaks:
@@ -105,49 +106,46 @@ def draw_streaks(config: RainConfig, height: int, width: int, rng: np.random.Gen
     count = low + int(dice[0] * (high - low + 1))
     density = config.amount * log_uniform(config.density, dice[1]) / count
     # Each layer has a generator of its own: more streaks in one do not change the next one.
-    seeds = rng.integers(2**63, size=config.layers[1])[:count]
-    parts = [
-        _draw_layer(config, density, height, width, np.random.default_rng(seed)) for seed in seeds
-    ]
-    layers = tuple(part.layers[0] for part in parts)
-    columns = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("x", "y", "length", "width", "angle", "brightness")
-    }
-    index = np.repeat(np.arange(count), [layer.count for layer in layers])
-    return Streaks(**columns, layer=index, layers=layers, taper=config.taper)
+    seeds = rng.integers(2**63, size=high)[:count]
+    layers, numbers = zip(
+        *(_draw_layer(config, density, (height, width), np.random.default_rng(s)) for s in seeds),
+        strict=True,
+    )
+    index = np.repeat(np.arange(count), [n.shape[1] for n in numbers])
+    streaks = Streaks(*np.concatenate(numbers, axis=1), index, taper=config.taper)
+    streaks = streaks.touching(height, width)
+    counts = np.bincount(streaks.layer, minlength=count)
+    counted = (replace(layer, count=int(n)) for layer, n in zip(layers, counts, strict=True))
+    return replace(streaks, layers=tuple(counted))
 
 
 def _draw_layer(
-    config: RainConfig, density: float, height: int, width: int, rng: np.random.Generator
-) -> Streaks:
+    config: RainConfig, density: float, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[Layer, np.ndarray]:
+    """Draw one layer, and (6, N): x, y, length, width, angle and brightness of its streaks."""
     dice = rng.random(5)
     angle = uniform(config.angle, dice[0])
-    typical = {  # length, width and brightness of the layer
-        name: log_uniform(getattr(config, name), die)
-        for name, die in zip(("length", "width", "brightness"), dice[1:4], strict=True)
-    }
-    frame_x, frame_y = _frame(config, angle, typical["length"], typical["width"])
-    size_x, size_y = width + 2 * frame_x, height + 2 * frame_y
-    count = int(density * size_x * size_y / 1000 + dice[4])
+    length = log_uniform(config.length, dice[1])
+    width = log_uniform(config.width, dice[2])
+    brightness = log_uniform(config.brightness, dice[3])
+    frame_x, frame_y = _frame(config, angle, length, width)
+    high, wide = size[0] + 2 * frame_y, size[1] + 2 * frame_x
+    count = int(density * high * wide / 1000 + dice[4])
     # One row per streak: a larger count appends rows and leaves the first ones as they were.
-    u = rng.random((count, 6)).T
-    factors = np.exp(config.variation * (2 * u[3:] - 1))  # (3, count)
-    streaks = Streaks(
-        x=u[0] * size_x - frame_x - 0.5,
-        y=u[1] * size_y - frame_y - 0.5,
-        angle=np.clip(angle + config.angle_spread * (2 * u[2] - 1), -90, 90),
-        layer=np.zeros(count, int),
-        taper=config.taper,
-        **{name: value * f for (name, value), f in zip(typical.items(), factors, strict=True)},
-    ).touching(height, width)
-    return replace(streaks, layers=(Layer(len(streaks), angle, **typical),))
+    numbers = rng.random((count, 6)).T.copy()
+    x, y, lengths, widths, angles, brightnesses = numbers  # views: what follows writes in place
+    x[:] = x * wide - frame_x - 0.5
+    y[:] = y * high - frame_y - 0.5
+    for values, typical in ((lengths, length), (widths, width), (brightnesses, brightness)):
+        values[:] = typical * np.exp(config.variation * (2 * values - 1))
+    angles[:] = np.clip(angle + config.angle_spread * (2 * angles - 1), -90, 90)
+    return Layer(count, angle, length, width, brightness), numbers
 
 
 def _frame(config: RainConfig, angle: float, length: float, width: float) -> tuple[float, float]:
     """Return how far outside of the picture a streak of this layer can start and still touch it."""
     longest, widest = (value * math.exp(config.variation) for value in (length, width))
-    half = 0.5 * (longest + max(1.0, config.taper * longest))
+    half = 0.5 * (longest + config.taper * longest + 1.3)  # the fade of a pixel's size, 1.3
     steepest = math.radians(max(0.0, abs(angle) - config.angle_spread))
     flattest = math.radians(min(90.0, abs(angle) + config.angle_spread))
     margin = CUTOFF * (0.3 + 0.5 * widest)
@@ -176,17 +174,22 @@ def render_streaks(streaks: Streaks, height: int, width: int) -> Tensor:
 def _scan(streaks: Streaks, height: int, width: int) -> np.ndarray:
     """Render steep streaks into (H, W) float64, one bundle of streaks at a time."""
     light = np.zeros((height, width))
+    radians, spot, ramp = np.radians(streaks.angle), streaks._spot(), streaks._ramp()
+    sin, cos = np.sin(radians), np.cos(radians)
+    peak = streaks.brightness * _SIGMA * streaks.width / spot  # a wider spot is as much dimmer
+    numbers = np.stack((streaks.x, streaks.y, sin, cos, streaks.length / 2, spot, ramp, peak))
+
     _, reach = streaks._reach()
     first = np.maximum(np.ceil(streaks.y - reach), 0).astype(int)  # (N,) row
     last = np.minimum(np.floor(streaks.y + reach), height - 1).astype(int)
     rows = np.maximum(last - first + 1, 0)
     # A streak covers 2k + 1 pixels of a row; streaks of like k go together.
-    k = np.ceil(CUTOFF * streaks._spot() / np.cos(np.radians(streaks.angle))).astype(int)
+    k = np.ceil(CUTOFF * spot / cos).astype(int)
     for bundle in _bundles(rows, k, max(_WORK, height * width)):
         owner = np.repeat(bundle, rows[bundle])  # (M,) one entry per row of each streak
         start = np.cumsum(rows[bundle]) - rows[bundle]
         row = np.arange(len(owner)) + np.repeat(first[bundle] - start, rows[bundle])
-        _add_rows(light, streaks.select(owner), row, int(k[bundle[-1]]))
+        _add_rows(light, numbers[:, owner], row, int(k[bundle[-1]]))
     return light
 
 
@@ -199,27 +202,29 @@ def _bundles(rows: np.ndarray, k: np.ndarray, work: int) -> Iterator[np.ndarray]
     return (part for part in np.split(order, cuts) if len(part))
 
 
-def _add_rows(light: np.ndarray, streaks: Streaks, row: np.ndarray, k: int) -> None:
-    """Add S on the 2k + 1 pixels around the axis of ``streaks[m]`` in ``row[m]``."""
+def _add_rows(light: np.ndarray, numbers: np.ndarray, row: np.ndarray, k: int) -> None:
+    """Add S on the 2k + 1 pixels around the axis of a streak in a row, for M (streak, row) pairs.
+
+    ``numbers`` is (8, M), the numbers of the streak; ``row`` is (M,).
+    """
     height, width = light.shape
-    radians = np.radians(streaks.angle)
-    sin, cos = np.sin(radians), np.cos(radians)
-    dy = row - streaks.y
-    axis = streaks.x + dy * sin / cos  # (M,) column where the axis crosses the row
+    x, y, sin, cos, half, spot, ramp, peak = numbers
+    dy = row - y
+    axis = x + dy * sin / cos  # (M,) column where the axis crosses the row
     middle = np.rint(axis).astype(int)
-    spot, ramp = streaks._spot(), streaks._ramp()
-    peak = streaks.brightness * _SIGMA * streaks.width / spot  # a wider spot is as much dimmer
 
     dx = _column(middle - axis) + np.arange(-k, k + 1, dtype=np.float32)  # (M, 2k + 1)
     u = dx * _column(sin) + _column(dy / cos)
-    t = np.abs(u) * _column(-1 / ramp) + _column(0.5 * streaks.length / ramp + 0.5)
-    np.clip(t, 0, 1, out=t)
-    value = np.exp(dx * dx * _column(-0.5 * (cos / spot) ** 2))  # v = dx · cos
+    t = np.abs(u) * _column(-1 / ramp) + _column(half / ramp + 0.5)
+    t = np.minimum(np.maximum(t, 0), 1)
+    exponent = dx * dx * _column(-0.5 * (cos / spot) ** 2)  # v = dx · cos
+    value = np.exp(exponent)
+    value *= exponent >= -0.5 * CUTOFF**2
     value *= t * t * (3 - 2 * t)  # fade: a smooth step from 0 to 1
     value *= _column(peak)
 
     # Light beside the picture goes to a margin, which is thrown away.
-    middle = np.clip(middle, -k - 1, width + k)
+    middle = np.minimum(np.maximum(middle, -k - 1), width + k)
     padded = width + 4 * k + 2
     place = (row * padded + middle + 2 * k + 1)[:, None] + np.arange(-k, k + 1)
     total = np.bincount(place.ravel(), value.ravel(), minlength=height * padded)

@@ -16,14 +16,8 @@ from torch import Tensor, nn
 
 from derain_edu.metrics import psnr
 from derain_edu.models.prn import PRN
-from derain_edu.plots import (
-    draw_curves,
-    draw_picture,
-    figure_png,
-    new_figure,
-    picture_png,
-)
-from derain_edu.rain import PRESETS, RainConfig, add_rain
+from derain_edu.plots import COLOURS, chart, draw_curves, picture_png, strip_png
+from derain_edu.rain import PRESETS, VISIBLE, RainConfig, add_rain
 
 CHANGE_SCALE = 10  # changes between two stages are small: show them ten times as large
 
@@ -70,19 +64,19 @@ def stage_views(model: PRN, rainy: Tensor, clean: Tensor, stages: int = 12) -> l
 
 def draw_stage(views: Sequence[StageView], stage: int, trained: int) -> bytes:
     """Return the picture (PNG bytes) of the stage slider at ``stage``, counted from 1."""
-    view = views[stage - 1]
-    figure, axes = new_figure(1, 3, width=11, height=3.4)
-    draw_picture(axes[0, 0], view.picture, f"after stage {stage}: {view.psnr:.2f} dB")
-    draw_picture(axes[0, 1], view.change, f"changed by this stage, ×{CHANGE_SCALE}")
-    curve = [v.psnr for v in views]
-    draw_curves(axes[0, 2], {"PSNR": curve}, xlabel="stage", ylabel="PSNR in dB")
-    axes[0, 2].axvline(trained, linestyle=":", color="grey")
-    axes[0, 2].text(trained, min(curve), f" trained T = {trained}", fontsize=8, color="grey")
-    axes[0, 2].plot([stage], [view.psnr], "o", markersize=11, markerfacecolor="none", color="k")
-    axes[0, 2].set_title(
-        f"{view.parameters:,} parameters, {view.gflops:.1f} GFLOP", fontsize=10
+    view, curve = views[stage - 1], [v.psnr for v in views]
+    figure, axis = chart(360, max(240, view.picture.shape[-2]))
+    draw_curves(axis, {"PSNR": curve}, xlabel="stage", ylabel="PSNR in dB")
+    axis.axvline(trained, linestyle=":", color="grey")
+    axis.text(trained, min(curve), f" trained T = {trained}", fontsize=8, color="grey")
+    axis.plot([stage], [view.psnr], "o", markersize=11, markerfacecolor="none", color="k")
+    return strip_png(
+        {
+            f"after stage {stage}: {view.psnr:.2f} dB": view.picture,
+            f"changed by this stage, ×{CHANGE_SCALE}": view.change,
+            f"{view.parameters:,} parameters, {view.gflops:.1f} GFLOP": figure,
+        }
     )
-    return figure_png(figure)
 
 
 def stage_slider(
@@ -98,17 +92,20 @@ def stage_slider(
 
 
 def rain_view(clean: Tensor, config: RainConfig, seed: int = 0) -> bytes:
-    """Return clean photo in rain beside the rain layer and its histogram, as PNG bytes."""
+    """Return a photo in rain beside the rain layer and its histogram, as PNG bytes."""
     result = add_rain(clean, config, seed=seed)
-    layer = result.streaks.mean(dim=0)
-    figure, axes = new_figure(1, 3, width=11, height=3.2)
-    draw_picture(axes[0, 0], result.rainy, f"rainy, {psnr(result.rainy, clean):.1f} dB")
-    covered = result.mask.float().mean().item()
-    draw_picture(axes[0, 1], layer, f"rain layer R, covers {covered:.0%}")
-    axes[0, 2].hist(layer[layer > 1 / 255].numpy(), bins=40, range=(0, 1), density=True)
-    axes[0, 2].set_xlabel("brightness of R where it rains")
-    axes[0, 2].set_title("histogram of R", fontsize=10)
-    return figure_png(figure)
+    layer = result.streaks.mean(dim=0, keepdim=True)  # (3, H, W) -> (1, H, W)
+    figure, axis = chart(320, max(220, clean.shape[-2]))
+    axis.hist(layer[layer > VISIBLE].numpy(), bins=40, range=(0, 1), color=COLOURS[0])
+    axis.set_xlabel("brightness of R where it rains")
+    axis.set_ylabel("pixels")
+    return strip_png(
+        {
+            f"rainy, {psnr(result.rainy, clean):.1f} dB": result.rainy,
+            f"rain layer R, covers {result.mask.float().mean():.0%}": layer,
+            "histogram of R": figure,
+        }
+    )
 
 
 def swipe(before: Tensor, after: Tensor, position: float) -> Tensor:

@@ -1,0 +1,149 @@
+"""What decides how a training run goes (budget, data, loss, schedule), and what it returns.
+
+The schedules are pure functions of the progress, a number from 0 (start) to 1 (the budget is
+spent), so the learning rate of a step needs no memory of the steps before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from derain_edu.datasets import RandomPatches, SyntheticRain
+from derain_edu.errors import DerainError
+from derain_edu.losses import make_loss
+from derain_edu.rain import TRAINING_MIX
+
+Row = dict[str, Any]  # of the log: step, samples, minutes, loss, lr, grad_norm, validation_psnr
+
+ENDLESS_EPOCH = 1000  # samples; data without an end need a stated epoch
+PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def cosine(progress: float) -> float:
+    """Fall from 1 to 0 along half a cosine wave: slowly, fast, slowly."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def authors(progress: float) -> float:
+    """Fall to a fifth after 30, 50 and 80 % of the run, as PReNet's authors do."""
+    return 0.2 ** sum(progress >= milestone for milestone in (0.3, 0.5, 0.8))
+
+
+def constant(progress: float) -> float:
+    """Stay at 1."""
+    return 1.0
+
+
+# name -> factor on the learning rate as a function of the progress, which goes from 0 to 1
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": cosine,
+    "authors": authors,
+    "constant": constant,
+}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides how a run goes. Give exactly one budget."""
+
+    # what to train
+    model: str = "prn"  # a name from list_models()
+    options: dict[str, Any] = field(default_factory=dict)  # more options of create_model
+    stages: int | None = None  # T of a progressive network; None: the model's default
+    pretrained: str | None = None  # start from these weights (a tag or a file), not from scratch
+    # for how long: one of these three
+    steps: int | None = None  # optimizer steps
+    epochs: float | None = None  # rounds through the data (1,000 samples where data are endless)
+    minutes: float | None = None  # wall-clock time, validation included
+    # on which pictures
+    data: str = "mix"  # a preset of rain.py, or "mix" for its TRAINING_MIX; see also train(data=…)
+    patch_size: int = 64  # pixels, the side of the square patches
+    batch_size: int = 8  # patches per step, over all processes together
+    # towards what, and how fast
+    loss: str = "neg_ssim"  # see losses.py; sums such as "neg_ssim+0.1*l1"
+    stage_weights: tuple[float, ...] | None = None  # loss weight of each stage; None: only the last
+    lr: float = 1e-3  # Adam's learning rate at the start
+    schedule: str = "cosine"  # "cosine", "authors" or "constant"
+    grad_clip: float | None = None  # shrink gradients whose total norm is larger than this
+    ema: float | None = None  # decay, such as 0.999: also keep a running mean of the weights
+    # where and with which arithmetic
+    device: str = "auto"  # "auto", "cpu", "cuda"
+    precision: str = "float32"  # of the forward pass: "float32", "bf16" or (on a GPU) "fp16"
+    channels_last: bool = False  # memory layout; measure it: derain-edu bench train
+    checkpoint_stages: bool = False  # recompute each stage in backward: less memory, more time
+    workers: int = 0  # processes that prepare data; 0: the training process itself
+    # repeatability and records
+    seed: int = 0  # of the weights at the start and of the data
+    out: str | Path | None = None  # folder of the log, the checkpoints and the weights; None: none
+    log_every: int = 10  # steps between two rows of the log
+    save_every: int = 200  # steps between two checkpoints
+    validate_every: int = 200  # steps between two validations; 0: never
+    validation_pairs: int = 8  # fixed pairs from photos that training never sees
+    validation_size: int = 128  # pixels, the side of these pairs
+
+    def __post_init__(self) -> None:
+        budgets = [b for b in (self.steps, self.epochs, self.minutes) if b is not None]
+        if len(budgets) != 1 or budgets[0] <= 0:
+            raise DerainError("give exactly one budget, larger than 0: steps, epochs or minutes")
+        make_loss(self.loss)
+        for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if (value := getattr(self, name)) not in choices:
+                raise DerainError(
+                    f"unknown {name} {value!r}: choose one of {', '.join(choices)}"
+                )
+        for name in ("batch_size", "patch_size", "log_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise DerainError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.lr <= 0:
+            raise DerainError(f"lr must be larger than 0, got {self.lr}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise DerainError(f"ema is a decay between 0 and 1 such as 0.999, got {self.ema}")
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """The memory layout of weights and pictures."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run leaves behind."""
+
+    model: nn.Module  # trained, in evaluation mode; with config.ema the mean of the weights
+    log: list[Row]  # the rows of log.csv
+    out: Path | None  # the folder with log.csv, last.pt, best.pt and model.safetensors
+    steps: int
+    minutes: float
+
+
+def open_data(
+    config: TrainConfig, data: Any = None, validation: Sequence[dict[str, Tensor]] | None = None
+) -> tuple[Any, Sequence[dict[str, Tensor]], int | None]:
+    """Return the training stream, the validation pairs, and the number of steps (if it is fixed).
+
+    ``data`` and ``validation`` are what the caller brought, see
+    :class:`derain_edu.training.Trainer`; what is missing is made from ``config``.
+    """
+    rain = TRAINING_MIX if config.data == "mix" else config.data
+    if data is None and validation is None and config.validate_every:
+        # Always seed 0: runs with different seeds are judged by the same pictures.
+        size, split = config.validation_size, "validation"
+        pairs = SyntheticRain(rain=rain, patch_size=size, seed=0, split=split)
+        validation = [pairs[k] for k in range(config.validation_pairs)]
+    if data is None:
+        data = SyntheticRain(rain=rain, patch_size=config.patch_size, seed=config.seed)
+    epoch = ENDLESS_EPOCH
+    if hasattr(data, "__len__"):
+        epoch = len(data)
+        data = RandomPatches(data, config.patch_size, config.seed)
+    steps = config.steps
+    if config.epochs is not None:
+        steps = math.ceil(config.epochs * epoch / config.batch_size)
+    return data, validation or [], steps

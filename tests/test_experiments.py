@@ -1,0 +1,75 @@
+"""The recorded experiments: every cell once, nothing lost by a kill, numbers as recorded."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from derain_edu import experiments
+from derain_edu.errors import DerainError
+from derain_edu.photos import data_folder
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_smoke_run_fills_the_table_and_resumes(tmp_path, monkeypatch):
+    trained = []
+    real = experiments.run_cell
+
+    def counting(experiment, variant, seed):
+        trained.append((variant, seed))
+        return real(experiment, variant, seed)
+
+    monkeypatch.setattr(experiments, "run_cell", counting)
+    path = experiments.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    assert [row["variant"] for row in rows(path)] == ["predicts the rain", "predicts the picture"]
+    assert len({row["parameters"] for row in rows(path)}) == 1
+
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")  # as if killed before the last cell
+    trained.clear()
+    experiments.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    assert trained == [("predicts the picture", 0)]
+    assert len(rows(path)) == 2
+    description = json.loads(path.with_suffix(".json").read_text())
+    assert description["question"].endswith("?") and description["steps"] == 2
+
+
+def test_a_smoke_run_never_lands_among_the_results():
+    with pytest.raises(DerainError, match="folder of its own"):
+        experiments.run_experiment("rain_or_picture", smoke=True)
+
+
+def test_fixed_samples_repeat():
+    data = experiments.FixedSamples(["a", "b", "c"], 2)
+    assert [data[k] for k in range(5)] == ["a", "b", "a", "b", "a"]
+
+
+def test_the_interval_is_students():
+    """1, 2, 3: mean 2, standard deviation 1, t(0.975, 2) = 4.303."""
+    table = [{"variant": "v", "psnr_validation": float(x)} for x in (1, 2, 3)]
+    mean, half = experiments.summarize(table)["v"]
+    assert mean == pytest.approx(2) and half == pytest.approx(4.303 / 3**0.5)
+
+
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_the_recorded_results_are_complete(name):
+    experiment = experiments.EXPERIMENTS[name]
+    recorded = experiments.load_results(name)
+    cells = {(row["variant"], row["seed"]) for row in recorded}
+    assert cells == set(experiments._cells(experiment)) and len(recorded) == len(cells)
+    assert {row["steps"] for row in recorded} == {experiment.steps}
+    description = json.loads((data_folder() / "results" / f"{name}.json").read_text())
+    assert list(description["variants"]) == list(experiment.variants)
+
+
+def test_unknown_names_are_explained():
+    with pytest.raises(DerainError, match="rain_or_picture, capacity"):
+        experiments.run_experiment("everything")
+    with pytest.raises(DerainError, match="no results"):
+        experiments.load_results("everything")

@@ -1,0 +1,82 @@
+"""Figures: right order, right size, an alternative text; pictures as PNG bytes."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from derain_edu import plots
+from derain_edu.errors import DerainError
+
+
+def opened(png: bytes) -> Image.Image:
+    return Image.open(BytesIO(png))
+
+
+def test_a_picture_survives_png():
+    picture = torch.rand(3, 5, 7)
+    pixels = np.asarray(opened(plots.picture_png(picture)))
+    assert np.abs(pixels / 255 - picture.permute(1, 2, 0).numpy()).max() <= 0.5 / 255 + 1e-6
+
+
+def test_zoom_repeats_pixels():
+    pixels = np.asarray(opened(plots.picture_png(torch.rand(3, 4, 5), zoom=3)))
+    assert pixels.shape == (12, 15, 3)
+    assert (pixels[:3, :3] == pixels[0, 0]).all()
+
+
+def test_the_row_is_rainy_derained_clean_error():
+    clean = torch.rand(3, 20, 30) * 0.5
+    figure = plots.derained_row(clean + 0.2, clean + 0.02, clean)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert [title.split(",")[0] for title in titles] == ["rainy", "derained", "clean", "error ×5"]
+    assert "dB" in titles[0] and "dB" in titles[1]
+    shown_error = figure.axes[3].images[0].get_array()
+    assert shown_error.mean() == pytest.approx(5 * 0.02, abs=1e-3)
+
+
+def test_a_strip_keeps_pictures_as_they_are():
+    left, right = torch.rand(3, 30, 40), torch.rand(1, 30, 20)
+    figure, _ = plots.chart(100, 80)
+    strip = opened(plots.strip_png({"a": left, "b": right, "c": figure}, gap=10))
+    assert strip.size == (40 + 10 + 20 + 10 + 100, 80 + 24)
+    pixels = np.asarray(strip)
+    assert np.abs(pixels[24:54, :40] / 255 - left.permute(1, 2, 0).numpy()).max() < 1 / 255
+
+
+def test_show_displays_the_alternative_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    plots.show(plots.new_figure()[0], "A rainy street.")
+    data, metadata = shown[0]._repr_png_()
+    assert data and metadata == {"alt": "A rainy street."}
+
+
+def test_bars_and_curves_draw_what_they_are_given():
+    _, axes = plots.new_figure(1, 2)
+    plots.draw_bars(axes[0, 0], ["a", "b"], [1.0, 2.0], errors=[0.1, 0.2])
+    assert [bar.get_height() for bar in axes[0, 0].patches] == [1.0, 2.0]
+    plots.draw_curves(axes[0, 1], {"x": [3.0, 4.0], "y": [1.0, 2.0]})
+    assert [list(line.get_ydata()) for line in axes[0, 1].lines] == [[3, 4], [1, 2]]
+    assert axes[0, 1].get_legend() is not None
+
+
+@pytest.mark.parametrize(
+    ("guess", "expected"),
+    [
+        (None, "no guess yet · measured 3.2 dB\n"),
+        (5, "you said 5.0 dB · measured 3.2 dB · you were off by 1.8\n"),
+    ],
+)
+def test_a_guess_is_put_beside_the_measurement(capsys, guess, expected):
+    plots.compare_guess(guess, 3.21, "dB")
+    assert capsys.readouterr().out == expected
+
+
+def test_a_wrong_shape_is_explained():
+    with pytest.raises(DerainError, match=r"one picture \(3, H, W\)"):
+        plots.picture_row({"two": torch.rand(2, 3, 4, 4)})
