@@ -25,7 +25,6 @@ from torch import Tensor
 from derain_edu.errors import DerainError
 from derain_edu.picture_files import DAMAGED, open_picture
 
-PictureLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 _ROUNDING = 1e-6  # floats may leave [0, 1] by this much: resampling does it, and nobody sees it
 
 
@@ -54,12 +53,15 @@ class Picture:
         return result
 
 
+PictureLike = str | Path | bytes | Image.Image | np.ndarray | Tensor | Picture
+
+
 def read_picture(source: PictureLike, name: str | None = None) -> Picture:
     """Read a picture from anything that holds one.
 
     Parameters
     ----------
-    source : str, Path, bytes, PIL.Image.Image, numpy.ndarray or Tensor
+    source : str, Path, bytes, PIL.Image.Image, numpy.ndarray, Tensor or Picture
         A file (its EXIF orientation is applied) or its bytes; a Pillow image of any mode; an
         array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in [0, 1]; a
         tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1] or uint8.
@@ -80,6 +82,8 @@ def read_picture(source: PictureLike, name: str | None = None) -> Picture:
     Grey pictures keep their 16 bits. Colour PNGs of 16 bits are read with the 8 upper bits,
     which is what Pillow gives.
     """
+    if isinstance(source, Picture):
+        return source
     if isinstance(source, (str, Path, bytes, bytearray, memoryview)):
         is_path = isinstance(source, (str, Path))
         name = name or (str(source) if is_path else "picture")

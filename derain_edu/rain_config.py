@@ -109,15 +109,16 @@ PRESETS = {
     ),
     "light": RainConfig(),  # one layer: the defaults above
     "heavy": RainConfig(
-        density=(7, 20),
+        density=(13, 28),
         layers=(2, 4),
-        length=(25, 60),
-        angle=(-18, 18),
+        length=(30, 60),
+        width=(1.0, 2.0),
+        angle=(-15, 15),
         angle_spread=4,
-        brightness=(0.1, 0.3),
+        brightness=(0.11, 0.3),
     ),
     "storm": RainConfig(
-        density=(8, 20),
+        density=(10, 20),
         layers=(3, 5),
         length=(30, 80),
         width=(1.1, 2.6),

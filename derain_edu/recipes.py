@@ -21,7 +21,7 @@ RECIPES: dict[str, TrainConfig] = {
         model="prn", options={"stages": 4}, steps=1000, patch_size=48, ema=0.995, **_COMMON
     ),
     "open-prenet": TrainConfig(  # about 40 minutes
-        model="prenet", options={"stages": 4}, steps=1600, patch_size=48, ema=0.995, **_COMMON
+        model="prenet", options={"stages": 4}, steps=1300, patch_size=48, ema=0.995, **_COMMON
     ),
 }
 

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from derain_edu.devices import choose_device
 from derain_edu.errors import DerainError
@@ -107,7 +108,11 @@ def _plan_axis(length: int, tile: int, overlap: int) -> list[tuple[slice, slice,
 
 
 def derain_tensor(
-    model: nn.Module, rainy: Tensor, tile: int | None = None, overlap: int | None = None
+    model: nn.Module,
+    rainy: Tensor,
+    tile: int | None = None,
+    overlap: int | None = None,
+    progress: bool = False,
 ) -> Tensor:
     """Run a network over pictures of any size, window by window if they are large.
 
@@ -124,6 +129,8 @@ def derain_tensor(
     overlap : int, optional
         Least distance of what is kept from a cut. Default: the model's halo, but at most 48
         (see the module's table). ``overlap=model.halo`` is exact.
+    progress : bool
+        Show a bar, if there is more than one window.
 
     Returns
     -------
@@ -144,13 +151,14 @@ def derain_tensor(
         overlap = min(OVERLAP, (tile - 1) // 2) if halo is None else min(OVERLAP, halo)
     if max(batch.shape[-2:]) <= tile:
         overlap = 0  # nothing is cut
+    pieces = plan_tiles(*batch.shape[-2:], tile, overlap)
     like = next(model.parameters(), batch)  # its device and type
     result = torch.empty_like(batch, requires_grad=False)
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for piece in plan_tiles(*batch.shape[-2:], tile, overlap):
+            for piece in tqdm(pieces, unit="tile", disable=not progress or len(pieces) == 1):
                 window = batch[(..., *piece.window)]
                 # Channels-last is the layout that convolutions on a CPU are fastest in.
                 window = window.to(like).contiguous(memory_format=torch.channels_last)
@@ -227,13 +235,14 @@ def derain(
     device: str | torch.device | None = None,
     tile: int | None = None,
     overlap: int | None = None,
+    progress: bool = False,
     **options: Any,
 ) -> Image.Image:
     """Take the rain out of a picture.
 
     Parameters
     ----------
-    picture : str, Path, bytes, PIL.Image.Image, numpy.ndarray or Tensor
+    picture : str, Path, bytes, PIL.Image.Image, numpy.ndarray, Tensor or Picture
         What :func:`derain_edu.images.read_picture` takes.
     model : str, Path or nn.Module
         A name of :func:`derain_edu.list_models`, a file that the trainer wrote, or a network.
@@ -242,7 +251,7 @@ def derain(
     device : str or torch.device, optional
         Default: where a given network is, else :func:`derain_edu.choose_device`. A given
         network is moved there.
-    tile, overlap : int, optional
+    tile, overlap, progress
         See :func:`derain_tensor`.
     **options
         Fields of the model's configuration, for example ``stages=4``.
@@ -262,4 +271,4 @@ def derain(
     network = load_model(model, pretrained, **options)
     if device is not None or not isinstance(model, nn.Module):
         network.to(choose_device("auto" if device is None else str(device)))
-    return source.give_back(derain_tensor(network, source.rgb, tile, overlap))
+    return source.give_back(derain_tensor(network, source.rgb, tile, overlap, progress))

@@ -51,6 +51,8 @@ def attempt(name: str, folder: Path, data: Pairs, **changes) -> str:
         return str(stop).split(";")[0]
     except DerainError as error:
         return str(error).split(" of the data")[0]
+    finally:
+        dist.barrier()  # rank 0 may still be writing
     return f"{run.steps} steps, loss {run.log[-1]['loss']:.6f}, wrote {run.out is not None}"
 
 

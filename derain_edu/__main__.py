@@ -1,0 +1,368 @@
+"""The command line: ``derain-edu COMMAND`` or ``python -m derain_edu COMMAND``.
+
+Each command is a thin layer over one function of the package. PyTorch and the rest are imported
+inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from typer.core import TyperGroup
+
+from derain_edu import __version__
+from derain_edu.errors import DerainError
+
+
+class _OneSentence(TyperGroup):
+    """The commands; what a person can mend ends in one sentence and status 2, no traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with _one_sentence():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except DerainError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except BrokenPipeError:
+        raise  # the reader (such as `head`) has seen enough: Typer ends quietly
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        typer.echo(f"error:{where} {error.strerror or error}: check the path and the disk", err=True)
+        raise typer.Exit(2) from error
+
+
+app = typer.Typer(
+    name="derain-edu",
+    cls=_OneSentence,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[str, typer.Option(help="A model's name, or a file that `train` wrote.")]
+Weights = Annotated[
+    str, typer.Option(help="open (the course's own), official-rain100l, …, or a file.")
+]
+Stages = Annotated[
+    Optional[int], typer.Option(min=1, help="Stages of a progressive model. [its own number]")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …")]
+TileSize = Annotated[
+    Optional[int],
+    typer.Option(min=1, help="Largest side of a window; smaller needs less memory. [496]"),
+]
+Layout = Annotated[
+    str, typer.Option(help="Of a folder: plain, rain100l, rain12, rain1400, rain800 or spa.")
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"derain-edu {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the rain out of photos, and learn how networks do it.
+
+    \b
+    derain-edu lab                         open the course in JupyterLab
+    derain-edu derain street.jpg           take the rain out of a photo
+    derain-edu evaluate --data synthetic   measure a model
+    derain-edu train --minutes 10          train one yourself
+    derain-edu COMMAND --help              all options, with examples
+    """
+
+
+@app.command(name="derain")
+def derain_command(
+    pictures: Annotated[list[Path], typer.Argument(help="Photos to derain.", show_default=False)],
+    output: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--output", "-o", help="A file, or a folder for several. [NAME_derained beside each]"
+        ),
+    ] = None,
+    model: Model = "prenet",
+    weights: Weights = "open",
+    stages: Stages = None,
+    device: Device = "auto",
+    tile: TileSize = None,
+    clean: Annotated[
+        Optional[Path], typer.Option(help="The rain-free twin of one photo: prints the scores.")
+    ] = None,
+) -> None:
+    """Take the rain out of photos.
+
+    Large photos are cut into windows, so any size fits into memory. The size, grey, transparency
+    and colour profile stay; a photo that lies on its side is turned upright.
+
+    \b
+    Examples:
+      derain-edu derain street.jpg
+      derain-edu derain street.jpg -o clean.png --model prenet --weights official-rain100h
+      derain-edu derain *.jpg -o derained/
+      derain-edu derain street.jpg --model runs/first/model.safetensors
+    """
+    from derain_edu.restoration import derain_files, load_model, output_paths
+
+    if clean is not None and len(pictures) > 1:
+        raise DerainError("--clean is the twin of one photo: give one photo")
+    targets = output_paths(pictures, output)
+    network = load_model(model, weights, **_given(stages=stages))
+    label = f"{model} ({weights})" if not Path(model).is_file() else model
+    failed = derain_files(targets, network, label, device, tile, clean)
+    if failed:
+        raise typer.Exit(2)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[str, typer.Option(help="synthetic, rain100l, rain100h or a folder.")],
+    model: Model = "prenet",
+    weights: Weights = "open",
+    protocol: Annotated[
+        str, typer.Option(help="prenet_matlab, restormer_y, spanet_released or rgb.")
+    ] = "prenet_matlab",
+    layout: Layout = "plain",
+    limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first pairs.")] = None,
+    csv: Annotated[Optional[Path], typer.Option(help="Also write the table here.")] = None,
+    stages: Stages = None,
+    device: Device = "auto",
+    tile: TileSize = None,
+) -> None:
+    """Measure a model: PSNR and SSIM of the rainy and of the derained picture.
+
+    \b
+    Examples:
+      derain-edu evaluate --data synthetic
+      derain-edu evaluate --data rain100l --weights official-rain100l --csv scores.csv
+      derain-edu evaluate --data my_pairs --layout plain --protocol rgb
+    """
+    from itertools import islice
+
+    from derain_edu.devices import choose_device
+    from derain_edu.evaluation import HEADER, mean_score, open_pairs, write_scores
+    from derain_edu.evaluation import evaluate as measure
+    from derain_edu.restoration import load_model
+
+    sentence, pairs = open_pairs(data, layout)
+    network = load_model(model, weights, **_given(stages=stages)).to(choose_device(device))
+    typer.echo(f"{sentence}; {model} ({weights}), protocol {protocol}\n{HEADER}")
+    scores = measure(network, islice(pairs, limit), protocol, tile, on_score=typer.echo)
+    typer.echo(mean_score(scores))
+    if csv is not None:
+        write_scores(scores, csv)
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        Optional[str], typer.Option(help="How shipped weights were made, such as open-prn.")
+    ] = None,
+    model: Annotated[Optional[str], typer.Option(help="residual, prn, prenet, … [prn]")] = None,
+    minutes: Annotated[Optional[float], typer.Option(help="Budget: wall-clock time.")] = None,
+    steps: Annotated[Optional[int], typer.Option(help="Budget: optimizer steps.")] = None,
+    epochs: Annotated[Optional[float], typer.Option(help="Budget: rounds of the data.")] = None,
+    data: Annotated[
+        Optional[str], typer.Option(help="Rain preset, mix, or a folder of pairs. [mix]")
+    ] = None,
+    layout: Layout = "plain",
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="[runs/MODEL]")] = None,
+    resume: Annotated[str, typer.Option(help="auto: go on where a run stopped; never.")] = "auto",
+    weights: Annotated[Optional[str], typer.Option(help="Start from these weights.")] = None,
+    stages: Stages = None,
+    patch_size: Annotated[Optional[int], typer.Option(help="Pixels. [64]")] = None,
+    batch_size: Annotated[Optional[int], typer.Option(help="Patches per step. [8]")] = None,
+    loss: Annotated[Optional[str], typer.Option(help="Such as neg_ssim+l1. [neg_ssim]")] = None,
+    lr: Annotated[Optional[float], typer.Option(help="Learning rate. [0.001]")] = None,
+    schedule: Annotated[
+        Optional[str], typer.Option(help="cosine, authors or constant. [cosine]")
+    ] = None,
+    grad_clip: Annotated[Optional[float], typer.Option(help="Largest gradient norm.")] = None,
+    ema: Annotated[Optional[float], typer.Option(help="Decay of a mean of the weights.")] = None,
+    precision: Annotated[Optional[str], typer.Option(help="float32, bf16 or fp16.")] = None,
+    channels_last: Annotated[Optional[bool], typer.Option(help="Memory layout.")] = None,
+    checkpoint_stages: Annotated[
+        Optional[bool], typer.Option(help="Less memory, more time.")
+    ] = None,
+    workers: Annotated[Optional[int], typer.Option(help="Processes for data. [0]")] = None,
+    seed: Annotated[Optional[int], typer.Option(help="[0]")] = None,
+    device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, … [auto]")] = None,
+) -> None:
+    """Train a model on photos in synthetic rain, or on a folder of pairs.
+
+    Give one budget: --minutes, --steps or --epochs. Ctrl-C saves; the same command goes on.
+
+    \b
+    Examples:
+      derain-edu train --model prn --stages 4 --minutes 10 --out runs/first
+      derain-edu train --recipe open-prenet --out runs/open-prenet
+      derain-edu train --model prenet --data Rain100L --layout rain100l --epochs 100
+    """
+    from derain_edu.training import train as train_model
+
+    changes = _given(
+        model=model, minutes=minutes, steps=steps, epochs=epochs, stages=stages, loss=loss, lr=lr,
+        pretrained=weights, patch_size=patch_size, batch_size=batch_size, schedule=schedule,
+        grad_clip=grad_clip, ema=ema, precision=precision, channels_last=channels_last,
+        checkpoint_stages=checkpoint_stages, workers=workers, seed=seed, device=device,
+    )  # fmt: skip
+    folder = Path(data) if data and Path(data).is_dir() else None
+    if data and folder is None:
+        changes["data"] = data
+    config = _train_config(recipe, changes, out)
+    pairs = None
+    if folder is not None:
+        from derain_edu.datasets import PairedFolder
+
+        pairs = PairedFolder(folder, layout)
+    try:
+        result = train_model(config, resume=resume, data=pairs)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped and saved in {config.out}: the same command goes on", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"{result.steps} steps in {result.minutes:.1f} minutes: {result.out}")
+
+
+def _train_config(recipe: str | None, changes: dict[str, Any], out: Path | None) -> Any:
+    from dataclasses import replace
+
+    from derain_edu.recipes import recipe as find_recipe
+    from derain_edu.training_config import TrainConfig
+
+    if recipe is None:
+        return TrainConfig(**changes, out=out or Path("runs") / changes.get("model", "prn"))
+    config = find_recipe(recipe)
+    if budget := {"minutes", "steps", "epochs"} & changes.keys():  # replaces the recipe's own
+        changes |= dict.fromkeys({"minutes", "steps", "epochs"} - budget)
+    return replace(config, **changes, out=out or Path("runs") / recipe)
+
+
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="Such as head_relu.", show_default=False)],
+    smoke: Annotated[bool, typer.Option(help="Two steps each, to see that it runs.")] = False,
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="[data/results]")] = None,
+) -> None:
+    """Run a recorded experiment, or go on with it: variants × seeds, one CSV."""
+    from derain_edu.experiments import run_experiment
+
+    typer.echo(run_experiment(name, smoke, out))
+
+
+@app.command()
+def download(
+    names: Annotated[
+        Optional[list[str]],
+        typer.Argument(help="rain100l, rain100h, official-weights. [none: show what is there]"),
+    ] = None,
+    source: Annotated[
+        Optional[Path], typer.Option(help="Take the files from this folder, not from the web.")
+    ] = None,
+) -> None:
+    """Fetch benchmarks and the authors' weights into the cache (research use only).
+
+    Every file is checked by its sha256. An interrupted download goes on where it stopped. The
+    cache is ~/.cache/derain_edu or the like; DERAIN_EDU_CACHE moves it.
+
+    \b
+    Examples:
+      derain-edu download                     what is in the cache
+      derain-edu download official-weights
+      derain-edu download rain100l rain100h --source /media/usb/benchmarks
+    """
+    from derain_edu.download import SETS, cache_folder, cached_files, download_set, read_manifest
+
+    if not names:
+        typer.echo(f"cache: {cache_folder()}")
+        for name in SETS:
+            entries = read_manifest(name)
+            size = sum(entry.bytes for entry in entries) / 1e6
+            here = len(cached_files(name))
+            typer.echo(f"{name:<17} {here:>3} of {len(entries):>3} files, {size:.0f} MB in all")
+    for name in names or []:
+        read_manifest(name)  # an unknown name stops here, before anything is downloaded
+    for name in names or []:
+        typer.echo(download_set(name, source, progress=sys.stderr.isatty(), say=typer.echo))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what was found on this machine, and what to do about each problem."""
+    from derain_edu.doctor import report
+
+    if not report(say=typer.echo):
+        raise typer.Exit(1)
+
+
+@app.command()
+def lab(
+    lesson: Annotated[str, typer.Argument(help="Number or name of a lesson.")] = "00",
+    port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8888,
+    browser: Annotated[
+        Optional[bool], typer.Option(help="Open a browser. [where there is one]")
+    ] = None,
+) -> None:
+    """Open the course in JupyterLab."""
+    from derain_edu.course import lab as open_lab
+
+    open_lab(lesson, port, browser)
+
+
+@app.command()
+def course(
+    only: Annotated[Optional[list[str]], typer.Option(help="Only these lessons.")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Keep executed notebooks and pages here.")
+    ] = None,
+) -> None:
+    """Run the lessons without a browser: minutes, peak memory and result of each."""
+    from derain_edu.course import run_course
+
+    if any(run.error for run in run_course(only or (), out)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def notebooks() -> None:
+    """Write the .ipynb of every lesson again, after a change to notebooks/*.py."""
+    from derain_edu.course import build_notebooks
+
+    for path in build_notebooks():
+        typer.echo(path)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that the user gave."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

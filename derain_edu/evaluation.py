@@ -1,0 +1,183 @@
+"""Measure a network on a set of pairs: what it is given, what it gives back.
+
+A score of a derained picture says little without the score of the rainy one, so both stand
+side by side in every row. Numbers of different protocols, or of models that were trained on
+different data, must never be compared: see lesson 01.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from derain_edu.datasets import PairedFolder
+from derain_edu.download import cached_set, read_manifest
+from derain_edu.errors import DerainError
+from derain_edu.metrics import PROTOCOLS, psnr, ssim
+from derain_edu.photos import load_photo, photo_names
+from derain_edu.rain import add_rain
+from derain_edu.restoration import derain_tensor
+
+BENCHMARKS = ("rain100l", "rain100h")
+SYNTHETIC_PRESETS = ("light", "heavy")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of an evaluation."""
+
+    name: str
+    psnr_rainy: float  # dB
+    psnr_derained: float  # dB
+    ssim_rainy: float
+    ssim_derained: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name[:24]:<24} {self.psnr_rainy:8.2f} {self.psnr_derained:8.2f} "
+            f"{self.ssim_rainy:8.4f} {self.ssim_derained:8.4f}"
+        )
+
+
+HEADER = f"{'picture':<24} {'PSNR':>8} {'derained':>8} {'SSIM':>8} {'derained':>8}"
+
+
+def evaluate(
+    model: nn.Module,
+    pairs: Iterable[dict[str, Any]],
+    protocol: str = "prenet_matlab",
+    tile: int | None = None,
+    on_score: Callable[[Score], None] | None = None,
+) -> list[Score]:
+    """Derain every rainy picture of ``pairs`` and compare with its clean twin.
+
+    Parameters
+    ----------
+    model : nn.Module
+        (B, 3, H, W) in, (B, 3, H, W) out.
+    pairs : iterable of dict
+        With ``name``, and ``rainy`` and ``clean`` (3, H, W) in [0, 1]; for example a
+        :class:`~derain_edu.datasets.PairedFolder` or :func:`synthetic_test_set`.
+    protocol : str
+        One of :data:`derain_edu.metrics.PROTOCOLS`.
+    tile : int, optional
+        See :func:`derain_edu.restoration.derain_tensor`.
+    on_score : callable, optional
+        Gets each score as soon as it is known.
+
+    Returns
+    -------
+    list of Score
+        In the order of ``pairs``.
+
+    Raises
+    ------
+    DerainError
+        For an unknown protocol, and for pictures that do not fit together.
+    """
+    if protocol not in PROTOCOLS:
+        raise DerainError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    scores = []
+    for pair in pairs:
+        rainy, clean = pair["rainy"], pair["clean"]
+        derained = derain_tensor(model, rainy, tile)
+        scores.append(_score(pair["name"], rainy, derained, clean, protocol))
+        if on_score:
+            on_score(scores[-1])
+    return scores
+
+
+def _score(name: str, rainy: Tensor, derained: Tensor, clean: Tensor, protocol: str) -> Score:
+    before, after = psnr(rainy, clean, protocol), psnr(derained, clean, protocol)
+    return Score(name, before, after, ssim(rainy, clean, protocol), ssim(derained, clean, protocol))
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """Return the mean of each column, under the name ``mean``."""
+    if not scores:
+        raise DerainError("there is nothing to average: the data set holds no pairs")
+    columns = [field.name for field in fields(Score)][1:]
+    means = {column: sum(getattr(s, column) for s in scores) / len(scores) for column in columns}
+    return Score("mean", **means)
+
+
+def write_scores(scores: Sequence[Score], path: str | Path) -> None:
+    """Write the scores as a CSV file with one line per picture."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(Score)])
+            writer.writeheader()
+            writer.writerows(asdict(score) for score in scores)
+    except OSError as error:
+        raise DerainError(f"{path} can't be written ({error}): choose another place") from error
+
+
+def synthetic_test_set(preset: str = "light", long_side: int = 384) -> list[dict[str, Any]]:
+    """Return the fixed synthetic test set: each test photo once, always in the same rain.
+
+    Parameters
+    ----------
+    preset : str
+        A preset of :mod:`derain_edu.rain`.
+    long_side : int
+        Pixels on the longer side of each photo.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``rainy`` and ``clean``; six pairs that no model of the course was trained on.
+    """
+    pairs = []
+    for seed, name in enumerate(photo_names("test")):
+        clean = load_photo(name, long_side=long_side)
+        rainy = add_rain(clean, preset, seed=seed).rainy
+        pairs.append({"name": f"{name}-{preset}", "rainy": rainy, "clean": clean})
+    return pairs
+
+
+def open_pairs(data: str, layout: str = "plain") -> tuple[str, Any]:
+    """Open the pairs that ``derain-edu evaluate --data`` names.
+
+    Parameters
+    ----------
+    data : str
+        ``"synthetic"`` (the fixed test set, light and heavy rain), ``"rain100l"`` or
+        ``"rain100h"`` from the cache, or a folder.
+    layout : str
+        How a folder is arranged, see :class:`~derain_edu.datasets.PairedFolder`.
+
+    Returns
+    -------
+    tuple of str and sequence
+        A sentence about the pairs, and the pairs.
+
+    Raises
+    ------
+    DerainError
+        If the benchmark is not in the cache or the folder holds no pairs.
+    """
+    if data == "synthetic":
+        pairs = [pair for preset in SYNTHETIC_PRESETS for pair in synthetic_test_set(preset)]
+        return f"the synthetic test set: {len(pairs)} pairs, light and heavy rain", pairs
+    if data in BENCHMARKS:
+        folder, total = cached_set(data), len(read_manifest(data)) // 2
+        if folder is None:
+            raise DerainError(
+                f"{data} is not in the cache: get it with `derain-edu download {data}` "
+                "(research use only)"
+            )
+        pairs = PairedFolder(folder)
+        part = f"{len(pairs)} of {total} pairs" if len(pairs) < total else f"all {total} pairs"
+        return f"{data}: {part}", pairs
+    if not Path(data).is_dir():
+        choices = ", ".join(("synthetic", *BENCHMARKS))
+        raise DerainError(f"--data {data!r} is neither {choices} nor a folder: check the name")
+    pairs = PairedFolder(data, layout)
+    return f"{data}: {len(pairs)} pairs", pairs
