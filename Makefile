@@ -50,7 +50,8 @@ test: $(INSTALLED)
 	echo "--- style"; \
 	$(PY) -m ruff check . || failed=1; \
 	echo "--- unit and conformance tests"; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest --ignore=tests/notebooks -n auto --maxprocesses=4 || failed=1; \
+	OMP_NUM_THREADS=1 $(PY) -m pytest --ignore=tests/notebooks \
+		-n auto --maxprocesses=4 --dist=worksteal --durations=5 || failed=1; \
 	echo "--- lessons"; \
 	$(PY) -m pytest tests/notebooks -v || failed=1; \
 	exit $$failed

@@ -6,13 +6,11 @@ inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -40,7 +38,8 @@ def _one_sentence() -> Iterator[None]:
         raise  # the reader (such as `head`) has seen enough: Typer ends quietly
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        typer.echo(f"error:{where} {error.strerror or error}: check the path and the disk", err=True)
+        sentence = f"error:{where} {error.strerror or error}: check the path and the disk"
+        typer.echo(sentence, err=True)
         raise typer.Exit(2) from error
 
 
@@ -59,11 +58,11 @@ Weights = Annotated[
     str, typer.Option(help="open (the course's own), official-rain100l, …, or a file.")
 ]
 Stages = Annotated[
-    Optional[int], typer.Option(min=1, help="Stages of a progressive model. [its own number]")
+    int | None, typer.Option(min=1, help="Stages of a progressive model. [its own number]")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …")]
 TileSize = Annotated[
-    Optional[int],
+    int | None,
     typer.Option(min=1, help="Largest side of a window; smaller needs less memory. [496]"),
 ]
 Layout = Annotated[
@@ -99,7 +98,7 @@ def commands(
 def derain_command(
     pictures: Annotated[list[Path], typer.Argument(help="Photos to derain.", show_default=False)],
     output: Annotated[
-        Optional[Path],
+        Path | None,
         typer.Option(
             "--output", "-o", help="A file, or a folder for several. [NAME_derained beside each]"
         ),
@@ -110,7 +109,7 @@ def derain_command(
     device: Device = "auto",
     tile: TileSize = None,
     clean: Annotated[
-        Optional[Path], typer.Option(help="The rain-free twin of one photo: prints the scores.")
+        Path | None, typer.Option(help="The rain-free twin of one photo: prints the scores.")
     ] = None,
 ) -> None:
     """Take the rain out of photos.
@@ -125,15 +124,16 @@ def derain_command(
       derain-edu derain *.jpg -o derained/
       derain-edu derain street.jpg --model runs/first/model.safetensors
     """
-    from derain_edu.restoration import derain_files, load_model, output_paths
+    from derain_edu.shell import derain_files, load_on, output_paths
 
     if clean is not None and len(pictures) > 1:
         raise DerainError("--clean is the twin of one photo: give one photo")
     targets = output_paths(pictures, output)
-    network = load_model(model, weights, **_given(stages=stages))
-    label = f"{model} ({weights})" if not Path(model).is_file() else model
-    failed = derain_files(targets, network, label, device, tile, clean)
-    if failed:
+    network = load_on(device, model, weights, typer.echo, **_given(stages=stages))
+    problems = derain_files(targets, network, tile, clean, typer.echo)
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    if problems:
         raise typer.Exit(2)
 
 
@@ -146,13 +146,15 @@ def evaluate(
         str, typer.Option(help="prenet_matlab, restormer_y, spanet_released or rgb.")
     ] = "prenet_matlab",
     layout: Layout = "plain",
-    limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first pairs.")] = None,
-    csv: Annotated[Optional[Path], typer.Option(help="Also write the table here.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pairs.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
     stages: Stages = None,
     device: Device = "auto",
     tile: TileSize = None,
 ) -> None:
-    """Measure a model: PSNR and SSIM of the rainy and of the derained picture.
+    """Measure a model on pairs: PSNR and SSIM.
+
+    Each row has the scores of the rainy and of the derained picture.
 
     \b
     Examples:
@@ -162,14 +164,13 @@ def evaluate(
     """
     from itertools import islice
 
-    from derain_edu.devices import choose_device
     from derain_edu.evaluation import HEADER, mean_score, open_pairs, write_scores
     from derain_edu.evaluation import evaluate as measure
-    from derain_edu.restoration import load_model
+    from derain_edu.shell import load_on
 
     sentence, pairs = open_pairs(data, layout)
-    network = load_model(model, weights, **_given(stages=stages)).to(choose_device(device))
-    typer.echo(f"{sentence}; {model} ({weights}), protocol {protocol}\n{HEADER}")
+    network = load_on(device, model, weights, typer.echo, **_given(stages=stages))
+    typer.echo(f"{sentence}; protocol {protocol}\n{HEADER}")
     scores = measure(network, islice(pairs, limit), protocol, tile, on_score=typer.echo)
     typer.echo(mean_score(scores))
     if csv is not None:
@@ -179,41 +180,41 @@ def evaluate(
 @app.command()
 def train(
     recipe: Annotated[
-        Optional[str], typer.Option(help="How shipped weights were made, such as open-prn.")
+        str | None, typer.Option(help="How shipped weights were made, such as open-prn.")
     ] = None,
-    model: Annotated[Optional[str], typer.Option(help="residual, prn, prenet, … [prn]")] = None,
-    minutes: Annotated[Optional[float], typer.Option(help="Budget: wall-clock time.")] = None,
-    steps: Annotated[Optional[int], typer.Option(help="Budget: optimizer steps.")] = None,
-    epochs: Annotated[Optional[float], typer.Option(help="Budget: rounds of the data.")] = None,
+    model: Annotated[str | None, typer.Option(help="residual, prn, prenet, … [prn]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget: wall-clock time.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Budget: optimizer steps.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Budget: rounds of the data.")] = None,
     data: Annotated[
-        Optional[str], typer.Option(help="Rain preset, mix, or a folder of pairs. [mix]")
+        str | None, typer.Option(help="Rain preset, mix, or a folder of pairs. [mix]")
     ] = None,
     layout: Layout = "plain",
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="[runs/MODEL]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="[runs/MODEL]")] = None,
     resume: Annotated[str, typer.Option(help="auto: go on where a run stopped; never.")] = "auto",
-    weights: Annotated[Optional[str], typer.Option(help="Start from these weights.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Start from these weights.")] = None,
     stages: Stages = None,
-    patch_size: Annotated[Optional[int], typer.Option(help="Pixels. [64]")] = None,
-    batch_size: Annotated[Optional[int], typer.Option(help="Patches per step. [8]")] = None,
-    loss: Annotated[Optional[str], typer.Option(help="Such as neg_ssim+l1. [neg_ssim]")] = None,
-    lr: Annotated[Optional[float], typer.Option(help="Learning rate. [0.001]")] = None,
+    patch_size: Annotated[int | None, typer.Option(help="Pixels. [64]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Patches per step. [8]")] = None,
+    loss: Annotated[str | None, typer.Option(help="Such as neg_ssim+l1. [neg_ssim]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate. [0.001]")] = None,
     schedule: Annotated[
-        Optional[str], typer.Option(help="cosine, authors or constant. [cosine]")
+        str | None, typer.Option(help="cosine, authors or constant. [cosine]")
     ] = None,
-    grad_clip: Annotated[Optional[float], typer.Option(help="Largest gradient norm.")] = None,
-    ema: Annotated[Optional[float], typer.Option(help="Decay of a mean of the weights.")] = None,
-    precision: Annotated[Optional[str], typer.Option(help="float32, bf16 or fp16.")] = None,
-    channels_last: Annotated[Optional[bool], typer.Option(help="Memory layout.")] = None,
+    grad_clip: Annotated[float | None, typer.Option(help="Largest gradient norm.")] = None,
+    ema: Annotated[float | None, typer.Option(help="Decay of a mean of the weights.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32, bf16 or fp16.")] = None,
+    channels_last: Annotated[bool | None, typer.Option(help="Memory layout.")] = None,
     checkpoint_stages: Annotated[
-        Optional[bool], typer.Option(help="Less memory, more time.")
+        bool | None, typer.Option(help="Less memory, more time.")
     ] = None,
-    workers: Annotated[Optional[int], typer.Option(help="Processes for data. [0]")] = None,
-    seed: Annotated[Optional[int], typer.Option(help="[0]")] = None,
-    device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, … [auto]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes for data. [0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="[0]")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, … [auto]")] = None,
 ) -> None:
-    """Train a model on photos in synthetic rain, or on a folder of pairs.
+    """Train a model.
 
-    Give one budget: --minutes, --steps or --epochs. Ctrl-C saves; the same command goes on.
+    On photos in synthetic rain, or on a folder of pairs. Give one budget: --minutes, --steps or --epochs. Ctrl-C saves; the same command goes on.
 
     \b
     Examples:
@@ -221,6 +222,7 @@ def train(
       derain-edu train --recipe open-prenet --out runs/open-prenet
       derain-edu train --model prenet --data Rain100L --layout rain100l --epochs 100
     """
+    from derain_edu.shell import train_config
     from derain_edu.training import train as train_model
 
     changes = _given(
@@ -232,7 +234,7 @@ def train(
     folder = Path(data) if data and Path(data).is_dir() else None
     if data and folder is None:
         changes["data"] = data
-    config = _train_config(recipe, changes, out)
+    config = train_config(recipe, changes, out)
     pairs = None
     if folder is not None:
         from derain_edu.datasets import PairedFolder
@@ -246,27 +248,16 @@ def train(
     typer.echo(f"{result.steps} steps in {result.minutes:.1f} minutes: {result.out}")
 
 
-def _train_config(recipe: str | None, changes: dict[str, Any], out: Path | None) -> Any:
-    from dataclasses import replace
-
-    from derain_edu.recipes import recipe as find_recipe
-    from derain_edu.training_config import TrainConfig
-
-    if recipe is None:
-        return TrainConfig(**changes, out=out or Path("runs") / changes.get("model", "prn"))
-    config = find_recipe(recipe)
-    if budget := {"minutes", "steps", "epochs"} & changes.keys():  # replaces the recipe's own
-        changes |= dict.fromkeys({"minutes", "steps", "epochs"} - budget)
-    return replace(config, **changes, out=out or Path("runs") / recipe)
-
-
 @app.command()
 def experiment(
     name: Annotated[str, typer.Argument(help="Such as head_relu.", show_default=False)],
     smoke: Annotated[bool, typer.Option(help="Two steps each, to see that it runs.")] = False,
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="[data/results]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="[data/results]")] = None,
 ) -> None:
-    """Run a recorded experiment, or go on with it: variants × seeds, one CSV."""
+    """Run a recorded experiment, or go on with it.
+
+    Each is a table of variants × seeds with one budget, written to a CSV.
+    """
     from derain_edu.experiments import run_experiment
 
     typer.echo(run_experiment(name, smoke, out))
@@ -275,16 +266,16 @@ def experiment(
 @app.command()
 def download(
     names: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Argument(help="rain100l, rain100h, official-weights. [none: show what is there]"),
     ] = None,
     source: Annotated[
-        Optional[Path], typer.Option(help="Take the files from this folder, not from the web.")
+        Path | None, typer.Option(help="Take the files from this folder, not from the web.")
     ] = None,
 ) -> None:
-    """Fetch benchmarks and the authors' weights into the cache (research use only).
+    """Fetch benchmarks and the authors' weights.
 
-    Every file is checked by its sha256. An interrupted download goes on where it stopped. The
+    For research only. Every file is checked by its sha256. An interrupted download goes on where it stopped. The
     cache is ~/.cache/derain_edu or the like; DERAIN_EDU_CACHE moves it.
 
     \b
@@ -310,7 +301,7 @@ def download(
 
 @app.command()
 def doctor() -> None:
-    """Say what was found on this machine, and what to do about each problem."""
+    """Check this machine, and say what to do about problems."""
     from derain_edu.doctor import report
 
     if not report(say=typer.echo):
@@ -322,7 +313,7 @@ def lab(
     lesson: Annotated[str, typer.Argument(help="Number or name of a lesson.")] = "00",
     port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8888,
     browser: Annotated[
-        Optional[bool], typer.Option(help="Open a browser. [where there is one]")
+        bool | None, typer.Option(help="Open a browser. [where there is one]")
     ] = None,
 ) -> None:
     """Open the course in JupyterLab."""
@@ -333,12 +324,15 @@ def lab(
 
 @app.command()
 def course(
-    only: Annotated[Optional[list[str]], typer.Option(help="Only these lessons.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only these lessons.")] = None,
     out: Annotated[
-        Optional[Path], typer.Option("--out", "-o", help="Keep executed notebooks and pages here.")
+        Path | None, typer.Option("--out", "-o", help="Keep executed notebooks and pages here.")
     ] = None,
 ) -> None:
-    """Run the lessons without a browser: minutes, peak memory and result of each."""
+    """Run the lessons without a browser.
+
+    Prints minutes, peak memory and result of each.
+    """
     from derain_edu.course import run_course
 
     if any(run.error for run in run_course(only or (), out)):
@@ -347,7 +341,10 @@ def course(
 
 @app.command()
 def notebooks() -> None:
-    """Write the .ipynb of every lesson again, after a change to notebooks/*.py."""
+    """Write the .ipynb files of the lessons again.
+
+    Needed after a change to notebooks/*.py.
+    """
     from derain_edu.course import build_notebooks
 
     for path in build_notebooks():

@@ -47,12 +47,12 @@ class Experiment:
     question: str
     variants: dict[str, dict[str, Any]]  # name -> {"model": …, and options of that model}
     seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int = 400
+    steps: int = 600
     samples: int | None = None  # train on this many fixed samples; None: endless fresh ones
     train: dict[str, Any] = field(default_factory=dict)  # other fields of TrainConfig
 
 
-_SMALL = {"patch_size": 48, "batch_size": 8, "data": "light"}
+_SMALL = {"patch_size": 32, "batch_size": 4, "data": "light", "loss": "neg_ssim+l1", "lr": 2e-3}
 
 EXPERIMENTS = {
     experiment.name: experiment
@@ -80,7 +80,6 @@ EXPERIMENTS = {
                     "model": "prn", "channels": 16, "blocks": 3, "stages": 4,
                 },
             },
-            steps=600,
             samples=64,
             train=_SMALL,
         ),

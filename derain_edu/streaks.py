@@ -212,25 +212,26 @@ def _add_rows(light: np.ndarray, numbers: np.ndarray, row: np.ndarray, k: int) -
     dy = row - y
     axis = x + dy * sin / cos  # (M,) column where the axis crosses the row
     middle = np.rint(axis).astype(int)
+    step = np.arange(-k, k + 1)[:, None]  # (2k + 1, 1)
 
-    dx = _column(middle - axis) + np.arange(-k, k + 1, dtype=np.float32)  # (M, 2k + 1)
-    u = dx * _column(sin) + _column(dy / cos)
-    t = np.abs(u) * _column(-1 / ramp) + _column(half / ramp + 0.5)
+    dx = _short(middle - axis) + _short(step)  # (2k + 1, M)
+    u = dx * _short(sin) + _short(dy / cos)
+    t = _short(half / ramp + 0.5) - np.abs(u) * _short(1 / ramp)
     t = np.minimum(np.maximum(t, 0), 1)
-    exponent = dx * dx * _column(-0.5 * (cos / spot) ** 2)  # v = dx · cos
+    exponent = dx * dx * _short(-0.5 * (cos / spot) ** 2)  # v = dx · cos
     value = np.exp(exponent)
     value *= exponent >= -0.5 * CUTOFF**2
     value *= t * t * (3 - 2 * t)  # fade: a smooth step from 0 to 1
-    value *= _column(peak)
+    value *= _short(peak)
 
     # Light beside the picture goes to a margin, which is thrown away.
-    middle = np.minimum(np.maximum(middle, -k - 1), width + k)
-    padded = width + 4 * k + 2
-    place = (row * padded + middle + 2 * k + 1)[:, None] + np.arange(-k, k + 1)
+    margin = 2 * k + 1
+    padded = width + 2 * margin
+    place = row * padded + np.minimum(np.maximum(middle, -k - 1), width + k) + margin + step
     total = np.bincount(place.ravel(), value.ravel(), minlength=height * padded)
-    light += total.reshape(height, padded)[:, 2 * k + 1 : 2 * k + 1 + width]
+    light += total.reshape(height, padded)[:, margin : margin + width]
 
 
-def _column(values: np.ndarray) -> np.ndarray:
-    """(M,) float64 to (M, 1) float32, ready to meet the 2k + 1 pixels of a row."""
-    return values.astype(np.float32)[:, None]
+def _short(values: np.ndarray) -> np.ndarray:
+    """Return float32: half the bytes of float64, twice the speed, and more than enough digits."""
+    return values.astype(np.float32)

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from derain_edu.errors import DerainError
+from derain_edu.images import to_pil, to_tensor
 from derain_edu.metrics import psnr
 from derain_edu.models.prn import PRN
-from derain_edu.plots import COLOURS, chart, draw_curves, picture_png, strip_png
+from derain_edu.plots import COLOURS, ERROR_SCALE, chart, draw_curves, picture_png, strip_png
 from derain_edu.rain import PRESETS, VISIBLE, RainConfig, add_rain
+from derain_edu.restoration import derain
 
 CHANGE_SCALE = 10  # changes between two stages are small: show them ten times as large
 
@@ -206,3 +210,49 @@ def _flops_of_one_stage(model: PRN, rainy: Tensor) -> float:
     with FlopCounterMode(display=False) as counter:
         model.stage(rainy, rainy, None)
     return counter.get_total_flops()
+
+
+def uploaded_bytes(value: Any) -> bytes | None:
+    """Return the first file of an upload button, or None.
+
+    ``FileUpload.value`` is a dict of files in ipywidgets 7 and a tuple of files in ipywidgets 8.
+    """
+    files = list(value.values()) if isinstance(value, dict) else list(value)
+    return bytes(files[0]["content"]) if files else None
+
+
+def before_and_after(photo: Any, model: nn.Module, long_side: int = 640) -> bytes:
+    """Derain a photo (anything that ``derain`` takes), shrunk to ``long_side``, as PNG bytes.
+
+    The strip shows the photo, the derained one, and what was taken away ×5.
+    """
+    rainy = to_pil(to_tensor(photo))
+    rainy.thumbnail((long_side, long_side))
+    before = to_tensor(rainy)
+    after = to_tensor(derain(rainy, model))
+    taken = ((before - after).abs() * ERROR_SCALE).clamp(0, 1)
+    return strip_png({"your photo": before, "derained": after, f"difference ×{ERROR_SCALE}": taken})
+
+
+def own_photo(model: nn.Module, long_side: int = 640) -> Any:
+    """Return an upload button; the photo that comes through it is derained and shown."""
+    import ipywidgets
+
+    button = ipywidgets.FileUpload(accept="image/*", multiple=False, description="your photo")
+    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+    words = ipywidgets.HTML("<small>Choose a file: it stays on this machine.</small>")
+    image.layout.display = "none"  # until there is something to show
+
+    def update(_change: object = None) -> None:
+        content = uploaded_bytes(button.value)
+        if content is None:
+            return
+        try:
+            image.value = before_and_after(content, model, long_side)
+            image.layout.display = None
+            words.value = "<small>Rain that is left? Lesson 10 lets you train for it.</small>"
+        except DerainError as error:
+            words.value = f"<small>{escape(str(error))}</small>"
+
+    button.observe(update, names="value")
+    return ipywidgets.VBox([button, words, image])

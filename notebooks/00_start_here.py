@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# **What can be done in one minute?**
+# **What can be done in one minute, and how do I read a paper together with its code?**
 #
 # | | |
 # |---|---|
-# | **Goals** | open the course; look at one photo with rain |
-# | **Before you start** | nothing |
-# | **Time** | 2 minutes; the cells take 5 s on a CPU with two cores, 5 s on a GPU |
-# | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221) |
+# | **Goals** | take the rain out of a photo; look at a result critically; read a paper in seven moves, with its code beside it; know which published numbers may be compared |
+# | **Before you start** | some Python; nothing about rain |
+# | **Time** | 30 minutes; the cells take 30 s on a CPU with two cores, 5 s on a GPU |
+# | **Papers** | Ren et al., *Progressive Image Deraining Networks: A Better and Simpler Baseline*, CVPR 2019 (arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
 # On Colab this cell installs the course package; everywhere else it only imports it.
@@ -24,14 +24,292 @@ if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is N
 import derain_edu as de
 
 # %% [markdown]
-# We take a clean photo and add light rain.
+# ## One minute
+#
+# We take a clean photo, let it rain on it, and give it to a network that this course trained on a
+# few photos, on a CPU. Because we made the rain ourselves, we know the clean truth and can
+# measure how close the network comes.
 
 # %%
-clean = de.load_photo("china", long_side=320)  # (3, H, W)
-rainy = de.add_rain(clean, "light", seed=0).rainy  # (3, H, W)
-score = de.psnr(rainy, clean)
-print(f"the rainy photo has {score:.1f} dB")
-assert 15 < score < 40
+import torch
+
+from derain_edu import plots, widgets
+
+de.choose_device(verbose=True)
+clean = de.load_photo("picosdeeuropa", long_side=400)  # (3, H, W), RGB in [0, 1]
+rainy = de.add_rain(clean, "light", seed=1).rainy  # (3, H, W)
+model = de.create_model("prenet", pretrained="open")
 
 # %% [markdown]
-# A score near 40 dB would be hard to tell from the clean photo.
+# **Think first.** PSNR, in decibels, says how small the error is: the rainy photo below has about
+# 25 to 30 dB, and +6 dB means that the error is half as large. How many dB do you expect after
+# deraining? Write your number down.
+
+# %%
+my_guess = None  # write a number, such as 30
+
+# %%
+derained = de.to_tensor(de.derain(rainy, model))  # (3, H, W)
+before, after = de.psnr(rainy, clean), de.psnr(derained, clean)
+plots.compare_guess(my_guess, after, "dB")
+figure = plots.derained_row(rainy, derained, clean)
+plots.show(figure, "A mountain path: in rain, derained by the network, clean, and the error.")
+assert after >= before + 3, "the network must take away at least half of the error energy"
+
+# %%
+print(f"rainy {before:.1f} dB, derained {after:.1f} dB: {after - before:.1f} dB better")
+
+# %% [markdown]
+# ## Now a photo of your own
+#
+# The button takes a file from your computer. If you see no button, write the file's name into the
+# cell below it instead.
+
+# %%
+widgets.own_photo(model)
+
+# %%
+my_photo = None  # or a file name, such as "street.jpg"
+if my_photo is not None:
+    before_after = widgets.before_and_after(my_photo, model)
+    from IPython.display import Image, display
+
+    display(Image(before_after, alt="Your photo, derained, and what was taken away."))
+
+# %% [markdown]
+# Two warnings. There is no clean truth for your photo, so no score: you have to look. And this
+# network has only seen rain that we drew: real rain may differ. The difference picture tells you
+# whether it took away rain, or part of the scene.
+
+# %% [markdown]
+# ## Look again
+#
+# A score is one number for 100,000 pixels. Swipe between the two pictures, and look for three
+# things: rain that is left, texture that went away with the rain, and colours that changed.
+
+# %%
+widgets.swipe_slider(rainy, derained)
+
+# %%
+error = (derained - clean).abs().mean(dim=0)  # (3, H, W) -> (H, W)
+figure, axes = plots.new_figure(1, 2, width=10, height=3.6)
+plots.draw_picture(axes[0, 0], widgets.swipe(rainy, derained, 0.5), "left: rainy, right: derained")
+plots.draw_map(axes[0, 1], error * plots.ERROR_SCALE, "mean error of the channels ×5", vmin=0)
+plots.show(figure, "Half rainy, half derained picture, and a map of the error that is left.")
+for position in (0.0, 0.5, 1.0):
+    assert widgets.swipe(rainy, derained, position).shape == rainy.shape
+
+# %% [markdown]
+# The error is largest where a bright streak crossed a fine texture: there the network has to
+# guess. Keep that picture in mind; lesson 03 watches, stage by stage, how it guesses.
+
+# %% [markdown]
+# ## Reading a paper with its code, in seven moves
+#
+# The network above is a small PReNet. We read its paper the way you can read any other.
+#
+# **1. The abstract as one sentence.** Say it in your own words, with a verb:
+# *a small network, applied six times with the same weights and a memory between the rounds,
+# removes rain as well as far larger ones.*
+#
+# **2. The contributions as a checklist.** Each is a promise that can be tested:
+#
+# | promise | how we test it here |
+# |---|---|
+# | a small shallow network, applied several times, is enough | lesson 03: parameters stay, the picture gets better |
+# | a recurrent layer between the stages helps | lesson 04: PRN against PReNet |
+# | showing the rainy picture to each stage helps | lesson 03: switch it off |
+# | one simple loss, −SSIM, is enough | `TrainConfig(loss=...)` in lesson 02 |
+
+# %% [markdown]
+# **3. The figure as a list of shapes.** Boxes and arrows hide sizes. Send a picture through and
+# write down what comes out of each box.
+
+# %%
+shapes = []
+hooks = [
+    layer.register_forward_hook(
+        lambda _, inputs, output, name=name: shapes.append((name, inputs[0].shape))
+    )
+    for name, layer in model.named_children()
+    if name != "blocks"
+]
+with torch.no_grad():
+    model.unroll(torch.rand(1, 3, 64, 96), stages=1)
+for hook in hooks:
+    hook.remove()
+for name, shape in shapes:
+    print(f"{name:<8} takes {tuple(shape)}")
+
+# %% [markdown]
+# The head takes 6 channels: the rainy picture *and* the last result. The figure of the paper
+# shows it as a small circle; here it is a fact.
+
+# %% [markdown]
+# **4. Each equation beside its line of code.** In the paper a stage is: a layer $f_\text{in}$ sees
+# the last result $x^{t-1}$ and the rainy picture $y$; a recurrent layer turns this into a state
+# $s^t$; residual blocks $f_\text{res}$ and a last layer $f_\text{out}$ make the next result $x^t$.
+# In code:
+
+# %%
+import inspect
+
+from derain_edu.models.prn import PRN
+
+print(inspect.getsource(PRN.stage))
+
+# %% [markdown]
+# **5. What the code does that the paper does not say.** This is where re-implementations go
+# wrong. All of it was read in the authors' released code:
+#
+# | question | answer in the released code |
+# |---|---|
+# | What is the input of stage 1? | the rainy picture, twice |
+# | Does a residual block end in a ReLU? | yes, twice: its branch can only add |
+# | What does the last layer predict? | minus the rain: the rainy picture is added to it |
+# | And in the variants PReNet_LSTM, _GRU, _x? | the clean picture itself: the addition is gone |
+# | Is anything clamped between the stages? | no, only at the very end |
+# | Which stages does the loss see? | the last one only |
+# | How is the output measured? | cut down to 8 bits (not rounded), then only its luma Y |
+#
+# A public re-implementation has exactly the right number of parameters, 168,963, and still
+# misses three of these lines. A parameter count proves nothing; outputs do.
+
+# %%
+parameters = sum(p.numel() for p in de.create_model("prenet").parameters())
+print(f"PReNet has {parameters:,} parameters")
+assert parameters == 168_963
+
+# %% [markdown]
+# **6. Run it and compare with a published number.** The paper says 37.48 dB for PReNet on the
+# 100 pictures of Rain100L. With the authors' weights and the pictures in your cache, the cell
+# measures the first three of them. Without, it shows what our tests recorded: the largest
+# difference between our networks and the authors' outputs, over all six stages.
+
+# %%
+from derain_edu.download import cached_files, cached_set
+
+ready = cached_set("rain100l") and "prenet_rain100l.pth" in cached_files("official-weights")
+if ready:
+    benchmark = de.PairedFolder(cached_set("rain100l"), layout="rain100l")
+    official = de.create_model("prenet", pretrained="official-rain100l")
+    for pair in (benchmark[k] for k in range(3)):
+        with torch.no_grad():
+            output = official(pair["rainy"][None])[0]  # (1, 3, H, W) -> (3, H, W)
+        scores = [de.psnr(picture, pair["clean"]) for picture in (pair["rainy"], output)]
+        print(f"{pair['name']}: rainy {scores[0]:.2f} dB, derained {scores[1]:.2f} dB")
+        assert scores[1] > scores[0] + 4
+else:
+    print("Not in the cache: derain-edu download official-weights rain100l (research use only)")
+
+# %%
+import csv
+
+from derain_edu.photos import data_folder
+
+with open(data_folder() / "results" / "parity.csv", newline="") as file:
+    parity = list(csv.DictReader(file))
+differences = [float(row["largest_difference"]) for row in parity]
+names = [f"{row['model']}, {row['weights'].removeprefix('official-')}" for row in parity]
+figure, axes = plots.new_figure(width=9, height=3.6)
+axes[0, 0].barh(names, differences, color=plots.COLOURS[0])
+axes[0, 0].axvline(1 / 255, color="k", linestyle=":")
+axes[0, 0].text(1 / 255, 0, " one grey level", fontsize=8)
+axes[0, 0].set_xscale("log")
+axes[0, 0].set_xlim(1e-8, 0.1)
+axes[0, 0].set_xlabel("largest difference from the authors' outputs, six stages")
+plots.show(figure, "Eleven networks: all differences are near one millionth.")
+assert max(differences) < 1e-5
+
+# %% [markdown]
+# All eleven networks of the family agree with the authors' outputs to about one millionth, a
+# thousandth of a grey level. `derain-edu evaluate --data rain100l --weights official-rain100l`
+# runs all 100 pictures and prints the mean.
+#
+# **7. Ask what would break it.** More rain than it was trained on; less; a photo four times as
+# large; another colour order. Here is the first: the same photo, but heavy rain.
+
+# %%
+storm = de.add_rain(clean, "heavy", seed=1).rainy
+lost = de.to_tensor(de.derain(storm, model))
+figure = plots.derained_row(storm, lost, clean)
+plots.show(figure, "The same path in heavy rain: much of the rain is left.")
+print(f"heavy rain: {de.psnr(storm, clean):.1f} dB before, {de.psnr(lost, clean):.1f} dB after")
+
+# %% [markdown]
+# A network knows the rain it has seen. Our small one was trained on light rain only.
+
+# %% [markdown]
+# ## A map of the field, and why it has two sheets
+#
+# Since 2019 the scores have risen. But tables mix two regimes: *one model per data set*, trained
+# on the same kind of rain as the test, and *one model for all*, trained on the 13,712 pairs of
+# Rain13K. The same PReNet has 37.48 dB in the first and 32.44 dB in the second.
+
+# %%
+own = {"PRN_r": (36.11, 27.43), "PRN": (36.99, 28.07), "PReNet_r": (37.10, 28.98),
+       "PReNet": (37.48, 29.46)}
+one_for_all = {"RESCAN": (2018, 29.80, 26.36), "PReNet": (2019, 32.44, 26.77),
+               "MPRNet": (2021, 36.40, 30.41), "Restormer": (2022, 38.99, 31.46)}
+figure, axes = plots.new_figure(1, 2, width=11, height=3.8, sharey=True)
+for k, data in enumerate(("Rain100L", "Rain100H")):
+    scores = [row[k] for row in own.values()]
+    axes[0, 0].plot(list(own), scores, "o", color=plots.COLOURS[k], label=data)
+    years = [row[0] for row in one_for_all.values()]
+    scores = [row[k + 1] for row in one_for_all.values()]
+    axes[0, 1].plot(years, scores, "o-", color=plots.COLOURS[k], label=data)
+for name, (year, score, _) in one_for_all.items():
+    axes[0, 1].annotate(name, (year, score), (0, 7), textcoords="offset points", fontsize=8,
+                        ha="center")
+axes[0, 0].set_title("a model per data set, all 2019", fontsize=10)
+axes[0, 1].set_title("one model for all (Rain13K)", fontsize=10)
+axes[0, 0].set_ylabel("PSNR on Y in dB")
+axes[0, 1].set_xticks(range(2018, 2023))
+axes[0, 0].legend(frameon=False)
+plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart between them.")
+
+# %% [markdown]
+# Never draw a line from the left panel to the right one: 5 dB between them come from the training
+# data, not from the network. (Numbers: the papers' tables and repositories, on luma Y.)
+#
+# How to find papers, and how to check a claim:
+#
+# | you want | go to |
+# |---|---|
+# | papers that cite this one | a citation search (Semantic Scholar, Google Scholar), sorted by year |
+# | what the authors really ran | their repository at the commit of the release, not its newest state |
+# | why nobody gets the number | the repository's closed issues: search for "PSNR", "reproduce" |
+# | an independent number | a later paper's table, and its footnotes on training data |
+# | certainty | run the released weights with the released metric, image by image |
+
+# %% [markdown]
+# ## The course
+#
+# | lesson | question |
+# |---|---|
+# | 00 start here | What can be done in one minute? |
+# | 01 paired data | What is rain to a network, and what does a score mean? |
+# | 02 residual baseline | Why residual blocks, and why predict the rain instead of the picture? |
+# | 03 progressive PRN | How can one set of weights do six different jobs? |
+# | 04 shared gradients | Where does the gradient of a shared weight come from? |
+#
+# Lessons 05 to 10 (one pixel that sees the whole picture, spatial attention, progressive
+# training, ONNX, transplanted modules, your own network) are on their way.
+#
+# In each lesson: think first and write a number, then run the cell. Cells named `my_...` are for
+# you to change. If something does not work, ask the doctor:
+
+# %%
+from derain_edu import doctor
+
+doctor.report()
+
+# %% [markdown]
+# ## You can now …
+#
+# - take the rain out of a photo, in Python and with `derain-edu derain street.jpg`
+# - look at a result critically: rain left, texture lost, colours changed
+# - read a paper in seven moves, with its code beside it
+# - tell which published numbers may be compared
+#
+# Next: **01 · Paired data**. What is rain to a network, and what does a score mean?

@@ -46,3 +46,53 @@ def test_the_authors_network_gains_8_db(filled_cache: Path, rain: str, data: str
     print(rain, {name: round(gain, 2) for name, gain in gains.items()})
     assert len(gains) == 6
     assert median(gains.values()) >= 8, gains
+
+
+def rain_layers(reference: Path, side: int = 160) -> list[np.ndarray]:
+    """R of the training pairs of Rain100H: of each the square with the fewest clipped pixels."""
+    layers = []
+    for file in sorted((reference / "benchmarks" / "raintrainh" / "rainy").iterdir()):
+        rainy, clean = to_tensor(file), to_tensor(file.parent.parent / "clean" / file.name)
+        # All channels carry the same R; the largest difference is the one that clipped least.
+        rain, clipped = (rainy - clean).amax(0).numpy(), (rainy == 1).all(0).float().numpy()
+        squares = [
+            (clipped[y : y + side, x : x + side].mean(), y, x)
+            for y in range(0, rain.shape[0] - side, 20)
+            for x in range(0, rain.shape[1] - side, 20)
+        ]
+        _, y, x = min(squares)
+        layers.append(rain[y : y + side, x : x + side])
+    return layers
+
+
+def half_lag(rain: np.ndarray, axis: int) -> float:
+    """Shift in px at which the autocorrelation along an axis has fallen to one half."""
+    rain, size = rain - rain.mean(), rain.shape[axis]
+    spectrum = np.abs(np.fft.rfft(rain, 2 * size, axis=axis)) ** 2
+    correlation = np.fft.irfft(spectrum.mean(axis=1 - axis))
+    correlation = correlation[:80] / correlation[0] * size / (size - np.arange(80))
+    below = int(np.argmax(correlation < 0.5))
+    before, after = correlation[below - 1], correlation[below]
+    return below - 1 + (before - 0.5) / (before - after)
+
+
+STATISTICS = {
+    "mean": lambda rain: float(rain.mean()),
+    "spread": lambda rain: float(rain.std()),
+    "coverage": lambda rain: float((rain > 0.1).mean()),
+    "median": lambda rain: float(np.median(rain)),
+    "brightest 1 %": lambda rain: float(np.quantile(rain, 0.99)),
+    "half lag across": lambda rain: half_lag(rain, axis=1),
+    "half lag along": lambda rain: half_lag(rain, axis=0),
+}
+
+
+def test_heavy_rain_has_the_statistics_of_rain100h(reference: Path) -> None:
+    theirs = rain_layers(reference)
+    black = torch.zeros(24, 3, 160, 160)
+    ours = list(add_rain(black, "heavy", seed=0).rainy[:, 0].numpy())
+    assert len(theirs) == 12
+    for name, statistic in STATISTICS.items():
+        expected, found = (median(map(statistic, layers)) for layers in (theirs, ours))
+        print(f"{name}: {found:.3f}, Rain100H {expected:.3f}")
+        assert expected / 1.5 < found < expected * 1.5, name

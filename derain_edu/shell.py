@@ -1,0 +1,146 @@
+"""What the commands of :mod:`derain_edu.__main__` do with files: which goes where, and in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from derain_edu.devices import choose_device, describe_device
+from derain_edu.errors import DerainError
+from derain_edu.images import read_picture, to_tensor
+from derain_edu.metrics import psnr, ssim
+from derain_edu.picture_files import SAVE_AS, check_save_path, save_picture
+from derain_edu.recipes import recipe as find_recipe
+from derain_edu.restoration import derain, load_model
+from derain_edu.training_config import TrainConfig
+
+
+def output_paths(pictures: list[Path], output: Path | None) -> dict[Path, Path]:
+    """Return where the derained twin of each picture goes.
+
+    Parameters
+    ----------
+    pictures : list of Path
+        The rainy pictures.
+    output : Path, optional
+        A file (for one picture) or a folder. Default: ``NAME_derained`` beside each picture.
+
+    Raises
+    ------
+    DerainError
+        If a rainy picture or another result would be overwritten, or the format is unknown.
+    """
+    is_folder = output is not None and (output.is_dir() or not output.suffix)
+    if output is not None and not is_folder and len(pictures) > 1:
+        raise DerainError(f"-o {output} is one file for {len(pictures)} pictures: name a folder")
+    targets: dict[Path, Path] = {}
+    for picture in dict.fromkeys(pictures):  # one named twice is derained once
+        suffix = picture.suffix if picture.suffix.lower() in SAVE_AS else ".png"
+        if output is None:
+            target = picture.with_name(f"{picture.stem}_derained{suffix}")
+        else:
+            target = output / f"{picture.stem}{suffix}" if is_folder else output
+        check_save_path(target)
+        if target.resolve() in {path.resolve() for path in pictures}:
+            raise DerainError(f"{target} is a rainy picture and stays: choose another -o")
+        if target in targets.values():
+            raise DerainError(f"two pictures would become {target}: derain them one by one")
+        targets[picture] = target
+    return targets
+
+
+def derain_files(
+    targets: dict[Path, Path],
+    network: nn.Module,
+    tile: int | None = None,
+    clean: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> list[str]:
+    """Derain pictures one after the other and say what was done.
+
+    Parameters
+    ----------
+    targets : dict of Path to Path
+        From rainy to derained pictures, see :func:`output_paths`.
+    network : nn.Module
+        The model, on its device.
+    tile : int, optional
+        See :func:`derain_edu.restoration.derain_tensor`.
+    clean : Path, optional
+        The clean twin of the (one) picture, for the scores.
+    say : callable
+        Gets one line per picture.
+
+    Returns
+    -------
+    list of str
+        What went wrong, a sentence for each picture that was left out.
+    """
+    problems = []
+    for picture, target in targets.items():
+        try:
+            say(_derain_file(picture, target, network, tile, clean))
+        except DerainError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _derain_file(
+    picture: Path, target: Path, network: nn.Module, tile: int | None, clean: Path | None
+) -> str:
+    began = time.perf_counter()
+    source = read_picture(picture)
+    check_save_path(target, transparent=source.alpha is not None)
+    twin = None if clean is None else to_tensor(clean)
+    if twin is not None and twin.shape != source.rgb.shape:
+        raise DerainError(
+            f"{clean} is {twin.shape[2]}×{twin.shape[1]} pixels and {picture} is "
+            f"{source.rgb.shape[2]}×{source.rgb.shape[1]}: they are no twins"
+        )
+    result = derain(source, network, tile=tile, progress=True)
+    save_picture(result, target)
+    seconds = time.perf_counter() - began
+    line = f"{picture} -> {target}  ({result.width}×{result.height} pixels, {seconds:.1f} s)"
+    if twin is not None:
+        derained = to_tensor(result)
+        before, after = psnr(source.rgb, twin), psnr(derained, twin)
+        line += f"\nPSNR {before:.2f} -> {after:.2f} dB"
+        if min(twin.shape[1:]) >= 11:  # the window of SSIM
+            line += f", SSIM {ssim(source.rgb, twin):.4f} -> {ssim(derained, twin):.4f}"
+        line += " (on Y, prenet_matlab)"
+    return line
+
+
+def load_on(
+    device: str, model: str, weights: str, say: Callable[[str], None] = print, **options: Any
+) -> nn.Module:
+    """Load a model for a command, put it on a device, and say in one line what runs where."""
+    network, place = load_model(model, weights, **options), choose_device(device)
+    label = model if Path(model).is_file() else f"{model}, weights {weights}"
+    say(f"{label}; {describe_device(place)}")
+    return network.to(place)
+
+
+def train_config(recipe: str | None, changes: dict[str, Any], out: Path | None) -> TrainConfig:
+    """Return the configuration for ``derain-edu train``.
+
+    Parameters
+    ----------
+    recipe : str, optional
+        The name of a recipe to start from.
+    changes : dict
+        Fields of TrainConfig that the user gave. A budget replaces the recipe's own.
+    out : Path, optional
+        Default: ``runs/RECIPE`` or ``runs/MODEL``.
+    """
+    if recipe is None:
+        return TrainConfig(**changes, out=out or Path("runs") / changes.get("model", "prn"))
+    budgets = {"minutes", "steps", "epochs"}
+    if given := budgets & changes.keys():
+        changes = {**dict.fromkeys(budgets - given), **changes}
+    return replace(find_recipe(recipe), **changes, out=out or Path("runs") / recipe)

@@ -1,0 +1,48 @@
+"""The pictures of the README, drawn by the project itself: ``derain-edu pictures``.
+
+Only what is in the repository is used: a photo of the test split, this project's rain, and its
+open weights. So the pictures always show what a newcomer gets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from derain_edu.metrics import psnr
+from derain_edu.models import create_model
+from derain_edu.photos import data_folder, load_photo
+from derain_edu.plots import derained_row, figure_png, picture_row
+from derain_edu.rain import add_rain
+
+PHOTO, RAIN, SEED, LONG_SIDE = "picosdeeuropa", "light", 1, 420
+
+
+@torch.no_grad()
+def readme_pictures(folder: Path | None = None) -> list[Path]:
+    """Draw ``derained.png`` (rainy | derained | clean | error) and ``stages.png``.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where to write them. Default: ``data/results/pictures``.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    folder = folder or data_folder() / "results" / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    clean = load_photo(PHOTO, LONG_SIDE)
+    rainy = add_rain(clean, RAIN, seed=SEED).rainy
+    stages = [x[0] for x in create_model("prenet", pretrained="open").unroll(rainy[None])]
+    names = {f"stage {t}: {psnr(x, clean):.2f} dB": x for t, x in enumerate(stages, 1)}
+    figures = {
+        "derained.png": derained_row(rainy, stages[-1], clean),
+        "stages.png": picture_row({f"rainy: {psnr(rainy, clean):.2f} dB": rainy, **names}, 12),
+    }
+    for name, figure in figures.items():
+        (folder / name).write_bytes(figure_png(figure))
+    return [folder / name for name in figures]
