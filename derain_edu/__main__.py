@@ -351,6 +351,19 @@ def notebooks() -> None:
         typer.echo(path)
 
 
+@app.command()
+def pictures(
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="[data/results/pictures]")
+    ] = None,
+) -> None:
+    """Draw the pictures of the README again, with the course's own weights."""
+    from derain_edu.showcase import readme_pictures
+
+    for path in readme_pictures(out):
+        typer.echo(path)
+
+
 def _given(**options: Any) -> dict[str, Any]:
     """Return the options that the user gave."""
     return {name: value for name, value in options.items() if value is not None}

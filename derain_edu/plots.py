@@ -7,7 +7,8 @@ shown twice; :func:`show` displays one with its alternative text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -186,6 +187,75 @@ def draw_bars(
     axis.set_ylabel(ylabel)
     axis.margins(y=0.15)
     axis.tick_params(axis="x", labelsize=8)
+
+
+def training_curve(log: Sequence[Mapping[str, Any]], total_steps: int | None = None) -> Figure:
+    """Draw how a training run goes: its loss, and beside it the PSNR of the validation pairs.
+
+    Parameters
+    ----------
+    log : sequence of dict
+        The rows of :class:`~derain_edu.training.Trainer`. Only some need a validation.
+    total_steps : int, optional
+        Where the step axis ends, so that one sees how much is still to come.
+    """
+    figure = Figure(figsize=(9.0, 2.7))  # no layout engine: it has to be drawn while training
+    FigureCanvasAgg(figure)
+    judged = [row for row in log if row["validation_psnr"] is not None]
+    panels = (("loss", "loss", log), ("validation_psnr", "validation PSNR in dB", judged))
+    for left, colour, (column, label, rows) in zip((0.08, 0.58), COLOURS, panels, strict=False):
+        axis = figure.add_axes((left, 0.19, 0.40, 0.76))
+        steps, values = [row["step"] for row in rows], [row[column] for row in rows]
+        axis.plot(steps, values, color=colour, marker="o", markersize=3)
+        axis.set_xlim(0, total_steps)
+        axis.set_xlabel("step")
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def live_curve(
+    total_steps: int | None = None, every: float = 1.0
+) -> Callable[[Sequence[Mapping[str, Any]]], None]:
+    """Return a callable for ``Trainer(on_log=...)`` that draws the curves while they grow.
+
+    One picture in the output of the cell is replaced again and again. Outside of a notebook
+    nothing is drawn.
+
+    Parameters
+    ----------
+    total_steps : int, optional
+        The step axis ends here, and the last step is always drawn.
+    every : float
+        Seconds between two drawings, at least: drawing takes time from training.
+    """
+    shown: dict[str, Any] = {"handle": None, "at": -float("inf")}
+
+    def redraw(log: Sequence[Mapping[str, Any]]) -> None:
+        last = total_steps is not None and log[-1]["step"] >= total_steps
+        if not _in_notebook() or not (last or time.monotonic() - shown["at"] >= every):
+            return
+        from IPython.display import Image, display
+
+        alt = f"Loss and validation PSNR up to step {log[-1]['step']}."
+        image = Image(figure_png(training_curve(log, total_steps)), format="png", alt=alt)
+        if shown["handle"] is None:
+            shown["handle"] = display(image, display_id=True)
+        else:
+            shown["handle"].update(image)
+        shown["at"] = time.monotonic()
+
+    return redraw
+
+
+def _in_notebook() -> bool:
+    """Say whether a Jupyter kernel runs this (a plain Python or a terminal IPython does not)."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return getattr(get_ipython(), "kernel", None) is not None
 
 
 def compare_guess(guess: float | None, measured: float, unit: str = "", decimals: int = 1) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,3 +81,59 @@ def test_a_guess_is_put_beside_the_measurement(capsys, guess, expected):
 def test_a_wrong_shape_is_explained():
     with pytest.raises(DerainError, match=r"one picture \(3, H, W\)"):
         plots.picture_row({"two": torch.rand(2, 3, 4, 4)})
+
+
+def rows_of_a_run(count: int) -> list[dict]:
+    """Rows as the trainer writes them: every second one with a validation."""
+    return [
+        {"step": 10 * k, "loss": 1 / k, "validation_psnr": 30.0 + k if k % 2 == 0 else None}
+        for k in range(1, count + 1)
+    ]
+
+
+def test_the_training_curve_draws_the_log():
+    figure = plots.training_curve(rows_of_a_run(5), total_steps=80)
+    loss, score = (axis.lines[0] for axis in figure.axes)
+    assert list(loss.get_xdata()) == [10, 20, 30, 40, 50]
+    assert list(loss.get_ydata()) == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
+    assert list(score.get_xdata()) == [20, 40] and list(score.get_ydata()) == [32, 34]
+    assert all(axis.get_xlim() == (0, 80) for axis in figure.axes)
+
+
+def test_a_training_curve_without_validation_is_drawn():
+    assert plots.figure_png(plots.training_curve(rows_of_a_run(1)))
+
+
+class FakeNotebook:
+    """A display and a clock: counts what a cell would show, and when."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.new, self.updated = 0.0, [], []
+        monkeypatch.setattr("IPython.display.display", self.display)
+        monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=object()))
+        monkeypatch.setattr(plots.time, "monotonic", lambda: self.now)
+
+    def display(self, image, display_id):
+        assert display_id is True
+        self.new.append(image)
+        return SimpleNamespace(update=self.updated.append)
+
+
+def test_the_live_curve_replaces_one_picture_about_once_a_second(monkeypatch):
+    notebook, log = FakeNotebook(monkeypatch), rows_of_a_run(40)
+    redraw = plots.live_curve(total_steps=400, every=1.0)
+    for count in range(1, 41):  # a row every 0.3 s
+        notebook.now = 0.3 * count
+        redraw(log[:count])
+    assert len(notebook.new) == 1
+    # Drawn at rows 1, 5, 9, … 37 (each 1.2 s after the one before), and at the last, 40.
+    steps = [image._repr_png_()[1]["alt"].split()[-1] for image in notebook.updated]
+    assert steps == [f"{10 * row}." for row in (*range(5, 41, 4), 40)]
+
+
+def test_the_live_curve_is_silent_outside_of_a_notebook(monkeypatch, capsys):
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: pytest.fail("displayed"))
+    for shell in (None, SimpleNamespace()):  # plain Python, and a terminal IPython
+        monkeypatch.setattr("IPython.get_ipython", lambda shell=shell: shell)
+        plots.live_curve()(rows_of_a_run(3))
+    assert capsys.readouterr().out == ""

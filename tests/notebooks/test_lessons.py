@@ -34,8 +34,9 @@ def run_nbval(path: Path, cache: Path) -> subprocess.CompletedProcess[str]:
         "TQDM_DISABLE": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
-    environment.pop("PYTEST_XDIST_WORKER", None)
+    environment.pop("PYTEST_ADDOPTS", None)  # `-k 03` chooses lessons, not cells of lessons
     options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}"]
+    options += [f"--nbval-kernel-startup-timeout={CELL_SECONDS}"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-q", "-p", "no:cacheprovider", str(path)],
         cwd=NOTEBOOKS,

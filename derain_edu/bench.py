@@ -1,0 +1,263 @@
+"""Side-by-side timings: is this project's way faster than the plain way, here, on this machine?
+
+A timing alone says little: other programs, heat and power settings change the speed of a core by
+more than most improvements do. So each comparison runs its ways in turn (A B C, A B C, …) in one
+process and reports the median of the ratios within the rounds. Memory needs no such care: what a
+step keeps for its backward pass is counted in bytes.
+
+The plain way is :class:`PlainPReNet`, written as the paper's code is: a convolution per gate, the
+default memory layout, and after each training step a second forward pass, with gradients on, for
+a number in the log. Both ways hold the same weights and give the same pictures.
+
+``derain-edu bench train`` (or ``rain``, ``derain``) prints the tables.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn import functional as F
+
+from derain_edu.datasets import SyntheticRain
+from derain_edu.devices import describe_device
+from derain_edu.errors import DerainError
+from derain_edu.losses import neg_ssim
+from derain_edu.metrics import psnr
+from derain_edu.models import create_model
+from derain_edu.models.blocks import ResidualBlock, conv3x3
+from derain_edu.rain import PRESETS, TRAINING_MIX, add_rain
+from derain_edu.training import TrainConfig, Trainer
+
+
+class PlainPReNet(nn.Module):
+    """PReNet (T stages) with a separate convolution for each gate of its LSTM."""
+
+    def __init__(self, stages: int = 6) -> None:
+        super().__init__()
+        self.stages = stages
+        self.head = conv3x3(6, 32)
+        self.gate_i, self.gate_f, self.gate_g, self.gate_o = (conv3x3(64, 32) for _ in range(4))
+        self.blocks = nn.ModuleList(ResidualBlock(32) for _ in range(5))
+        self.tail = conv3x3(32, 3)
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        batch, _, height, width = rainy.shape
+        x, h = rainy, rainy.new_zeros(batch, 32, height, width)
+        c = torch.zeros_like(h)
+        for _ in range(self.stages):
+            z = F.relu(self.head(torch.cat((rainy, x), dim=1)))
+            both = torch.cat((z, h), dim=1)
+            i, f = torch.sigmoid(self.gate_i(both)), torch.sigmoid(self.gate_f(both))
+            g, o = torch.tanh(self.gate_g(both)), torch.sigmoid(self.gate_o(both))
+            c = f * c + i * g
+            h = z = o * torch.tanh(c)
+            for block in self.blocks:
+                z = block(z)
+            x = self.tail(z) + rainy
+        return x
+
+
+def plain_twin(model: nn.Module) -> PlainPReNet:
+    """Return the plain network with the weights of a PReNet of this project."""
+    twin = PlainPReNet(model.config.stages)
+    state = model.state_dict()
+    for kind in ("weight", "bias"):
+        gates = state.pop(f"memory.gate_conv.{kind}").chunk(4)
+        state.update({f"gate_{g}.{kind}": part for g, part in zip("ifgo", gates, strict=True)})
+    twin.load_state_dict(state)
+    return twin
+
+
+def plain_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, rainy: Tensor, clean: Tensor
+) -> tuple[float, float]:
+    """Make one training step as the paper's code does; return the loss and the PSNR."""
+    optimizer.zero_grad()
+    loss = neg_ssim(model(rainy), clean)
+    loss.backward()
+    optimizer.step()
+    model.eval()
+    derained = model(rainy).clamp(0, 1)  # the second forward: it records a graph, for nothing
+    score = psnr(derained, clean, protocol="rgb")
+    model.train()
+    return loss.item(), score
+
+
+# -- how to compare -------------------------------------------------------------------------------
+
+
+def interleave(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Run the ways in turn, ``rounds`` times; return the seconds of each run by way.
+
+    One more round goes first, untimed: the first run of anything pays for allocations.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if turn > 0:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def speedup(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """Return how many times faster ``fast`` is: the median ratio over the rounds.
+
+    Examples
+    --------
+    >>> speedup([2.0, 2.2, 9.0], [1.0, 1.1, 1.0])  # one disturbed round does not matter
+    2.0
+    """
+    return median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def bytes_kept(compute: Callable[[], Tensor], apart_from: Iterable[Tensor] = ()) -> int:
+    """Count the bytes that ``compute()`` keeps for its backward pass.
+
+    Autograd saves tensors that share memory (views, the same tensor twice); each piece of memory
+    counts once. ``apart_from`` are tensors that would be kept anyway: the weights.
+    """
+    known = {tensor.untyped_storage().data_ptr() for tensor in apart_from}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        result = compute()
+    del result  # it held the graph, so that no piece of memory was used twice
+    return sum(kept.values())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return lines of text with aligned columns, the first one to the left."""
+    widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
+    lines = []
+    for row in (header, ["-" * width for width in widths], *rows):
+        others = [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join([row[0].ljust(widths[0]), *others]).rstrip())
+    return "\n".join(lines)
+
+
+def machine_line() -> str:
+    """Return one line about this machine: what a timing depends on."""
+    cpu = describe_device(torch.device("cpu"))
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{cpu}, {instructions}, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+# -- the three benchmarks -------------------------------------------------------------------------
+
+
+def bench_train(rounds: int = 5, batch_size: int = 8, patch_size: int = 64, stages: int = 6) -> str:
+    """Compare training steps of PReNet: time per step, and bytes kept for the backward pass."""
+    variants: dict[str, dict[str, Any]] = {
+        "this project": {},
+        "this project, channels-last": {"channels_last": True},
+        "this project, stages checkpointed": {"checkpoint_stages": True},
+    }
+    config = {"model": "prenet", "stages": stages, "batch_size": batch_size, "device": "cpu"}
+    config |= {"patch_size": patch_size, "steps": 10**6}
+    data = SyntheticRain(patch_size=patch_size)
+    trainers = {
+        name: Trainer(TrainConfig(**config, **changes), data) for name, changes in variants.items()
+    }
+    batch = next(trainers["this project"].batches())
+    rainy, clean = batch["rainy"], batch["clean"]
+    plain = plain_twin(trainers["this project"].model)
+    optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
+
+    kept = {"plain": bytes_kept(lambda: neg_ssim(plain(rainy), clean), plain.parameters())}
+    ways: dict[str, Callable[[], Any]] = {
+        "plain": lambda: plain_step(plain, optimizer, rainy, clean)
+    }
+    for name, trainer in trainers.items():
+        kept[name] = bytes_kept(lambda t=trainer: t.loss_of(batch), trainer.weights)
+        ways[name] = lambda t=trainer: t.step(batch)
+    seconds = interleave(ways, rounds)
+    rows = [
+        [
+            name,
+            f"{median(seconds[name]):.3f}",
+            f"{speedup(seconds['plain'], seconds[name]):.2f}×",
+            f"{kept[name] / 2**20:.1f}",
+            f"{kept[name] / kept['plain']:.2f}",
+        ]
+        for name in ways
+    ]
+    title = f"One training step of PReNet, T = {stages}, batch {batch_size}, {patch_size}²"
+    header = ["way", "s/step", "steps/s", "MiB kept", "of plain"]
+    return "\n".join([title, machine_line(), table(header, rows)])
+
+
+def bench_rain(seconds: float = 1.0, patch_size: int = 64) -> str:
+    """Measure how many rainy patches per second one process makes."""
+    clean = SyntheticRain(patch_size=patch_size)[0]["clean"]
+    ways: dict[str, Callable[[int], Any]] = {
+        f"add_rain, {name}": lambda k, name=name: add_rain(clean, name, seed=k)
+        for name in PRESETS
+    }
+    mix = SyntheticRain(rain=TRAINING_MIX, patch_size=patch_size)
+    ways["SyntheticRain, training mix"] = lambda k: mix[k]
+    rows = [[name, f"{_rate(way, seconds):.0f}"] for name, way in ways.items()]
+    title = f"Rainy patches of {patch_size}×{patch_size} in one process"
+    return "\n".join([title, machine_line(), table(["way", "patches/s"], rows)])
+
+
+def _rate(way: Callable[[int], Any], seconds: float) -> float:
+    """Call ``way(0)``, ``way(1)``, … for some seconds; return calls per second."""
+    way(0)
+    start, calls = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        calls += 1
+        way(calls)
+    return calls / (time.perf_counter() - start)
+
+
+@torch.no_grad()
+def bench_derain(rounds: int = 5, size: int = 256) -> str:
+    """Compare the forward pass of PReNet on one picture."""
+    model = create_model("prenet").eval()
+    plain = plain_twin(model).eval()
+    last = create_model("prenet").eval().to(memory_format=torch.channels_last)
+    rainy = torch.rand(1, 3, size, size)
+    rainy_last = rainy.contiguous(memory_format=torch.channels_last)
+    seconds = interleave(
+        {
+            "plain": lambda: plain(rainy),
+            "this project": lambda: model(rainy),
+            "this project, channels-last": lambda: last(rainy_last),
+        },
+        rounds,
+    )
+    rows = [
+        [name, f"{median(runs):.3f}", f"{speedup(seconds['plain'], runs):.2f}×"]
+        for name, runs in seconds.items()
+    ]
+    title = f"PReNet, T = {model.config.stages}, on one picture of {size}×{size}"
+    return "\n".join([title, machine_line(), table(["way", "s", "pictures/s"], rows)])
+
+
+BENCHES: dict[str, Callable[..., str]] = {
+    "train": bench_train,
+    "rain": bench_rain,
+    "derain": bench_derain,
+}
+
+
+def run(name: str) -> str:
+    """Run a benchmark, one of :data:`BENCHES`, and return its table as text."""
+    if name not in BENCHES:
+        raise DerainError(f"unknown benchmark {name!r}: choose one of {', '.join(BENCHES)}")
+    return BENCHES[name]()

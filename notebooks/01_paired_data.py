@@ -1,0 +1,667 @@
+# %% [markdown]
+# # 01 · Paired data
+#
+# **What is rain to a network, and what does a score mean?**
+#
+# | | |
+# |---|---|
+# | **Goals** | make rain by hand and with the package; find a wrong pair before you train on it; say why one picture has many scores; draw batches that you can draw again |
+# | **Before you start** | lesson 00 |
+# | **Time** | 40 minutes; the cells take 30 s on a CPU with two cores, and the same on a GPU |
+# | **Papers** | Yang et al., CVPR 2017 (arXiv 1609.07769); Ren et al., CVPR 2019 (arXiv 1901.09221); Wang et al., IEEE TIP 2004 (SSIM) |
+
+# %% tags=["bootstrap"]
+# On Colab this cell installs the course package; everywhere else it only imports it.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
+    source = "git+https://github.com/derain-edu/derain-edu"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    subprocess.run(pip, check=True)
+
+import derain_edu as de
+
+# %%
+import copy
+import io
+import math
+import statistics
+
+import numpy as np
+import torch
+from PIL import Image
+
+from derain_edu import metrics, plots, widgets
+from derain_edu.download import cached_set
+from derain_edu.rain import PRESETS, VISIBLE, RainConfig, Streaks, blend, render_streaks
+
+clean = de.load_photo("china", long_side=320)  # (3, H, W), RGB in [0, 1]
+height, width = clean.shape[-2:]
+print(f"{tuple(clean.shape)}: {height} rows, {width} columns")
+
+# %% [markdown]
+# ## 1 · One streak by hand
+#
+# A raindrop is a small, bright spot. It falls while the shutter is open, so the camera adds up the
+# spot at all the places where it was. That sum is a **streak**. We do the same: one soft spot,
+# moved along a slanted line in small steps.
+
+# %%
+ys, xs = torch.arange(height), torch.arange(width)
+
+
+def drop(x: float, y: float, sigma: float = 1.0) -> torch.Tensor:
+    """Return a soft spot of light at (x, y), as a picture (1, H, W)."""
+    column = torch.exp(-((ys - y) ** 2) / (2 * sigma**2))[:, None]  # (H, 1)
+    return (column * torch.exp(-((xs - x) ** 2) / (2 * sigma**2)))[None]  # (1, H, W)
+
+
+angle, length, brightness = math.radians(15), 40, 0.5  # 15° from the vertical, 40 px, half white
+path = torch.linspace(-length / 2, length / 2, 161)
+sweep = sum(drop(150 + s * math.sin(angle), 130 + s * math.cos(angle)) for s in path.tolist())
+R = brightness * sweep / sweep.max()  # (1, H, W), the rain layer
+O = clean + R  # (3, H, W): O = B + R
+assert O.max() <= 1, "this streak should not reach white"
+
+# %%
+part = (slice(None), slice(30, 90), slice(210, 270))  # 60 × 60 pixels around the streak
+half_way = drop(150 - 20 * math.sin(angle), 130 - 20 * math.cos(angle))
+figure = plots.picture_row(
+    {
+        "the drop, as it enters": half_way[part].expand(3, -1, -1),  # (1, h, w) -> (3, h, w)
+        "rain layer R: the swept drop": R[part].expand(3, -1, -1),
+        "background B": clean[part],
+        "rainy O = B + R": O[part],
+    }
+)
+plots.show(figure, "One soft spot, the bright slanted line it sweeps, a piece of sky and roof, "
+                   "and the same piece with the bright line over it.")
+
+# %% [markdown]
+# That is all that rain is in this course: a layer R of light that we add to the background B. Is
+# our loop the right one? The package does not sweep anything: it has a formula for the streak,
+# with six numbers (place, length, width, angle, brightness). The two should agree.
+
+# %%
+sigma_to_width = 2 * math.sqrt(2 * math.log(2))  # the width of a Gaussian at half of its height
+one = [np.array([value]) for value in (150.0, 130.0, 40.0, sigma_to_width, 15.0, brightness, 0)]
+formula = render_streaks(Streaks(*one, taper=0.08), height, width)  # (1, H, W)
+difference = float((formula - R).abs().max())
+print(f"largest difference: {difference:.3f}, of a streak with brightness {brightness}")
+assert difference < 0.1 * brightness
+
+# %% [markdown]
+# Now read the equation backwards. Given only O, can you find R? Per pixel there is **one equation
+# and there are two unknowns**. Here are two answers, and both add up.
+
+# %%
+answers = {"what we did": (clean, R), "also possible": (O, torch.zeros_like(R))}
+for name, (background, rain) in answers.items():
+    print(f"{name}: B + R = O is {torch.equal(background + rain, O)}")
+    assert torch.equal(background + rain, O)
+assert torch.allclose(O - clean, R.expand(3, -1, -1), atol=1e-6)  # up to float rounding
+
+# %% [markdown]
+# The equation allows both. "Thin, bright, slanted things are rain" stands nowhere in it: a network
+# has to learn that from examples. An example is a **pair**: the rainy picture O and its clean twin
+# B. With both, R = O − B is known exactly (here to the rounding of a 32-bit float).
+
+# %% [markdown]
+# ## 2 · Thousands of streaks
+#
+# `de.add_rain` draws many streaks and returns all that it drew. We open one result, and put it
+# together again from its parts. Each seed is one rain: the same call gives the same picture.
+
+# %%
+result = de.add_rain(clean, "light", seed=1)
+drawn = result.params.streaks  # the numbers of every streak, not a picture yet
+print(f"{len(drawn)} streaks; the first three:")
+for k in range(3):
+    print(f"  centre ({drawn.x[k]:.0f}, {drawn.y[k]:.0f}), {drawn.length[k]:.0f} px long, "
+          f"{drawn.width[k]:.1f} px wide, {drawn.angle[k]:+.0f}°, brightness {drawn.brightness[k]:.2f}")
+layer = render_streaks(drawn, height, width)  # numbers -> (1, H, W)
+again = blend(clean, layer, "additive")  # O = B + R, clipped to [0, 1] -> (3, H, W)
+assert torch.equal(again, result.rainy)
+assert torch.equal(de.add_rain(clean, "light", seed=1).rainy, result.rainy)
+assert torch.equal(de.add_rain(clean, "light", seed=1, amount=0).rainy, clean)  # identity
+
+# %% [markdown]
+# A picture can't be brighter than white. Where B + R passes 1, the camera (and `blend`) cuts it
+# off, and O − B is smaller than R. Let us count how often, in a photo with a bright sky.
+
+# %%
+clipped = (clean + result.streaks) > 1  # (3, H, W)
+wrong = (result.rainy - clean - result.streaks).abs() > 1e-6  # (3, H, W): O − B is not R
+print(f"clipped values: {clipped.float().mean():.1%}; O − B differs from R in {wrong.float().mean():.1%}")
+assert not (wrong & ~clipped).any()
+assert torch.equal(result.rainy[result.streaks == 0], clean[result.streaks == 0])
+
+# %% [markdown]
+# O − B = R holds everywhere else, and where no rain falls, not one bit of the background changed.
+# So what a network learns to remove is only the rain.
+#
+# **A number for "how rainy".** PSNR compares two pictures: the mean squared error, on a
+# logarithmic scale. With values in [0, 1]: PSNR = −10 · log₁₀(mean((O − B)²)), in decibels (dB).
+
+# %%
+by_hand = -10 * math.log10((result.rainy - clean).square().mean())
+package = de.psnr(result.rainy, clean, protocol="rgb")  # rounds to 8 bits first
+print(f"by hand {by_hand:.2f} dB, package {package:.2f} dB")
+assert abs(by_hand - package) < 0.1
+
+# %% [markdown]
+# **Predict.** `amount=2` keeps all streaks and adds as many again. By how many dB does the PSNR
+# fall? And when each streak becomes twice as bright instead? Write your two numbers, and why.
+
+# %%
+my_guess_amount = None  # write a number, in dB
+my_guess_brightness = None  # write a number, in dB
+
+# %%
+dim = {"density": 1.5, "brightness": 0.1}  # fixed values instead of ranges; dim, so little clips
+
+
+def rainy_score(**changes: float) -> float:
+    """Return the PSNR of light rain with some settings changed, averaged over eight rains."""
+    settings = {**dim, **changes}
+    rains = [de.add_rain(clean, "light", seed=k, **settings).rainy for k in range(8)]
+    return sum(de.psnr(rainy, clean) for rainy in rains) / len(rains)
+
+
+more = rainy_score() - rainy_score(amount=2)
+brighter = rainy_score() - rainy_score(brightness=0.2)
+plots.compare_guess(my_guess_amount, more, "dB for twice the streaks")
+plots.compare_guess(my_guess_brightness, brighter, "dB for twice the brightness")
+assert 2 < more < 4.5 and 4.5 < brighter < 6.1
+
+# %% [markdown]
+# Twice the brightness doubles R in every pixel, and a squared error grows four times: 10·log₁₀(4)
+# = 6.02 dB, minus what clips in the sky. Twice the streaks lie mostly side by side: twice the
+# squared error, 10·log₁₀(2) = 3.01 dB. **PSNR counts a few bright streaks as much as many dim
+# ones.** Keep these two numbers: 6 dB is half the error, 3 dB is half the squared error.
+#
+# ### Three ways to meet the picture
+#
+# | blending | equation | what it says |
+# |---|---|---|
+# | additive | O = B + R | light adds up; bright places clip |
+# | screen | O = 1 − (1 − B)(1 − R) | bright places hide rain; nothing clips |
+# | with a veil | O = T·(B + R) + (1 − T)·A | far rain is a fog of brightness A |
+#
+# The first is the model of both papers of this course.
+
+# %%
+ways = {
+    "additive": {},
+    "screen": {"blending": "screen"},
+    "additive under a veil": {"veil": 0.35},
+}
+pictures = {"clean": clean}
+for name, changes in ways.items():
+    rainy = de.add_rain(clean, "heavy", seed=3, **changes).rainy
+    pictures[f"{name}, {de.psnr(rainy, clean):.1f} dB"] = rainy
+figure = plots.picture_row(pictures, width=12)
+plots.show(figure, "A Chinese temple under a bright sky: clean, with additive rain, with screen "
+                   "rain that is weaker in the sky, and with rain in a grey fog.")
+
+# %% [markdown]
+# ### Move it
+#
+# Find out: which slider lowers the PSNR fastest? Which rain do you hardly see, although the score
+# is low? What happens to the histogram of R when a streak gets wider? A pixel can hold several
+# streaks: where do you see that?
+
+# %%
+widgets.rain_sliders(clean, "light")
+
+# %% [markdown]
+# Without a running kernel the sliders stand still. These are four of the places they can reach.
+
+# %%
+presets = {}
+for name in PRESETS:
+    rain = de.add_rain(clean, name, seed=1)
+    covered = rain.mask.float().mean()
+    presets[f"{name}: {de.psnr(rain.rainy, clean):.1f} dB, {covered:.0%} covered"] = rain.rainy
+figure = plots.picture_row(presets, width=12)
+plots.show(figure, "The temple in four rains: hardly visible drizzle, light rain, heavy rain in "
+                   "several directions, and a storm with fog.")
+
+# %%
+# The sliders only call two functions; here they are at the ends and in the middle of their ranges.
+for name, control in widgets.rain_controls(PRESETS["light"]).items():
+    if name in ("blending", "seed"):
+        continue
+    for value in (control.min, (control.min + control.max) // 2, control.max):
+        config = widgets.config_from_sliders(PRESETS["light"], **{name: value})
+        assert widgets.rain_view(clean, config).startswith(b"\x89PNG")
+nothing = widgets.config_from_sliders(PRESETS["light"], amount=0.0)
+assert torch.equal(de.add_rain(clean, nothing, seed=0).rainy, clean)
+print("every slider works at its minimum, middle and maximum")
+
+# %% [markdown]
+# ## 3 · A pair must fit to the pixel
+#
+# A network learns from the difference between the two pictures of a pair. So the difference
+# should be rain and nothing else. Suppose that somebody cut one of the two a little differently:
+# it is moved by **one pixel**, and there is no rain at all.
+#
+# **Predict.** The light rain above gave about 27 dB. What PSNR does the clean photo have against
+# itself, one pixel to the side?
+
+# %%
+my_guess = None  # write a number, in dB
+
+# %%
+moved, still = clean[..., 1:], clean[..., :-1]  # (3, H, W) -> (3, H, W − 1)
+one_pixel = de.psnr(moved, still)
+plots.compare_guess(my_guess, one_pixel, "dB")
+light = de.psnr(result.rainy, clean)
+print(f"light rain, well aligned: {light:.1f} dB")
+assert one_pixel < light - 2
+
+# %%
+figure = plots.picture_row(
+    {
+        "O − B: rain, aligned": (result.rainy - clean)[..., 1:] * 2,
+        "O − B: no rain, 1 px to the side": (moved - still).abs() * 2,
+        "O − B: rain, 1 px to the side": (result.rainy[..., 1:] - still).abs() * 2,
+    }
+)
+plots.show(figure, "Three differences, twice as bright as they are: clean streaks; the edges of "
+                   "a roof; and streaks and edges together.")
+
+# %% [markdown]
+# One pixel costs more than the rain itself. The middle picture is what such a pair teaches: that
+# every edge is "rain". How bad is that for training? Suppose that the pairs of a data set are off
+# by −1, 0 or +1 pixel, at random. The network can't know which. The answer with the smallest mean
+# squared error is the **mean** of the three: a blur. Even a perfect network would stop there.
+
+# %%
+shifts = [clean[..., k : width - 2 + k] for k in range(3)]  # three × (3, H, W − 2)
+best_answer = sum(shifts) / 3
+truth = shifts[1]
+errors = [sum((answer - s).square().mean() for s in shifts) for answer in (best_answer, truth)]
+ceiling = de.psnr(best_answer, truth)
+print(f"training error of the blur: {errors[0] / 3:.5f}, of the sharp truth: {errors[1] / 3:.5f}")
+print(f"the perfect network's score against the sharp truth: {ceiling:.1f} dB")
+assert errors[0] < errors[1] and ceiling < 35
+
+# %% [markdown]
+# The training loss prefers the blur to the truth. The authors' PReNet reaches 37.48 dB on Rain100L
+# (Ren et al. 2019); with pairs that are off by a pixel, no network could get near that on this
+# photo. So look at your pairs **before** you train. Rain only adds light (a veil is the
+# exception), so a few lines can find the common faults:
+
+# %%
+def examine(rainy: torch.Tensor, clean: torch.Tensor, reach: int = 2) -> str:
+    """Say what is odd about a pair of pictures (3, H, W), or "fine"."""
+    if rainy.shape != clean.shape:
+        return f"sizes differ: {tuple(rainy.shape)} and {tuple(clean.shape)}"
+    if torch.equal(rainy, clean):
+        return "both sides are the same picture"
+    moves = [(y, x) for y in range(-reach, reach + 1) for x in range(-reach, reach + 1)]
+    inner = (slice(None), slice(reach, -reach), slice(reach, -reach))  # what no move touches
+    error = {m: (rainy.roll(m, (1, 2)) - clean)[inner].square().mean() for m in moves}
+    if min(error, key=error.get) != (0, 0):
+        return f"moved by {min(error, key=error.get)} pixels (rows, columns)"
+    return "swapped: the 'clean' side is brighter" if rainy.mean() < clean.mean() else "fine"
+
+
+# %%
+rainy = result.rainy
+pairs = {
+    "a good pair": (rainy, clean),
+    "left and right confused": (clean, rainy),
+    "one pixel to the side": (rainy[..., :-1], clean[..., 1:]),
+    "cut to another size": (rainy[..., :-1], clean),
+    "the same file twice": (clean, clean),
+}
+verdicts = {name: examine(*pair) for name, pair in pairs.items()}
+for name, verdict in verdicts.items():
+    print(f"{'✅' if verdict == 'fine' else '❌'} {name}: {verdict}")
+assert [verdict == "fine" for verdict in verdicts.values()] == [True, False, False, False, False]
+
+# %% [markdown]
+# ## 4 · Benchmarks, and their traps
+#
+# A benchmark is a folder of pairs that many papers share. Each has its own way to name them;
+# `de.PairedFolder(root, layout)` knows these, and complains by name when a twin is missing:
+#
+# | layout | pairs look like |
+# |---|---|
+# | `rain100l`, `rain100h` | `rain-001.png` beside `norain-001.png`, or `rainy/` and `clean/` |
+# | `rain12` | `001_in.png` beside `001_GT.png` |
+# | `rain1400` | 14 rainy pictures for each clean one: `7_3.jpg` belongs to `7.jpg` |
+# | `rain800` | **one** JPEG per pair: clean on the left, rainy on the right |
+# | `spa` | a text file with two paths per line |
+#
+# Four traps, each checked on the files themselves (the first two below, if you have them):
+#
+# - **Not 100.** Rain100L has 100 pairs, but only 91 different backgrounds. Rain100H has the *same*
+#   backgrounds: if you train on one and test on the other, you test on pictures you have seen.
+# - **Leaks.** 24 of the 68 pictures of CBSD68, a popular set of clean photos, are equal to Rain100
+#   backgrounds. PReNet's authors left out 546 training pairs for such a reason.
+# - **Left and right.** Rain800 keeps the clean side on the left. Swap it, and you train a rain
+#   maker.
+# - **Wrong files.** A public folder called RainTrainL holds other pictures; one of its pairs is
+#   twice the same picture. The name of a folder proves nothing: `examine` it, and compare hashes.
+#
+# Benchmark images are for research only, so they don't come with this course. To get them:
+# `derain-edu download rain100l` (and `rain100h`), then run this lesson again. Without them, the
+# cells below go on with synthetic rain alone.
+
+# %%
+benchmarks = {}  # name -> the data set, for those that are in the cache
+for name, layout in (("Rain100L", "rain100l"), ("Rain100H", "rain100h")):
+    folder = cached_set(layout)
+    if folder is None:
+        print(f"{name} is not in the cache: `derain-edu download {layout}` gets it")
+        continue
+    data = de.PairedFolder(folder, layout)
+    benchmarks[name] = [data[i] for i in range(len(data))]
+    backgrounds = {pair["clean"].numpy().tobytes() for pair in benchmarks[name]}
+    verdicts = [examine(pair["rainy"], pair["clean"]) for pair in benchmarks[name]]
+    print(f"{name}: {len(data)} pairs here, {len(backgrounds)} different backgrounds, "
+          f"{verdicts.count('fine')} fine, first picture {tuple(data[0]['clean'].shape)}")
+    assert len(data) < 100 or len(backgrounds) == 91
+if len(benchmarks) == 2:
+    twins = [torch.equal(a["clean"], b["clean"]) for a, b in zip(*benchmarks.values(), strict=True)]
+    print(f"the same background in Rain100L and Rain100H: {sum(twins)} of {len(twins)}")
+    assert all(twins)
+
+# %% [markdown]
+# The rain of Rain100 was drawn by a program, too. Does ours look like it? We let our `light` and
+# `heavy` rain fall on the test photos, and measure every rain layer in the same way: its share of
+# pixels, its brightness where it rains, and the PSNR of the rainy picture.
+
+# %%
+groups = {}  # name -> pairs
+for preset in ("light", "heavy"):
+    photos = [de.load_photo(name, 480) for name in de.photo_names("test")]
+    groups[f"our {preset}"] = [
+        {"rainy": de.add_rain(photo, preset, seed=seed).rainy, "clean": photo}
+        for photo in photos for seed in range(2)
+    ]
+groups |= benchmarks
+
+# %%
+measured = {}  # name -> (brightness values, covered shares, scores)
+for name, pairs in groups.items():
+    layers = [(p["rainy"] - p["clean"]).mean(dim=0) for p in pairs]  # each (3, H, W) -> (H, W)
+    measured[name] = (
+        torch.cat([layer[layer > VISIBLE] for layer in layers]),
+        [float((layer > VISIBLE).float().mean()) for layer in layers],
+        [de.psnr(p["rainy"], p["clean"]) for p in pairs],
+    )
+    values, shares, scores = measured[name]
+    print(f"{name:>9}: {len(pairs):3d} pictures; median covers {statistics.median(shares):4.0%}, "
+          f"brightness {float(values.median()):.2f}, {statistics.median(scores):.1f} dB")
+
+# %%
+figure, axes = plots.new_figure(1, 2, width=10, height=3.6)
+looks = {"our light": ("#56B4E9", "o"), "Rain100L": ("#0072B2", "x"),
+         "our heavy": ("#E69F00", "o"), "Rain100H": ("#D55E00", "x")}
+for name, (values, shares, scores) in measured.items():
+    colour, marker = looks[name]
+    axes[0, 0].hist(values.numpy(), bins=50, range=(0, 1), density=True, histtype="step",
+                    linewidth=1.8, color=colour, label=name)
+    axes[0, 1].scatter([100 * s for s in shares], scores, color=colour, marker=marker, label=name)
+axes[0, 0].set(xlabel="brightness of R where it rains", ylabel="density", yscale="log")
+axes[0, 1].set(xlabel="pixels with rain, %", ylabel="PSNR of the rainy picture, dB")
+axes[0, 1].legend(fontsize=8, frameon=False)
+plots.show(figure, "Left: histograms of the brightness of rain for each set. Right: one point per "
+                   "picture; heavy sets cover more pixels and have a lower PSNR.")
+assert statistics.median(measured["our heavy"][2]) < statistics.median(measured["our light"][2])
+
+# %% [markdown]
+# Compare a circle with the cross of the same family. Overlap does not mean that the rains are
+# equal: what counts is whether a network that learned on one removes the other. The tests of this
+# package measure exactly that, with the authors' networks, which never saw our rain.
+
+# %%
+figure, axes = plots.new_figure(1, 4, width=12, height=2.6)
+sources = [("our light", 0), ("our light", 3)]
+if "Rain100L" in benchmarks:
+    sources = [("our light", 0), ("Rain100L", 0), ("our light", 3), ("Rain100L", 5)]
+else:
+    sources += [("our heavy", 0), ("our heavy", 3)]
+for axis, (name, index) in zip(axes.flat, sources, strict=True):
+    plots.draw_picture(axis, groups[name][index]["rainy"], name)
+plots.show(figure, "Rainy pictures: our own rain, beside pictures of the benchmark Rain100L if it "
+                   "is in the cache.")
+
+# %% [markdown]
+# ## 5 · The metric lab: one picture, eight scores
+#
+# Two ways to restore a rainy photo, and you know the truth. **A** leaves 30 % of the rain's light.
+# **B** removes all of it, but was sent to us as a JPEG of quality 90, as photos are.
+
+# %%
+photo = de.load_photo("china", 640)[:, 21:405, 128:512]  # (3, 384, 384)
+rain = de.add_rain(photo, "light", seed=1)
+A = photo + 0.3 * (rain.rainy - photo)
+file = io.BytesIO()
+de.to_pil(photo).save(file, "JPEG", quality=90)
+B = de.to_tensor(Image.open(file))  # (3, 384, 384)
+for name, picture in (("A", A), ("B", B)):
+    figure = plots.derained_row(rain.rainy, picture, photo)
+    plots.show(figure, f"Rainy, restored by {name}, clean, and the error five times as bright: "
+                       + ("faint grey streaks." if name == "A" else "coloured edges, no streaks."))
+
+# %% [markdown]
+# The title says which score? PSNR, of course. But papers that write "PSNR" did not compute the
+# same thing. `de.psnr` and `de.ssim` know four protocols:
+#
+# | protocol | compares | 8 bits | SSIM |
+# |---|---|---|---|
+# | `prenet_matlab` | luma Y in 16–235 | cut off | 11×11 Gaussian window, large pictures averaged down |
+# | `restormer_y` | luma Y in 16–235 | rounded | the same window, never averaged down |
+# | `spanet_released` | red, green, blue | no | 7×7 flat window, believes that the range is 2 |
+# | `rgb` | red, green, blue | rounded | 11×11 Gaussian window |
+#
+# (Read in the released code of each paper; PReNet and SPANet are the papers of this course.)
+#
+# **Predict.** Picture B: how many dB lie between its highest and its lowest PSNR?
+
+# %%
+my_guess = None  # write a number, in dB
+
+# %%
+table = {name: {} for name in "AB"}
+print("protocol          A: PSNR    SSIM     B: PSNR    SSIM")
+for protocol in metrics.PROTOCOLS:
+    row = f"{protocol:<16}"
+    for name, picture in (("A", A), ("B", B)):
+        scores = de.psnr(picture, photo, protocol), de.ssim(picture, photo, protocol)
+        table[name][protocol] = scores
+        row += f"   {scores[0]:6.2f}  {scores[1]:.4f}  "
+    print(row)
+spread = {name: max(s[0] for s in t.values()) - min(s[0] for s in t.values())
+          for name, t in table.items()}
+plots.compare_guess(my_guess, spread["B"], "dB")
+print(f"picture A: {spread['A']:.1f} dB")
+assert spread["B"] > 3
+y_winner, rgb_winner = (max("AB", key=lambda n, p=p: table[n][p][0])
+                        for p in ("prenet_matlab", "rgb"))
+print(f"better on Y: {y_winner}; better on RGB: {rgb_winner}")
+assert (y_winner, rgb_winner) == ("B", "A")
+
+# %% [markdown]
+# Same files, same truth. The protocols do not even agree **which picture is better**. Differences
+# of 0.1 dB decide about publications; these are many times as large. Where do they come from? We
+# walk from one PSNR to the other, and change one thing per step.
+
+# %%
+def luma_0_to_1(picture: torch.Tensor) -> torch.Tensor:
+    """Return Y with black at 0 and white at 1: (3, H, W) -> (1, 1, H, W)."""
+    return (metrics.luma(picture[None].double()) * 255 - 16) / 219
+
+
+def decibels(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Return the PSNR of two pictures of any shape with peak 1."""
+    return -10 * math.log10((x - y).square().mean())
+
+
+def luma_of(change) -> "callable":
+    """Return a function that first changes a picture to 8 bits, and then takes its Y."""
+    return lambda picture: metrics.luma(change(picture[None]))
+
+
+steps = {
+    "RGB": lambda picture: picture.double().clamp(0, 1),
+    "Y, black 0, white 1": luma_0_to_1,
+    "Y, 16 to 235": lambda picture: metrics.luma(picture[None].double()),
+    "… rounded to 8 bits": luma_of(metrics.round_to_8_bits),
+    "… cut to 8 bits": luma_of(metrics.truncate_to_8_bits),
+}
+
+# %%
+ladder = {name: [decibels(view(picture), view(photo)) for view in steps.values()]
+          for name, picture in (("A: rain left", A), ("B: JPEG", B))}
+for k, step in enumerate(steps):
+    print(f"{step:<22}" + "   ".join(f"{name} {s[k]:6.2f} dB" for name, s in ladder.items()))
+figure, axes = plots.new_figure(1, 1, width=9, height=3.2)
+plots.draw_curves(axes[0, 0], ladder, ylabel="PSNR in dB")
+axes[0, 0].set_xticks(range(1, len(steps) + 1), steps, fontsize=8)
+plots.show(figure, "PSNR of A and B over five steps from RGB to the protocol of PReNet: A rises "
+                   "slowly, B jumps at the step from RGB to luma, and the two lines cross.")
+for scores in ladder.values():
+    assert abs(scores[2] - scores[1] - 20 * math.log10(255 / 219)) < 1e-6
+
+# %% [markdown]
+# - **RGB → Y.** Rain is grey: the error of A is the same in red, green and blue, so nothing
+#   changes. JPEG saves on colour, and Y hardly sees colour: B jumps.
+# - **0–1 → 16–235.** White is 235/255 instead of 1, so every error shrinks by 219/255. That alone
+#   is worth exactly 20·log₁₀(255/219) = **1.32 dB**, for any picture.
+# - **Rounded or cut.** What is left of the rain is always too bright, and cutting makes A darker,
+#   so here it helps. An error around zero suffers: measured on one output of 37.5 dB, cutting
+#   cost 0.11 dB. B came as 8 bits, so nothing changes.
+#
+# Now SSIM, which compares small windows (mean, contrast, structure); 1 is perfect. One detail of
+# `prenet_matlab`: it averages f × f pixels first, with f = round(short side / 256), at least 1.
+#
+# **Predict.** Picture B has 384 × 384 pixels. We cut off **one row and one column**. By how much
+# does the SSIM change?
+
+# %%
+my_guess = None  # write a number, such as 0.0001
+
+# %%
+whole = de.ssim(B, photo)
+cut = de.ssim(B[:, :383, :383], photo[:, :383, :383])  # (3, 384, 384) -> (3, 383, 383)
+print(f"384 × 384: {whole:.4f}    383 × 383: {cut:.4f}")
+plots.compare_guess(my_guess, whole - cut, decimals=4)
+print(f"the distance to 1 is {(1 - cut) / (1 - whole):.1f} times as large")
+assert whole - cut > 0.005
+
+# %% [markdown]
+# At 384 the factor f becomes 2: fine errors are averaged away before anybody looks at them. The
+# pictures of Rain100 are 481 × 321, below that limit, so f = 1 for all of them. On your own photos
+# it is not. Two more steps, for SPANet's score:
+
+# %%
+x, y = B[None].double(), photo[None].double()  # (1, 3, H, W)
+flat = {"window": "uniform", "size": 7, "sample_covariance": True}
+range_2 = float(metrics.structural_similarity(x, y, peak=2.0, **flat))  # as SPANet's code does
+range_1 = float(metrics.structural_similarity(x, y, peak=1.0, **flat))  # what it should be
+gaussian = float(metrics.structural_similarity(x, y))
+print(f"7×7, range 2: {range_2:.4f}   7×7, range 1: {range_1:.4f}   11×11 Gaussian: {gaussian:.4f}")
+assert abs(range_2 - table["B"]["spanet_released"][1]) < 1e-6
+assert range_2 > range_1
+
+# %% [markdown]
+# SPANet's evaluation forgot to say that the values end at 1. The library took 2, and every score
+# rose. None of this is fraud; all of it is a trap. People who could not reproduce a number wrote
+# at least six public threads (PReNet #5 and #7, MSPFN #17 and #21, MPRNet #125, Restormer #40),
+# each time for one of these reasons.
+#
+# **What a score is.** A network, *its training data*, a test set, and a protocol. The training
+# data matter as much as the rest: the same PReNet, the same protocol on Y, the same Rain100L:
+#
+# | trained on | PSNR on Rain100L | source |
+# |---|---|---|
+# | RainTrainL, for this rain only | 37.48 | Ren et al. 2019 |
+# | 13,712 pairs of many sets, one network for all | 32.44 | tables of the Rain13K papers |
+#
+# Five dB, and the network is the same. Never put two numbers in one table unless all four agree.
+
+# %% [markdown]
+# ## 6 · Batches that you can draw again
+#
+# A network sees small patches, several at once: a **batch**. `de.SyntheticRain` cuts a random
+# patch, mirrors half of them, and lets a new rain fall on each. It has no end. Mirroring comes
+# *before* the rain: both pictures of a pair are always cut and turned together.
+
+# %%
+photos = [de.load_photo(name, 480) for name in de.photo_names("train")]
+data = de.SyntheticRain(photos, "light", patch_size=64, seed=0)
+samples = [data[k] for k in range(8)]
+rainy = torch.stack([sample["rainy"] for sample in samples])  # 8 × (3, 64, 64) -> (8, 3, 64, 64)
+clean_patches = torch.stack([sample["clean"] for sample in samples])  # (8, 3, 64, 64)
+print(f"rainy {tuple(rainy.shape)}, clean {tuple(clean_patches.shape)}")
+figure, axes = plots.new_figure(2, 8, width=12, height=3.3)
+for k in range(8):
+    plots.draw_picture(axes[0, k], rainy[k], f"{de.psnr(rainy[k], clean_patches[k]):.1f} dB")
+    plots.draw_picture(axes[1, k], clean_patches[k])
+plots.show(figure, "Eight small patches of photos with light rain, and the same eight without.")
+assert all(examine(s["rainy"], s["clean"]) == "fine" for s in samples)
+
+# %% [markdown]
+# The score differs from patch to patch: a batch mixes easy and hard examples.
+#
+# Drawing patches takes time, so several **workers** (copies of the program) do it side by side.
+# Suppose that a data set keeps one random generator inside, seeded with 0. Four workers start as
+# four copies of it, and each draws two patches. **Predict.** Of these 8, how many are different?
+
+# %%
+my_guess = None  # write a number from 1 to 8
+
+# %%
+class OneGenerator:
+    """A data set as one would write it first: each call draws the next random numbers."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def __getitem__(self, index: int) -> float:
+        return self.rng.random()  # stands for the random patch; the index is not used
+
+
+workers = [copy.deepcopy(OneGenerator(seed=0)) for _ in range(4)]  # what starting a worker does
+drawn_by_workers = [worker[2 * k + i] for k, worker in enumerate(workers) for i in range(2)]
+plots.compare_guess(my_guess, len(set(drawn_by_workers)), "different patches", decimals=0)
+assert len(set(drawn_by_workers)) == 2
+
+# %% [markdown]
+# Four workers, and all four draw the same. Nothing fails, the loss falls, and three quarters of
+# the work is wasted. Here is the cure: sample k depends on the seed and on k, and on nothing else.
+# Then it does not matter who draws it, when, or in which order.
+
+# %%
+workers = [copy.deepcopy(data) for _ in range(4)]
+shared = {}
+for k in (7, 2, 5, 0, 3, 6, 1, 4):  # any order, any worker
+    shared[k] = workers[k % 4][k]["rainy"]
+assert all(torch.equal(shared[k], rainy[k]) for k in range(8))
+assert not torch.equal(de.SyntheticRain(photos, "light", seed=1)[0]["rainy"], rainy[0])
+different = len({patch.numpy().tobytes() for patch in shared.values()})
+print(f"{different} different patches from 4 workers, equal to the batch above to the last bit")
+assert different == 8
+
+# %% [markdown]
+# A training run that was interrupted at step 500 goes on with sample 500 × 8, and sees what it
+# would have seen. The trainer of this course relies on it.
+#
+# ## You can now
+#
+# - **make rain**: a swept drop is a streak, a sum of streaks is R, and O = B + R until it clips;
+# - **find a wrong pair**: one pixel of shift costs more than light rain, and teaches a blur;
+# - **read a score**: network, training data, test set, protocol; 1.32 dB for a range, and a
+#   winner that changes with the colour space;
+# - **draw batches again**: sample k is a function of the seed and of k.
+#
+# One equation with two unknowns was the start. In **lesson 02** a network learns to solve it: a
+# stack of residual blocks, trained in about a minute, on just these batches.
