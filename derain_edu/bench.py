@@ -2,8 +2,8 @@
 
 A timing alone says little: other programs, heat and power settings change the speed of a core by
 more than most improvements do. So each comparison runs its ways in turn (A B C, A B C, …) in one
-process and reports the median of the ratios within the rounds. Memory needs no such care: what a
-step keeps for its backward pass is counted in bytes.
+process and reports the median of the ratios within the rounds. Memory needs no such care: the
+tensors that are alive at once are counted in bytes.
 
 The plain way is :class:`PlainPReNet`, written as the paper's code is: a convolution per gate, the
 default memory layout, and after each training step a second forward pass, with gradients on, for
@@ -16,14 +16,17 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from derain_edu.datasets import SyntheticRain
 from derain_edu.devices import describe_device
@@ -119,25 +122,45 @@ def speedup(slow: Sequence[float], fast: Sequence[float]) -> float:
     return median(a / b for a, b in zip(slow, fast, strict=True))
 
 
-def bytes_kept(compute: Callable[[], Tensor], apart_from: Iterable[Tensor] = ()) -> int:
-    """Count the bytes that ``compute()`` keeps for its backward pass.
+class LiveMemory(TorchDispatchMode):
+    """Count the bytes of all tensors that are alive at once; ``peak`` is the largest sum.
 
-    Autograd saves tensors that share memory (views, the same tensor twice); each piece of memory
-    counts once. ``apart_from`` are tensors that would be kept anyway: the weights.
+    ``with LiveMemory() as memory:`` sees every tensor that PyTorch makes inside, also during the
+    backward pass and in what checkpointing computes again. Tensors that share memory count once,
+    until the last of them is gone. What existed before (weights, pictures) does not count.
     """
-    known = {tensor.untyped_storage().data_ptr() for tensor in apart_from}
-    kept: dict[int, int] = {}
 
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: dict[int, int] = {}  # address -> bytes
+        self.peak = 0
 
-    with saved_tensors_hooks(note, lambda tensor: tensor):
-        result = compute()
-    del result  # it held the graph, so that no piece of memory was used twice
-    return sum(kept.values())
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        old = {storage.data_ptr() for storage in _storages((args, kwargs))}
+        for storage in _storages(result):
+            address = storage.data_ptr()
+            if address not in old and address not in self.alive:
+                self.alive[address] = storage.nbytes()
+                weakref.finalize(storage, self.alive.pop, address, None)
+        self.peak = max(self.peak, sum(self.alive.values()))
+        return result
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    return [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def peak_bytes(loss: Callable[[], Tensor]) -> int:
+    """Return the peak memory of computing ``loss()`` and its backward pass, without the weights.
+
+    Nearly all of it are activations: what the layers of all stages keep for the backward pass.
+    """
+    with LiveMemory() as memory:
+        loss().backward()
+    return memory.peak
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -160,44 +183,52 @@ def machine_line() -> str:
 # -- the three benchmarks -------------------------------------------------------------------------
 
 
-def bench_train(rounds: int = 5, batch_size: int = 8, patch_size: int = 64, stages: int = 6) -> str:
-    """Compare training steps of PReNet: time per step, and bytes kept for the backward pass."""
-    variants: dict[str, dict[str, Any]] = {
+class TrainingWay(NamedTuple):
+    """One way to train: its forward pass with the loss, and its whole step."""
+
+    loss: Callable[[], Tensor]
+    step: Callable[[], Any]
+
+
+def training_ways(batch_size: int, patch_size: int, stages: int) -> dict[str, TrainingWay]:
+    """Return the plain way and this project's ways, with equal weights and the same batch."""
+    settings: dict[str, dict[str, Any]] = {
         "this project": {},
         "this project, channels-last": {"channels_last": True},
         "this project, stages checkpointed": {"checkpoint_stages": True},
     }
-    config = {"model": "prenet", "stages": stages, "batch_size": batch_size, "device": "cpu"}
-    config |= {"patch_size": patch_size, "steps": 10**6}
+    common = {"model": "prenet", "stages": stages, "steps": 10**6, "device": "cpu"}
+    common |= {"batch_size": batch_size, "patch_size": patch_size}
     data = SyntheticRain(patch_size=patch_size)
-    trainers = {
-        name: Trainer(TrainConfig(**config, **changes), data) for name, changes in variants.items()
-    }
-    batch = next(trainers["this project"].batches())
+    trainers = {name: Trainer(TrainConfig(**common, **s), data) for name, s in settings.items()}
+    first = trainers["this project"]
+    batch = next(first.batches())
     rainy, clean = batch["rainy"], batch["clean"]
-    plain = plain_twin(trainers["this project"].model)
-    optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
-
-    kept = {"plain": bytes_kept(lambda: neg_ssim(plain(rainy), clean), plain.parameters())}
-    ways: dict[str, Callable[[], Any]] = {
-        "plain": lambda: plain_step(plain, optimizer, rainy, clean)
+    plain = plain_twin(first.model)
+    adam = torch.optim.Adam(plain.parameters(), lr=1e-3)
+    plain_way = TrainingWay(
+        lambda: neg_ssim(plain(rainy), clean), lambda: plain_step(plain, adam, rainy, clean)
+    )
+    own_ways = {
+        name: TrainingWay(partial(trainer.loss_of, batch), partial(trainer.step, batch))
+        for name, trainer in trainers.items()
     }
-    for name, trainer in trainers.items():
-        kept[name] = bytes_kept(lambda t=trainer: t.loss_of(batch), trainer.weights)
-        ways[name] = lambda t=trainer: t.step(batch)
-    seconds = interleave(ways, rounds)
-    rows = [
-        [
-            name,
-            f"{median(seconds[name]):.3f}",
-            f"{speedup(seconds['plain'], seconds[name]):.2f}×",
-            f"{kept[name] / 2**20:.1f}",
-            f"{kept[name] / kept['plain']:.2f}",
-        ]
-        for name in ways
-    ]
+    return {"plain": plain_way, **own_ways}
+
+
+def bench_train(rounds: int = 5, batch_size: int = 8, patch_size: int = 64, stages: int = 6) -> str:
+    """Compare training steps of PReNet: time per step and peak memory, also as shares of plain."""
+    ways = training_ways(batch_size, patch_size, stages)
+    memory = {name: peak_bytes(way.loss) for name, way in ways.items()}
+    seconds = interleave({name: way.step for name, way in ways.items()}, rounds)
+    rows = []
+    for name in ways:
+        faster = speedup(seconds["plain"], seconds[name])
+        share = memory[name] / memory["plain"]
+        cells = f"{median(seconds[name]):.3f}", f"{faster:.2f}×", f"{memory[name] / 2**20:.1f}"
+        rows.append([name, *cells, f"{share:.2f}×"])
     title = f"One training step of PReNet, T = {stages}, batch {batch_size}, {patch_size}²"
-    header = ["way", "s/step", "steps/s", "MiB kept", "of plain"]
+    header = ["way", "s/step", "steps/s", "peak MiB", "memory"]
     return "\n".join([title, machine_line(), table(header, rows)])
 
 

@@ -129,8 +129,7 @@ def _receive(url: str, part: Path, progress: Callable[[int, int | None], None] |
     """Append what ``part`` lacks; return what went wrong, or '' if nothing did."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "derain-edu"} | ({"Range": f"bytes={have}-"} if have else {})
-    response = _ask(Request(url, headers=headers))
-    with response:
+    with _ask(url, headers) as response:
         start, total = _place(response, have)
         with open(part, "r+b" if have else "wb") as file:
             file.seek(start)  # 0 when the server does not know how to resume
@@ -145,9 +144,9 @@ def _receive(url: str, part: Path, progress: Callable[[int, int | None], None] |
     return ""
 
 
-def _ask(request: Request) -> HTTPResponse:
+def _ask(url: str, headers: dict[str, str]) -> HTTPResponse:
     try:
-        return urlopen(request, timeout=30)
+        return urlopen(Request(url, headers=headers), timeout=30)
     except HTTPError:
         raise
     except URLError as error:

@@ -14,8 +14,12 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
@@ -131,6 +135,25 @@ def draw_map(
     axis.figure.colorbar(shown, ax=axis, fraction=0.046, pad=0.02)
     axis.set_title(title, fontsize=10)
     axis.set_axis_off()
+
+
+def coloured(values: Tensor) -> Tensor:
+    """Turn a map (H, W) in [0, 1] into a picture (3, H, W) in the colour map of :func:`draw_map`.
+
+    For sliders, which show pictures instead of figures; :func:`colour_bar` is its key.
+    """
+    rgba = colormaps["viridis"](values.detach().float().cpu().clamp(0, 1).numpy())  # (H, W, 4)
+    return torch.from_numpy(rgba[..., :3]).permute(2, 0, 1).float()  # (3, H, W)
+
+
+def colour_bar(top: float, height: int) -> Figure:
+    """Return a colour bar from 0 to ``top``, ``height`` pixels high, to put beside a map."""
+    figure = Figure(figsize=(0.75, height / PIXELS_PER_INCH))
+    FigureCanvasAgg(figure)
+    axis = figure.add_axes((0.06, 0.06, 0.22, 0.88))
+    figure.colorbar(ScalarMappable(Normalize(0, top), "viridis"), cax=axis)
+    axis.tick_params(labelsize=8)
+    return figure
 
 
 def picture_row(pictures: Mapping[str, Tensor], width: float = 10.0) -> Figure:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu.errors import DerainError
+from derain_edu.gates import draw_gates, gate_views
 from derain_edu.images import to_pil, to_tensor
 from derain_edu.metrics import psnr
 from derain_edu.models.prn import PRN
@@ -92,6 +93,26 @@ def stage_slider(
     return _slider_over(
         lambda stage: frames[stage - 1], "stage", 1, stages, start,
         lambda stage: f"The picture after stage {stage}: PSNR {views[stage - 1].psnr:.2f} dB",
+    )
+
+
+def gate_slider(
+    model: PRN, rainy: Tensor, clean: Tensor, zoom: int = 1, start: int = 1
+) -> Any:
+    """Return a slider over the stages: the picture, and how the rain changes each gate.
+
+    ``zoom`` draws each pixel ``zoom`` × ``zoom``, for small pictures.
+    """
+    views = gate_views(model, rainy, clean)
+    frames = [draw_gates(views, view.stage, zoom) for view in views]
+
+    def describe(stage: int) -> str:
+        mean = {k: float(change.mean()) for k, change in views[stage - 1].changes.items()}
+        words = ", ".join(f"{name} by {value:.3f}" for name, value in mean.items())
+        return f"Stage {stage}: on average over all pixels the rain changes the {words}"
+
+    return _slider_over(
+        lambda stage: frames[stage - 1], "stage", 1, len(views), start, describe
     )
 
 
