@@ -1,15 +1,19 @@
-"""What the layers of a network answer to: the features at every depth, and how well they find rain.
+"""What the layers of a network know about the rain, depth by depth.
 
-The measure is the area under the ROC curve (AUC). Draw one rainy and one dry pixel: the AUC is
-the chance that the feature is larger at the rainy one. 0.5 is a coin, 1 (and 0) is perfect. It
-does not change when a feature is scaled or shifted, so layers of any size can be compared.
+A *read-out* is the best weighted sum of the channels at one depth: a linear regression of the rain
+layer on the features, pixel by pixel, fitted on some pairs and used on others. What it finds, that
+depth knows; what it misses, the layers behind it have to work out, because a weighted sum is all
+that it can do.
+
+How well a map finds rain is the area under the ROC curve (AUC). Draw one rainy and one dry pixel:
+the AUC is the chance that the map is larger at the rainy one. 0.5 is a coin, 1 is perfect. It does
+not change when the map is scaled or shifted, so layers of any size can be compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,14 +22,19 @@ from derain_edu.errors import DerainError
 from derain_edu.models.residual import Residual
 from derain_edu.plots import chart, draw_curves, strip_png
 
+READ_OUT_SCALE = 4  # rain is faint: show the read-out brighter
+RIDGE = 1e-8  # of the features' mean square: keeps the regression solvable if a channel is dead
+
 
 @dataclass(frozen=True)
 class DepthView:
-    """What the depth slider shows at one depth."""
+    """What is known about the rain at one depth."""
 
     depth: int  # 0: after the head; k: after block k
-    maps: Tensor  # (n, H, W) in [0, 1], the n channels that tell rain best, bright where it rains
-    separations: list[float]  # theirs, largest first: 0.5 is a coin, 1 is perfect
+    channel: Tensor  # (H, W), the single channel with the AUC farthest from 0.5, bright where rainy
+    channel_auc: float
+    read_out: Tensor  # (H, W), the read-out's guess of the rain layer (mean of RGB)
+    read_out_auc: float
 
     @property
     def name(self) -> str:
@@ -41,7 +50,12 @@ def auc(values: Tensor, mask: Tensor) -> float:
     values : Tensor
         Any shape.
     mask : Tensor
-        The same number of elements, bool; both kinds must occur.
+        bool, the same number of elements.
+
+    Raises
+    ------
+    DerainError
+        If all pixels are inside of the mask, or none.
     """
     inside = mask.flatten()
     wet = int(inside.sum())
@@ -56,64 +70,98 @@ def auc(values: Tensor, mask: Tensor) -> float:
     return pairs / (wet * dry)
 
 
+def fit_read_out(features: Tensor, target: Tensor) -> Tensor:
+    """Return the weights of the channels, and a constant, whose sum is closest to ``target``.
+
+    Parameters
+    ----------
+    features : Tensor
+        (B, C, H, W).
+    target : Tensor
+        (B, 1, H, W).
+
+    Returns
+    -------
+    Tensor
+        (C + 1,), double: for :func:`read_out`.
+    """
+    x = _columns(features)  # (B, C, H, W) -> (B·H·W, C + 1)
+    y = target.double().flatten()  # (B·H·W,)
+    gram = x.T @ x
+    ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=x.dtype, device=x.device)
+    return torch.linalg.solve(gram + ridge, x.T @ y)
+
+
+def read_out(features: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted sum of the channels, (B, C, H, W) -> (B, 1, H, W)."""
+    batch, _, height, width = features.shape
+    return (_columns(features) @ weights).view(batch, 1, height, width).float()
+
+
+def _columns(features: Tensor) -> Tensor:
+    columns = features.double().movedim(1, -1).flatten(0, 2)  # (B, C, H, W) -> (B·H·W, C)
+    return torch.cat((columns, torch.ones_like(columns[:, :1])), dim=1)
+
+
 @torch.no_grad()
 def depth_views(
-    model: Residual, rainy: Tensor, mask: Tensor, channels: int = 3
+    model: Residual, seen: Sequence[dict[str, Tensor]], rainy: Tensor, mask: Tensor
 ) -> list[DepthView]:
-    """Look at the channels that tell rain best, after the head and after every block.
+    """Ask every depth of a baseline where it rains.
 
     Parameters
     ----------
     model : Residual
-    rainy : Tensor
-        (3, H, W) in [0, 1].
-    mask : Tensor
-        (1, H, W) bool: where it rains.
-    channels : int
-        How many channels to keep at each depth.
+    seen : sequence of dict
+        Pairs with ``rainy`` and ``clean`` (3, P, P), to fit the read-outs on.
+    rainy, mask : Tensor
+        (3, H, W) in [0, 1] and (1, H, W) bool: another picture, and where it rains in it.
+
+    Returns
+    -------
+    list of DepthView
+        After the head and after each block.
     """
-    return [
-        _best_channels(depth, found[0], mask, channels)  # (1, C, H, W) -> (C, H, W)
-        for depth, found in enumerate(model.features(rainy[None]))
-    ]
+    pairs = {key: torch.stack([pair[key] for pair in seen]) for key in ("rainy", "clean")}
+    rain = (pairs["rainy"] - pairs["clean"]).mean(dim=1, keepdim=True)  # (B, 1, P, P)
+    views = []
+    both = zip(model.features(pairs["rainy"]), model.features(rainy[None]), strict=True)
+    for depth, (fitted_on, features) in enumerate(both):
+        found = read_out(features, fit_read_out(fitted_on, rain))[0, 0]
+        channel, score = _best_channel(features[0], mask)
+        views.append(DepthView(depth, channel, score, found, auc(found, mask)))
+    return views
 
 
-def _best_channels(depth: int, found: Tensor, mask: Tensor, count: int) -> DepthView:
-    scores = [auc(channel, mask) for channel in found]
-    order = sorted(range(len(scores)), key=lambda c: -abs(scores[c] - 0.5))[:count]
-    maps = [found[c] if scores[c] >= 0.5 else -found[c] for c in order]
-    separations = [max(scores[c], 1 - scores[c]) for c in order]
-    return DepthView(depth, torch.stack([_to_unit(m) for m in maps]), separations)
-
-
-def _to_unit(values: Tensor) -> Tensor:
-    """Scale a map to [0, 1]; the hundredth part at each end may clip."""
-    sample = values.flatten().sort().values
-    low, high = (sample[round(q * (len(sample) - 1))] for q in (0.01, 0.99))
-    return ((values - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
+def _best_channel(features: Tensor, mask: Tensor) -> tuple[Tensor, float]:
+    """Return the channel that tells rain best, and its AUC; one that is dark in rain is negated."""
+    scores = [auc(channel, mask) for channel in features]
+    best = max(range(len(scores)), key=lambda c: abs(scores[c] - 0.5))
+    if scores[best] < 0.5:
+        return -features[best], 1 - scores[best]
+    return features[best], scores[best]
 
 
 def draw_depth(views: Sequence[DepthView], depth: int) -> bytes:
-    """Return the picture (PNG bytes) of the depth slider at ``depth``."""
-    view, best = views[depth], [v.separations[0] for v in views]
-    figure, axis = chart(300, max(220, view.maps.shape[-2]))
-    draw_curves(axis, {"AUC": best}, range(len(views)), xlabel="depth (0 = head)", ylabel="AUC")
-    axis.plot([depth], [best[depth]], "o", markersize=11, markerfacecolor="none", color="k")
-    axis.set_ylim(0.5, 1)
-    parts = {
-        f"{'best' if k == 0 else f'no. {k + 1}'}: AUC {score:.3f}": channel[None]
-        for k, (channel, score) in enumerate(zip(view.maps, view.separations, strict=True))
+    """Return the picture (PNG bytes) of the depth slider at ``depth``; 0 is after the head."""
+    view = views[depth]
+    figure, axis = chart(320, max(240, view.read_out.shape[-2]))
+    curves = {
+        "read-out of all channels": [v.read_out_auc for v in views],
+        "best single channel": [v.channel_auc for v in views],
     }
-    return strip_png({**parts, f"best channel {view.name}": figure})
-
-
-def depth_slider(model: Residual, rainy: Tensor, mask: Tensor) -> Any:
-    """Return a slider over the depth; everything is computed once, so it answers at once."""
-    from derain_edu.widgets import _slider_over
-
-    views = depth_views(model, rainy, mask)
-    frames = [draw_depth(views, view.depth) for view in views]
-    return _slider_over(
-        frames.__getitem__, "depth", 0, len(views) - 1, 0,
-        lambda depth: f"The best channel {views[depth].name}: AUC {views[depth].separations[0]:.3f}",
+    draw_curves(axis, curves, range(len(views)), xlabel="depth (0: head)", ylabel="AUC")
+    for values in curves.values():
+        axis.plot([depth], values[depth], "o", markersize=11, markerfacecolor="none", color="k")
+    axis.set_ylim(0.5, 1)
+    low, high = view.channel.amin(), view.channel.amax()
+    channel = (view.channel - low) / (high - low).clamp_min(1e-12)  # its own range: 0 to 1
+    return strip_png(
+        {
+            f"best channel: AUC {view.channel_auc:.2f}": channel[None],
+            f"read-out ×{READ_OUT_SCALE}: AUC {view.read_out_auc:.2f}": (
+                view.read_out[None] * READ_OUT_SCALE
+            ).clamp(0, 1),
+            f"how well rain is told, {view.name}": figure,
+        }
     )

@@ -155,9 +155,10 @@ def check_batch(x: Any, name: str = "rainy", value_range: bool = True) -> Tensor
         raise DerainError(f"{expected}, got {_describe(x)}, which holds no pixel")
     if not x.is_floating_point():
         raise DerainError(f"{expected}, got {_describe(x)}: divide by 255 first")
-    _check_finite(x, name)
+    values = x.detach()
+    _check_finite(values, name)
     if value_range:
-        _check_range(float(x.min()), float(x.max()), name)
+        _check_range(float(values.min()), float(values.max()), name)
     return x
 
 

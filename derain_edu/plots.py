@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -21,6 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
@@ -91,7 +93,7 @@ def strip_png(parts: Mapping[str, Tensor | Figure], gap: int = 12) -> bytes:
     width = sum(image.width for image in images) + gap * (len(images) - 1)
     height = max(image.height for image in images) + title_height
     strip = PIL.Image.new("RGB", (width, height), "white")
-    pen, font, left = ImageDraw.Draw(strip), ImageFont.load_default(size=14), 0
+    pen, font, left = ImageDraw.Draw(strip), _title_font(), 0
     for title, image in zip(parts, images, strict=True):
         pen.text((left + image.width / 2, 3), title, fill="black", font=font, anchor="ma")
         strip.paste(image, (left, title_height))
@@ -99,6 +101,12 @@ def strip_png(parts: Mapping[str, Tensor | Figure], gap: int = 12) -> bytes:
     buffer = BytesIO()
     strip.save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _title_font() -> ImageFont.FreeTypeFont:
+    """Return the font of the charts, which comes with matplotlib; Pillow's own has no × or °."""
+    return ImageFont.truetype(findfont("DejaVu Sans"), size=13)
 
 
 def _as_image(part: Tensor | Figure) -> PIL.Image.Image:

@@ -18,7 +18,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from derain_edu.download import official_weight_path
+from derain_edu.download import cached_files, official_weight_path
 from derain_edu.errors import DerainError
 
 # (model, tag) -> (file of the authors, options that this file needs)
@@ -60,6 +60,22 @@ def list_pretrained(name: str) -> list[str]:
     """Return the tags that ``create_model(name, pretrained=tag)`` knows."""
     shipped = ["open"] if (open_weights_folder() / f"{name}.safetensors").is_file() else []
     return shipped + [tag for model, tag in OFFICIAL if model == name]
+
+
+def best_pretrained(name: str) -> str:
+    """Return the tag of the best weights of a model for light rain that are on this machine.
+
+    ``"official-rain100l"`` where the cache holds the authors' file, else ``"open"``.
+
+    Parameters
+    ----------
+    name : str
+        A model of :func:`derain_edu.list_models`.
+    """
+    tag = "official-rain100l"
+    if (name, tag) not in OFFICIAL:
+        return "open"
+    return tag if OFFICIAL[name, tag][0] in cached_files("official-weights") else "open"
 
 
 def weights_for(name: str, pretrained: str | Path) -> Weights:

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu.errors import DerainError
+from derain_edu.features import depth_views, draw_depth
 from derain_edu.gates import draw_gates, gate_views
 from derain_edu.images import to_pil, to_tensor
 from derain_edu.metrics import psnr
 from derain_edu.models.prn import PRN
+from derain_edu.models.residual import Residual
 from derain_edu.plots import COLOURS, ERROR_SCALE, chart, draw_curves, picture_png, strip_png
 from derain_edu.rain import PRESETS, VISIBLE, RainConfig, add_rain
 from derain_edu.restoration import derain
@@ -113,6 +115,22 @@ def gate_slider(
 
     return _slider_over(
         lambda stage: frames[stage - 1], "stage", 1, len(views), start, describe
+    )
+
+
+def depth_slider(
+    model: Residual, seen: Sequence[dict[str, Tensor]], rainy: Tensor, mask: Tensor, start: int = 0
+) -> Any:
+    """Return a slider over the depth of a baseline: what each depth knows about the rain.
+
+    The arguments are those of :func:`derain_edu.features.depth_views`. All depths are computed
+    once, so the slider answers at once.
+    """
+    views = depth_views(model, seen, rainy, mask)
+    frames = [draw_depth(views, view.depth) for view in views]
+    return _slider_over(
+        frames.__getitem__, "depth", 0, len(views) - 1, start,
+        lambda depth: f"The read-out {views[depth].name}: AUC {views[depth].read_out_auc:.2f}",
     )
 
 

@@ -24,6 +24,8 @@ if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is N
 import derain_edu as de
 
 # %%
+print(f"derain_edu {de.__version__}")
+
 import copy
 import io
 import math
@@ -35,7 +37,7 @@ from PIL import Image
 
 from derain_edu import metrics, plots, widgets
 from derain_edu.download import cached_set
-from derain_edu.rain import PRESETS, VISIBLE, RainConfig, Streaks, blend, render_streaks
+from derain_edu.rain import PRESETS, VISIBLE, Streaks, blend, render_streaks
 
 clean = de.load_photo("china", long_side=320)  # (3, H, W), RGB in [0, 1]
 height, width = clean.shape[-2:]
@@ -120,7 +122,8 @@ drawn = result.params.streaks  # the numbers of every streak, not a picture yet
 print(f"{len(drawn)} streaks; the first three:")
 for k in range(3):
     print(f"  centre ({drawn.x[k]:.0f}, {drawn.y[k]:.0f}), {drawn.length[k]:.0f} px long, "
-          f"{drawn.width[k]:.1f} px wide, {drawn.angle[k]:+.0f}°, brightness {drawn.brightness[k]:.2f}")
+          f"{drawn.width[k]:.1f} px wide, {drawn.angle[k]:+.0f}°, "
+          f"brightness {drawn.brightness[k]:.2f}")
 layer = render_streaks(drawn, height, width)  # numbers -> (1, H, W)
 again = blend(clean, layer, "additive")  # O = B + R, clipped to [0, 1] -> (3, H, W)
 assert torch.equal(again, result.rainy)
@@ -134,7 +137,8 @@ assert torch.equal(de.add_rain(clean, "light", seed=1, amount=0).rainy, clean)  
 # %%
 clipped = (clean + result.streaks) > 1  # (3, H, W)
 wrong = (result.rainy - clean - result.streaks).abs() > 1e-6  # (3, H, W): O − B is not R
-print(f"clipped values: {clipped.float().mean():.1%}; O − B differs from R in {wrong.float().mean():.1%}")
+print(f"clipped values: {clipped.float().mean():.1%}")
+print(f"values where O − B differs from R: {wrong.float().mean():.1%}")
 assert not (wrong & ~clipped).any()
 assert torch.equal(result.rainy[result.streaks == 0], clean[result.streaks == 0])
 
@@ -149,7 +153,7 @@ assert torch.equal(result.rainy[result.streaks == 0], clean[result.streaks == 0]
 by_hand = -10 * math.log10((result.rainy - clean).square().mean())
 package = de.psnr(result.rainy, clean, protocol="rgb")  # rounds to 8 bits first
 light = de.psnr(result.rainy, clean)
-print(f"by hand {by_hand:.2f} dB, package {package:.2f} dB; with its default protocol {light:.2f} dB")
+print(f"by hand {by_hand:.2f} dB, package {package:.2f} dB; its default protocol: {light:.2f} dB")
 assert abs(by_hand - package) < 0.1 and light > package
 
 # %% [markdown]
@@ -222,7 +226,8 @@ plots.show(figure, "A Chinese temple under a bright sky: clean, with additive ra
 widgets.rain_sliders(clean, "light")
 
 # %% [markdown]
-# Without a running kernel the sliders stand still. These are four of the places they can reach.
+# Without a running kernel the sliders stand still. The four presets show how far they reach. (The
+# share of covered pixels is that of the mask, which the rain generator knows exactly.)
 
 # %%
 presets = {}
@@ -253,8 +258,8 @@ print("every slider works at its minimum, middle and maximum")
 # should be rain and nothing else. Suppose that somebody cut one of the two a little differently:
 # it is moved by **one pixel**, and there is no rain at all.
 #
-# **Predict.** You know the score of the light rain from section 2. What PSNR does the clean photo have against
-# itself, one pixel to the side?
+# **Predict.** You know the score of the light rain from section 2. What PSNR does the clean photo
+# have against itself, one pixel to the side?
 
 # %%
 my_guess = None  # write a number, in dB

@@ -49,6 +49,15 @@ def test_a_strip_keeps_pictures_as_they_are():
     assert np.abs(pixels[24:54, :40] / 255 - left.permute(1, 2, 0).numpy()).max() < 1 / 255
 
 
+def test_titles_of_a_strip_can_say_times_and_degrees():
+    blank = torch.ones(3, 20, 200)
+    strips = [
+        np.asarray(opened(plots.strip_png({sign: blank})))[:24] for sign in ("×", "°", "\U0010ffff")
+    ]
+    assert all((strip < 128).any() for strip in strips)
+    assert not any((strip == strips[-1]).all() for strip in strips[:2])  # not the "unknown" box
+
+
 def test_show_displays_the_alternative_text(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", shown.append)

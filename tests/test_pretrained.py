@@ -10,7 +10,13 @@ from safetensors.torch import save_file
 
 from derain_edu.errors import DerainError
 from derain_edu.models import create_model, model_options
-from derain_edu.pretrained import OFFICIAL, convert_official, list_pretrained, open_weights_folder
+from derain_edu.pretrained import (
+    OFFICIAL,
+    best_pretrained,
+    convert_official,
+    list_pretrained,
+    open_weights_folder,
+)
 
 
 def authors_state(model) -> dict[str, torch.Tensor]:
@@ -111,3 +117,13 @@ def test_every_official_tag_belongs_to_a_model():
     for name, tag in OFFICIAL:
         assert tag in list_pretrained(name)
         create_model(name)
+
+
+def test_the_best_weights_are_the_authors_where_the_cache_has_them(empty_cache):
+    assert best_pretrained("prn") == "open"
+    folder = empty_cache / "official-weights"
+    folder.mkdir()
+    (folder / "prn_rain100l.pth").touch()
+    assert best_pretrained("prn") == "official-rain100l"
+    assert best_pretrained("prenet") == "open"  # its own file is not there
+    assert best_pretrained("residual") == best_pretrained("prenet_gru") == "open"  # none exists

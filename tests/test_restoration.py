@@ -91,14 +91,14 @@ def test_with_the_halo_as_overlap_cuts_leave_no_trace(name):
     assert (derain_tensor(model, rainy, tile=30, overlap=0) - whole).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["prn", "prn_r", "prenet", "prenet_r", "prenet_gru"])
+@pytest.mark.parametrize("name", ["prn_r", "prenet", "prenet_r"])
 def test_the_default_overlap_stays_below_what_8_bits_show(name, filled_cache):
     """The authors' heavy-rain weights look furthest; their pictures are the hard case."""
     model = create_model(name, pretrained="official-rain100h")
-    rainy = de.to_tensor(filled_cache / "rain100h" / "rainy" / "015.png")[:, 100:196, :280]
+    rainy = de.to_tensor(filled_cache / "rain100h" / "rainy" / "015.png")[:, 100:164, :280]
     whole = derain_tensor(model, rainy)
     tiled = derain_tensor(model, rainy, tile=190)
-    assert len(plan_tiles(96, 280, 190, OVERLAP)) > 1
+    assert len(plan_tiles(64, 280, 190, OVERLAP)) > 1
     assert (tiled - whole).abs().max() < 0.5 / 255
 
 
@@ -108,7 +108,7 @@ def test_a_model_that_sees_everything_is_not_cut_unless_told():
     derain_tensor(model, torch.rand(3, 600, 520))
     assert model.sizes == [(600, 520)]
     derain_tensor(model, torch.rand(3, 600, 520), tile=320)
-    assert set(model.sizes[1:]) == {(280, 308)} or max(model.sizes[1:]) <= (320, 320)
+    assert len(model.sizes) > 3 and all(max(size) <= 320 for size in model.sizes[1:])
     model = Half()
     derain_tensor(model, torch.rand(3, 600, 520))
     assert max(max(size) for size in model.sizes) <= TILE
@@ -154,7 +154,7 @@ import resource, sys, torch
 from derain_edu.models import create_model
 from derain_edu.restoration import derain
 from PIL import Image
-model = create_model("prn", channels=16, blocks=1, stages=1)
+model = create_model("prn", channels=8, blocks=1, stages=1)
 for name in sys.argv[1:]:
     derain(name, model)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -163,16 +163,16 @@ for name in sys.argv[1:]:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss has other units")
 def test_memory_grows_with_the_picture_and_not_with_the_features(tmp_path):
-    """6 more megapixels: their own floats twice (144 MB), and not 16 channels of them (400 MB)."""
+    """3.5 more megapixels: their own floats twice (84 MB), not 8 channels again and again."""
     names = []
-    for side in ((700, 700), (2900, 2250)):
+    for side in ((700, 700), (2300, 1750)):
         names.append(str(tmp_path / f"{side[0]}.jpg"))
         Image.linear_gradient("L").resize(side).convert("RGB").save(names[-1])
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *names], capture_output=True, text=True, check=True
     )
     small, large = (int(line) / 1024 for line in done.stdout.split())  # MiB
-    megapixels = (2900 * 2250 - 700 * 700) / 1e6
+    megapixels = (2300 * 1750 - 700 * 700) / 1e6
     picture_and_result = 2 * 12 * megapixels / 1.048576
     assert large - small < 1.9 * picture_and_result  # with the 8-bit copies and clamping
 
@@ -217,9 +217,8 @@ def test_derain_takes_the_name_or_the_file_of_a_model(tmp_path):
 
 
 def test_open_weights_remove_rain():
-    for preset in ("light", "heavy"):
-        rows = evaluate(create_model("prn", "open"), synthetic_test_set(preset, long_side=96)[:3])
-        assert mean_score(rows).psnr_derained > mean_score(rows).psnr_rainy + 2
+    rows = evaluate(create_model("prn", "open"), synthetic_test_set("light", long_side=160)[:2])
+    assert mean_score(rows).psnr_derained > mean_score(rows).psnr_rainy + 2
 
 
 def test_models_that_are_none(tmp_path):
@@ -250,7 +249,8 @@ def test_scores_are_those_of_the_metrics():
     assert scores[1].psnr_rainy == de.psnr(rainy, clean, "rgb")
     assert scores[1].ssim_derained == de.ssim(rainy / 2, clean, "rgb")
     mean = mean_score(scores)
-    assert mean.psnr_derained == pytest.approx((scores[0].psnr_derained + scores[1].psnr_derained) / 2)
+    by_hand = (scores[0].psnr_derained + scores[1].psnr_derained) / 2
+    assert mean.psnr_derained == pytest.approx(by_hand)
     with pytest.raises(DerainError, match="unknown protocol 'best'"):
         evaluate(Half(), pairs, "best")
     with pytest.raises(DerainError, match="holds no pairs"):

@@ -126,6 +126,11 @@ def test_stopped_many_times(whole, tmp_path):
     assert_same_run(whole, tmp_path)
 
 
+def test_a_stop_in_the_last_step_changes_nothing(whole, tmp_path):
+    assert run(tmp_path, stop_at=15, trainer=NoisyTrainer).steps == 8
+    assert_same_run(whole, tmp_path)
+
+
 def test_the_comparison_sees_small_differences(whole, tmp_path):
     run(tmp_path, trainer=NoisyTrainer, lr=1.001e-3)
     found = differences(load_checkpoint(whole / "last.pt"), load_checkpoint(tmp_path / "last.pt"))

@@ -333,3 +333,40 @@ def test_an_infinite_gradient_stops_before_the_weights():
     with pytest.raises(DerainError, match="gradient of step 1 is not finite"):
         trainer.run()
     assert torch.equal(weights(trainer.model), before)
+
+
+# -- fp16 needs a GPU; its gradient scaler works everywhere -------------------------------------
+
+
+def with_scaler(scale):
+    trainer = Trainer(tiny(grad_clip=0.05), data=Pairs())
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    return trainer
+
+
+def test_scaling_the_loss_changes_nothing():
+    """A power of two is exact, so the weights agree to the last bit."""
+    expected = train(tiny(grad_clip=0.05), data=Pairs())
+    scaled = with_scaler(2.0**10).run()
+    assert torch.equal(weights(scaled.model), weights(expected.model))
+    assert [row["grad_norm"] for row in scaled.log] == [row["grad_norm"] for row in expected.log]
+
+
+def test_an_overflow_skips_the_step_and_scales_less():
+    trainer = with_scaler(2.0**127)
+    trainer.loss = lambda derained, clean: 1e3 * F.l1_loss(derained, clean)
+    before = weights(trainer.model).clone()
+    trainer.step(next(trainer.batches()))
+    assert torch.equal(weights(trainer.model), before)
+    assert trainer.scaler.get_scale() == 2.0**126 and trainer.steps_done == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA GPU")
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_low_precision_on_a_gpu(precision):
+    low, full = (
+        train(tiny(precision=p, device="cuda", channels_last=True), data=Pairs()).model.cpu()
+        for p in (precision, "float32")
+    )
+    assert (weights(low) - weights(full)).abs().max().item() < 2e-2

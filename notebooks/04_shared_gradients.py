@@ -1,0 +1,722 @@
+# %% [markdown]
+# # 04 · Shared gradients
+#
+# **Where does the gradient of a shared weight come from, and what does the LSTM remember?**
+#
+# | | |
+# |---|---|
+# | **Goals** | split the gradient of a shared weight into the shares of its uses, exactly; say which stages it listens to, and whether they agree; measure what an unrolled network keeps in memory, and trade it for time; read the gates of a ConvLSTM; tell a vanishing gradient from an exploding one |
+# | **Before you start** | lesson 03 |
+# | **Time** | 50 minutes; the cells take 45 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221); Shi et al., NeurIPS 2015 (ConvLSTM, arXiv 1506.04214); Chen et al., 2016 (checkpointing, arXiv 1604.06174) |
+
+# %% tags=["bootstrap"]
+# On Colab this cell installs the course package; everywhere else it only imports it.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
+    source = "git+https://github.com/derain-edu/derain-edu"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    subprocess.run(pip, check=True)
+
+import derain_edu as de
+
+# %%
+print(f"derain_edu {de.__version__}")
+
+import copy
+import statistics
+
+import numpy as np
+import torch
+
+from derain_edu import gates, plots, widgets
+from derain_edu.bench import bytes_kept, interleave, speedup
+from derain_edu.download import cached_files
+from derain_edu.losses import make_loss, stage_loss
+from derain_edu.rain import Streaks, render_streaks
+from derain_edu.recipes import RECIPES
+
+de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
+compare = make_loss("neg_ssim+l1")  # what the open weights were trained with
+
+# %% [markdown]
+# ## 1 · One weight, used twice
+#
+# PRN runs the same weights T times. Training needs one gradient for them. Which of the T uses does
+# it come from? Start with the smallest network that reuses a weight: y = w · (w · x).
+#
+# **Predict:** w = 3 and x = 2. What is dy/dw?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+x = 2.0
+w = torch.tensor(3.0, requires_grad=True)
+(w * (w * x)).backward()  # one weight, two uses
+
+first, second = (torch.tensor(3.0, requires_grad=True) for _ in range(2))
+(second * (first * x)).backward()  # two weights of equal value, one use each
+
+plots.compare_guess(my_guess, w.grad.item())
+print(f"first use: {first.grad:.0f}, second use: {second.grad:.0f}, shared weight: {w.grad:.0f}")
+assert first.grad + second.grad == w.grad == 12
+
+# %% [markdown]
+# Give each use a weight of its own and ask for *its* gradient: 6 and 6. The shared weight gets
+# their **sum**, 12 = 2wx. This is the product rule. Backward knows nothing of "sharing": it walks
+# back along each use, and adds what it finds into the one `.grad`.
+#
+# With T uses, y = wᵀ · x, each use gets w^(T−1) · x. Keep this power in mind for section 8.
+
+# %% [markdown]
+# ## 2 · The shares of PRN's stages, caught exactly
+#
+# The same trick works for a whole network: T copies with equal values, one for each stage. The
+# gradient of copy t is the share of stage t:
+#
+# $$\frac{\mathrm{d}L}{\mathrm{d}\theta} = \sum_{t=1}^{T} \frac{\partial L}{\partial \theta_t}
+# \quad\text{at}\quad \theta_1 = \dots = \theta_T = \theta$$
+#
+# We need patches first: a stream of short, bright streaks that a tiny network can learn quickly.
+
+# %%
+bright = de.RainConfig(density=(4, 8), length=(15, 30), width=(1.5, 2.5), brightness=(0.4, 0.6))
+stream = de.SyntheticRain(rain=bright, patch_size=32, seed=0)
+held = de.SyntheticRain(rain="light", patch_size=40, seed=5, split="test")
+
+
+def batch(data, number: int, size: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return batch ``number`` of a stream: rainy and clean, each (B, 3, P, P)."""
+    samples = [data[number * size + k] for k in range(size)]
+    return tuple(torch.stack([sample[key] for sample in samples]) for key in ("rainy", "clean"))
+
+
+rainy, clean = batch(stream, 0)
+print(f"{tuple(rainy.shape)}, {de.psnr(rainy, clean):.1f} dB")
+figure = plots.picture_row({f"patch {k + 1}": rainy[k] for k in range(6)})
+plots.show(figure, "Six small patches of photos under short, bright, slanted streaks.")
+
+
+# %%
+def stage_shares(model, rainy, clean, stages, weights=None):
+    """Return the share of each stage in the gradient of all weights, (T, number of weights)."""
+    copies = [copy.deepcopy(model) for _ in range(stages)]  # equal values, separate tensors
+    x, state, pictures = rainy, None, []  # x_0 = O
+    for own in copies:
+        x, state = own.stage(rainy, x, state)  # x_t, (B, 3, P, P), by the weights of this copy
+        pictures.append(x)
+    loss = stage_loss(pictures, clean, compare, weights)
+    leaves = [p for own in copies for p in own.parameters()]
+    gradients = torch.autograd.grad(loss, leaves, materialize_grads=True)  # unused: zeros
+    return torch.cat([g.flatten() for g in gradients]).view(stages, -1)  # (T, number of weights)
+
+
+# %% [markdown]
+# Now the same network without copies, as a trainer runs it. Does its `.grad` equal the sum?
+
+# %%
+de.set_seed(0)
+net = de.create_model("prn", channels=16, blocks=1, stages=4)
+
+
+def gradient(model) -> torch.Tensor:
+    """Return the .grad of all weights as one long vector, (number of weights,)."""
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+compare(net(rainy), clean).backward()
+shares = stage_shares(net, rainy, clean, 4)  # (4, number of weights)
+error = (shares.sum(dim=0) - gradient(net)).abs().max() / gradient(net).abs().max()
+print(f"{shares.shape[1]:,} weights, 4 stages; sum of the shares against .grad: {error:.1e}")
+assert error <= 1e-6
+
+# %% [markdown]
+# They differ by the rounding of 32-bit numbers, and by nothing else.
+#
+# Copies are not the only way. **Hooks** look into the shared network while it works. For a
+# convolution the share of one use is a product of two things: *what came in* on the way forward,
+# and *the error that came back*. We catch both at the head, the first layer of each stage.
+
+# %%
+came_in, came_back = [], []
+
+
+def catch(layer, inputs, output):
+    stage = len(came_in) + 1
+    came_in.append(inputs[0])  # cat(O, x_{t−1}), (B, 6, P, P)
+    output.register_hook(lambda error: came_back.append((stage, error)))  # (B, 16, P, P), later
+
+
+hook = net.head.register_forward_hook(catch)
+compare(net(rainy), clean).backward()
+hook.remove()
+size = net.head.weight.shape  # (16, 6, 3, 3): the first weights in our long vector
+print("errors came back in the order of stages", [stage for stage, _ in came_back])
+for stage, error in came_back:
+    product = torch.nn.grad.conv2d_weight(came_in[stage - 1], size, error, padding=1)
+    share = shares[stage - 1, : size.numel()].view(size)  # (16, 6, 3, 3)
+    print(f"  stage {stage}: |share| = {share.norm():.1e}, "
+          f"the two ways differ by {(product - share).abs().max():.1e}")
+    assert (product - share).abs().max() <= 1e-6 * shares.abs().max()
+assert [stage for stage, _ in came_back] == [4, 3, 2, 1]
+
+# %% [markdown]
+# Two independent ways, one answer. And the order tells a story: the error enters at the last
+# stage, and travels back through 4, 3, 2, 1. Look at how the sizes change on the way.
+
+# %% [markdown]
+# ## 3 · Does each stage have a say?
+#
+# The notes that this course grew from hope that the sum *balances* the stages: each adds its
+# voice, and the shared weights do justice to all. We measure how loud the voices are: the length
+# of each share, in percent of all lengths. First in fresh networks, then in trained ones.
+#
+# **Predict:** four stages, a fresh network, the loss compares only the last picture. How many
+# percent belong to the last stage?
+
+# %%
+my_guess = None  # write a number between 0 and 100
+
+
+# %%
+def trained(name: str):
+    """Load the authors' weights if they are in the cache, else those of this course."""
+    official = f"{name}_rain100l.pth" in cached_files("official-weights")
+    tag = "official-rain100l" if official else "open"
+    print(f"{name}: {tag} weights")
+    return de.create_model(name, pretrained=tag)
+
+
+def fresh(model):
+    """Return a network of the same form with new random weights."""
+    de.set_seed(0)
+    return type(model)(model.config)
+
+
+prn, prenet = trained("prn"), trained("prenet")
+networks = {"PRN, fresh": fresh(prn), "PReNet, fresh": fresh(prenet),
+            "PRN, trained": prn, "PReNet, trained": prenet}
+stages = {name: network.config.stages for name, network in networks.items()}
+print(stages)
+
+# %%
+rainy_held, clean_held = batch(held, 0)
+voices = {name: stage_shares(network, rainy_held, clean_held, stages[name])
+          for name, network in networks.items()}  # each (T, number of weights)
+percent = {name: 100 * v.norm(dim=1) / v.norm(dim=1).sum() for name, v in voices.items()}
+plots.compare_guess(my_guess, 100 * (shares.norm(dim=1) / shares.norm(dim=1).sum())[-1].item(), "%")
+
+figure, axes = plots.new_figure(1, 4, width=12, height=2.6, sharey=True)
+for axis, (name, values) in zip(axes.flat, percent.items(), strict=True):
+    labels = [str(t + 1) for t in range(len(values))]
+    plots.draw_bars(axis, labels, values.tolist(), decimals=1)
+    axis.set_title(name, fontsize=10)
+    axis.set_xlabel("stage")
+axes[0, 0].set_ylabel("% of all lengths")
+plots.show(figure, "Bars: how much each stage contributes to the gradient, for fresh and trained "
+                   "PRN and PReNet. In the fresh networks nearly everything is the last stage.")
+
+# %%
+for name, values in percent.items():
+    ratio = (values.max() / values.min()).item()
+    verdict = "balanced within a factor of 3" if ratio <= 3 else "not balanced"
+    print(f"{name:16} loudest / quietest stage: {ratio:9.1f}   {verdict}")
+for name in ("PRN, fresh", "PReNet, fresh"):
+    assert percent[name].argmax() == len(percent[name]) - 1 and percent[name][-1] > 60
+
+# %% [markdown]
+# A sum is not a balance. At the start the last stage decides nearly alone: the error shrinks each
+# time it passes a stage on its way back, so the early stages are almost silent. Training changes
+# this: the trained networks listen to early stages far more. (The lines above say by how much for
+# the weights on your machine.)
+
+# %% [markdown]
+# ## 4 · Do the stages agree?
+#
+# Two shares are vectors: an angle says if they want the same change. Cosine 1: the same; 0:
+# nothing to do with each other; −1: the opposite. In thousands of dimensions, two *random*
+# directions are almost exactly at right angles, so even a cosine of .1 is no accident.
+#
+# One number for all stages: **agreement** = |sum of the shares| / sum of their lengths. It is 1 if
+# all pull the same way, and 0 if they cancel.
+#
+# **Predict:** the agreement of the stages in a trained PRN.
+
+# %%
+my_guess = None  # write a number between 0 and 1
+
+
+# %%
+def cosines(shares):
+    """Return the cosine of the angle between each two shares, (T, T)."""
+    unit = shares / shares.norm(dim=1, keepdim=True)  # (T, number of weights), each of length 1
+    return unit @ unit.T
+
+
+def agreement(shares) -> float:
+    return (shares.sum(dim=0).norm() / shares.norm(dim=1).sum()).item()
+
+
+def at_right_angles(shares) -> float:
+    """Return the agreement that shares of these lengths have if none knows of the others."""
+    lengths = shares.norm(dim=1)
+    return (lengths.norm() / lengths.sum()).item()
+
+
+random = cosines(torch.randn(2, voices["PRN, trained"].shape[1]))[0, 1]
+print(f"two random directions: cosine {random:+.3f}")
+plots.compare_guess(my_guess, agreement(voices["PRN, trained"]), decimals=2)
+assert abs(random) < 0.02
+
+# %%
+figure, axes = plots.new_figure(1, 4, width=12, height=3.0)
+for axis, (name, values) in zip(axes.flat, voices.items(), strict=True):
+    table = cosines(values)  # (T, T)
+    plots.draw_map(axis, table, name, vmin=-1, vmax=1, colours="PuOr")
+    for s, t in np.ndindex(*table.shape):
+        colour = "white" if abs(table[s, t]) > 0.7 else "black"
+        axis.text(t, s, f"{table[s, t]:.1f}", ha="center", va="center", fontsize=7, color=colour)
+plots.show(figure, "Four tables of cosines between the shares of the stages, from stage 1 at the "
+                   "top left to the last stage at the bottom right. The diagonal is 1.")
+for name, values in voices.items():
+    a, right = agreement(values), at_right_angles(values)
+    verdict = "pull together" if a > 1.1 * right else "cancel" if a < 0.9 * right else "unrelated"
+    print(f"{name:16} agreement {a:.2f}; at right angles it would be {right:.2f}: they {verdict}")
+
+# %% [markdown]
+# One batch may be an accident. Four more batches of the same rain:
+
+# %%
+for name in ("PRN, trained", "PReNet, trained"):
+    seen = [stage_shares(networks[name], *batch(held, k, size=4), stages[name]) for k in (2, 3, 4, 5)]
+    numbers = [agreement(s) for s in seen]
+    opposed = [(cosines(s) < -0.1).float().mean().item() for s in seen]
+    print(f"{name}: agreement {min(numbers):.2f} to {max(numbers):.2f}; "
+          f"pairs of stages that oppose each other: {min(opposed):.0%} to {max(opposed):.0%}")
+
+# %% [markdown]
+# What does it mean? A trained network sits where the *sum* is small. That does not need small
+# shares: they may be large and cancel. Then each stage would like other weights, and the shared
+# ones are the compromise: this is what "generalist" means in numbers. When two stages oppose each
+# other (a negative cosine), a step that helps one use hurts the other.
+#
+# A high agreement in a fresh network says less than it seems: when one voice has all the length,
+# the sum agrees with it in any case. So always look at sizes *and* angles.
+
+# %% [markdown]
+# ## 5 · One loss, or one for each stage?
+#
+# The paper's loss looks at the last picture only. The authors report in a public thread (PReNet#19)
+# that the last loss alone "may yield gradient vanish or explosion in few tries", and that they
+# used weights .5 for the stages before the last and 1.5 for the last one.
+#
+# With copies we can look inside: which loss (row) reaches which use (column)?
+#
+# **Predict:** with T stages, how many of the T × T entries are exactly zero? Take T = 4.
+
+# %%
+my_guess = None  # write a number
+
+
+# %%
+def losses_by_uses(model, rainy, clean, stages):
+    """Return |gradient of the loss at stage s through use t|, (T, T)."""
+    one_loss = torch.eye(stages).tolist()  # row s: weight 1 for stage s, 0 for the others
+    return torch.stack(
+        [stage_shares(model, rainy, clean, stages, row).norm(dim=1) for row in one_loss]
+    )
+
+
+few = (rainy_held[:4], clean_held[:4])
+tables = {name: losses_by_uses(networks[name], *few, stages[name])
+          for name in ("PRN, fresh", "PRN, trained")}
+four = losses_by_uses(net, rainy, clean, 4)
+plots.compare_guess(my_guess, int((four == 0).sum()), decimals=0)
+for table in (four, *tables.values()):
+    assert (table.triu(1) == 0).all() and (table.tril().diagonal() > 0).all()
+
+# %%
+figure, axes = plots.new_figure(1, 2, width=9, height=3.4)
+for axis, (name, table) in zip(axes.flat, tables.items(), strict=True):
+    plots.draw_map(axis, table.clamp(min=1e-9).log10(), name, vmin=-4, vmax=2)
+    for s, t in np.ndindex(*table.shape):
+        text = f"{table[s, t]:.2g}" if table[s, t] > 0 else "0"
+        colour = "white" if table[s, t] < 0.3 else "black"
+        axis.text(t, s, text, ha="center", va="center", fontsize=7, color=colour)
+    axis.text(-0.7, (len(table) - 1) / 2, "loss of stage 1 … T", rotation=90, va="center", ha="right")
+    axis.text((len(table) - 1) / 2, len(table) - 0.3, "use at stage 1 … T", va="top", ha="center")
+plots.show(figure, "Two triangular tables in logarithmic colours: how strongly the loss of each "
+                   "stage reaches each use of the weights. Above the diagonal all is zero.")
+
+# %% [markdown]
+# No loss reaches a use that comes after it: the future can't be blamed. The paper's loss is the
+# **last row** alone. So the early stages have no error signal of their own: what arrives there is
+# the last stage's error, passed on. Losses at all stages add the diagonal: for each use an error
+# that travelled no way at all.
+#
+# Does that balance the sizes, and do the stages agree more? We train the tiny network twice, 80
+# small steps from the same start on the same patches (about 10 s), and look in between.
+
+# %%
+LOOKS = (0, 5, 10, 20, 40, 80)
+LOSSES = {"last stage only": None, "all stages": (0.5, 0.5, 0.5, 1.5)}
+
+
+def short_training(weights):
+    """Train a tiny PRN; return it and the shares (4, number of weights) at some steps."""
+    de.set_seed(0)
+    model = de.create_model("prn", channels=16, blocks=1, stages=4)
+    adam = torch.optim.Adam(model.parameters(), lr=4e-3)
+    looks = {}
+    for step in range(LOOKS[-1] + 1):
+        if step in LOOKS:
+            looks[step] = stage_shares(model, *batch(stream, 1000), 4, weights)
+        rainy, clean = batch(stream, step)
+        loss = stage_loss(model.unroll(rainy), clean, compare, weights)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return model, looks
+
+
+runs = {name: short_training(weights) for name, weights in LOSSES.items()}
+
+# %%
+figure, axes = plots.new_figure(1, 3, width=12, height=3.0)
+first_share = {name: [(100 * s.norm(dim=1)[0] / s.norm(dim=1).sum()).item() for s in looks.values()]
+               for name, (_, looks) in runs.items()}
+first_last = {name: [cosines(s)[0, -1].item() for s in looks.values()]
+              for name, (_, looks) in runs.items()}
+agree = {name: [agreement(s) for s in looks.values()] for name, (_, looks) in runs.items()}
+labels = ("share of stage 1, %", "cosine of stages 1 and 4", "agreement of all four")
+for axis, curves, label in zip(axes.flat, (first_share, first_last, agree), labels, strict=True):
+    plots.draw_curves(axis, curves, LOOKS, xlabel="step", ylabel=label)
+axes[0, 1].axhline(0, color="grey", linewidth=0.8)
+plots.show(figure, "Three charts over 80 training steps, for the loss at the last stage and for "
+                   "losses at all stages: size of stage 1, its angle to stage 4, agreement.")
+for name in LOSSES:
+    means = (statistics.fmean(v[name]) for v in (first_share, first_last, agree))
+    print("{:16} means: share of stage 1 {:4.1f} %, cosine {:+.2f}, agreement {:.2f}".format(name, *means))
+assert statistics.fmean(first_share["all stages"]) > statistics.fmean(first_share["last stage only"])
+
+# %% [markdown]
+# Losses at all stages give stage 1 a voice from the first step on. Is the *picture* better for it?
+
+# %%
+test = de.SyntheticRain(rain=bright, patch_size=64, seed=1, split="validation")
+rainy_test, clean_test = batch(test, 0, size=12)
+curves = {}
+with torch.no_grad():
+    for name, (model, _) in runs.items():
+        curves[name] = [de.psnr(x, clean_test) for x in model.unroll(rainy_test)]
+figure, axes = plots.new_figure(width=5.5)
+plots.draw_curves(axes[0, 0], curves, xlabel="stage", ylabel="PSNR in dB")
+axes[0, 0].axhline(de.psnr(rainy_test, clean_test), linestyle=":", color="grey")
+plots.show(figure, "PSNR after each stage for both losses; a dotted line marks the rainy input.")
+start = de.psnr(rainy_test, clean_test)
+for name, curve in curves.items():
+    print(f"{name:16} rainy {start:.2f} dB → " + ", ".join(f"{v:.2f}" for v in curve))
+better = curves["all stages"][-1] - curves["last stage only"][-1]
+print(f"losses at all stages: {better:+.2f} dB at the last stage, in one run with one seed")
+assert max(curve[-1] for curve in curves.values()) > start + 0.5
+
+# %% [markdown]
+# One seed and 80 steps decide nothing. What is known from full training: of the authors' own
+# ablation networks (LSTM, T = 6, Rain100H, all 100 images, measured with their weights), the one
+# with −SSIM at every stage has 29.12 dB, the one with −SSIM at the last stage 29.32 dB. There the
+# balanced gradient did not win. An early picture that must be good already is a constraint, too.
+
+# %% [markdown]
+# ## 6 · What unrolling costs
+#
+# T does not change the number of weights. But backward needs the activations of *every* stage, so
+# the forward pass has to keep them. PyTorch lets us count each tensor that it saves
+# (`torch.autograd.graph.saved_tensors_hooks`; `bytes_kept` adds up the memory behind them).
+#
+# **Predict:** PReNet with six stages and one picture of 512 × 512. How many GiB does it keep?
+
+# %%
+my_guess = None  # write a number, in GiB
+
+# %%
+fresh_prenet = de.create_model("prenet")
+small = torch.rand(1, 3, 64, 64)
+counts = (1, 2, 3, 4, 5, 6)
+kept = {}
+for name, model in {"PRN": de.create_model("prn"), "PReNet": fresh_prenet}.items():
+    kept[name] = [bytes_kept(lambda m=model, t=t: m.unroll(small, t)[-1], model.parameters()) / 2**20
+                  for t in counts]  # MiB for 64 × 64 pixels
+gib = kept["PReNet"][-1] * (512 / 64) ** 2 / 1024
+plots.compare_guess(my_guess, gib, "GiB")
+
+figure, axes = plots.new_figure(width=5.5)
+plots.draw_curves(axes[0, 0], kept, counts, xlabel="stages T", ylabel="MiB kept for 64 × 64 pixels")
+plots.show(figure, "Memory kept for the backward pass grows in a straight line with the stages.")
+for name, values in kept.items():
+    steps = np.diff(values)
+    print(f"{name}: {steps.mean():.1f} MiB more with each stage; the weights stay the same")
+    assert steps.max() < 1.05 * steps.min()
+
+# %% [markdown]
+# A straight line: each stage keeps the same again. Batches and pixels multiply it. A user with an
+# 11 GB card ran out of memory at 512² (PReNet#12): the number above says how many such pictures
+# fit in a batch.
+#
+# **Checkpointing** keeps only the borders between the stages (the picture and the memory), and
+# computes the inside of a stage again when backward gets there.
+#
+# **Predict:** if backward costs about twice as much as forward, how many times longer does a step
+# with checkpointing take?
+
+# %%
+my_guess = None  # write a number, such as 1.1
+
+# %%
+rainy_small, clean_small = rainy_held[:4, :, :32, :32], clean_held[:4, :, :32, :32]
+
+
+def step(checkpoint: bool) -> torch.Tensor:
+    """Run forward and backward; return the gradient, (number of weights,)."""
+    fresh_prenet.zero_grad()
+    last = fresh_prenet.unroll(rainy_small, checkpoint=checkpoint)[-1]  # (4, 3, 32, 32)
+    compare(last, clean_small).backward()
+    return gradient(fresh_prenet)
+
+
+plain, recomputed = step(False), step(True)
+seconds = interleave({"plain": lambda: step(False), "checkpointed": lambda: step(True)}, rounds=3)
+slower = speedup(seconds["checkpointed"], seconds["plain"])  # median of the ratios
+mib = [bytes_kept(lambda c=c: fresh_prenet.unroll(rainy_small, checkpoint=c)[-1],
+                  fresh_prenet.parameters()) / 2**20 for c in (False, True)]
+plots.compare_guess(my_guess, slower, "times", decimals=2)
+print(f"kept after forward: {mib[0]:.1f} MiB plain, {mib[1]:.1f} MiB checkpointed "
+      f"(and one stage at a time in backward, {mib[0] / 6:.1f} MiB)")
+difference = (plain - recomputed).abs().max() / plain.abs().max()
+print(f"time × {slower:.2f}; the gradients differ by {difference:.1e}")
+assert difference <= 1e-6 and mib[1] + mib[0] / 6 < mib[0] / 2
+
+# %% [markdown]
+# The same gradient, for a fraction of the memory and about a third more time: one more forward
+# beside one forward and a backward of twice its cost, 4/3. A busy machine blurs the time, not the
+# bytes.
+
+# %% [markdown]
+# ## 7 · Memory of another kind: what does the LSTM remember?
+#
+# PReNet is PRN with a ConvLSTM between head and blocks. Its memory c is not a copy of a picture:
+# each stage decides per pixel and channel what to forget, write and show
+# (`models/blocks.py`, eight lines):
+#
+# $$c_t = f \cdot c_{t-1} + i \cdot g, \qquad h_t = o \cdot \tanh(c_t)$$
+#
+# We look at **one streak**. The same patch passes twice, with the streak and without: each
+# difference in a gate is the streak's doing.
+
+# %%
+patch = de.load_photo("china", long_side=320)[:, 100:180, 60:140]  # (3, 80, 80)
+numbers = [np.array([value]) for value in (40.0, 40.0, 40.0, 2.5, 15.0, 0.4, 0)]
+R = render_streaks(Streaks(*numbers), 80, 80)  # (1, 80, 80): x, y, length, width, angle, brightness
+streaked = (patch + R).clamp(0, 1)
+on_streak = R[0] > 0.1  # (80, 80)
+views = gates.gate_views(prenet, streaked, patch)
+
+widgets.gate_slider(prenet, streaked, patch, zoom=2)
+
+# %%
+T = len(views)
+figure, axes = plots.new_figure(4, T, width=2.0 * T + 1.2, height=7.6)
+top = max(change.max().item() for view in views for change in view.changes.values())
+for column, view in zip(axes.T, views, strict=True):
+    plots.draw_picture(column[0], view.picture, f"after stage {view.stage}")
+    for axis, (name, change) in zip(column[1:], view.changes.items(), strict=True):
+        plots.draw_map(axis, change, name, vmin=0, vmax=top)
+plots.show(figure, "For each stage: the picture, and three maps of how much the streak changes "
+                   "the write gate, the forget gate and the output gate.")
+
+# %%
+frames = {stage: gates.draw_gates(views, stage) for stage in (1, (1 + T) // 2, T)}
+assert all(frame.startswith(b"\x89PNG") for frame in frames.values())
+assert len(set(frames.values())) == len(frames)
+for view in views:
+    near, far = view.changes["forget gate f"][on_streak].mean(), view.changes["forget gate f"][:8].mean()
+    print(f"stage {view.stage}: the forget gate changes by {near:.3f} on the streak, {far:.3f} far off")
+    assert near > far
+
+# %% [markdown]
+# The streak is drawn in the gates. But it is also *removed* from the picture, stage by stage.
+#
+# **Predict:** when the rain is gone, what does the forget gate do where the streak was, compared
+# with the same place in the dry picture: close (forget), open (keep), or return to normal? Write
+# the difference that you expect in the last stage.
+
+# %%
+my_guess = None  # write a number, such as -0.1 (forgets), 0 or 0.1 (keeps)
+
+
+# %%
+def forget_gates(model, picture):
+    """Return the forget gate of each stage, a list of (C, H, W), and the stages' pictures."""
+    caught = []
+    hook = model.memory.register_forward_hook(
+        lambda memory, inputs, output: caught.append(memory.gates(inputs[0], inputs[1][0])[1][0])
+    )
+    with torch.no_grad():
+        pictures = [x[0] for x in model.unroll(picture[None])]
+    hook.remove()
+    return caught, pictures
+
+
+(f_wet, x_wet), (f_dry, x_dry) = forget_gates(prenet, streaked), forget_gates(prenet, patch)
+shift = [(a - b)[:, on_streak].mean().item() for a, b in zip(f_wet, f_dry, strict=True)]
+begin = (streaked - patch)[:, on_streak].mean()
+left = [((a - b)[:, on_streak].mean() / begin).item() for a, b in zip(x_wet, x_dry, strict=True)]
+plots.compare_guess(my_guess, shift[-1], decimals=3)
+figure, axes = plots.new_figure(1, 2, width=9, height=2.8)
+plots.draw_curves(axes[0, 0], {"": [100 * v for v in left]}, xlabel="stage", ylabel="rain left, %")
+plots.draw_curves(axes[0, 1], {"": shift}, xlabel="stage", ylabel="forget gate, wet − dry")
+for axis in axes.flat:
+    axis.axhline(0, color="grey", linewidth=0.8)
+plots.show(figure, "Left: how much of the streak is left after each stage. Right: how the forget "
+                   "gate on the streak differs from the gate at the same place without rain.")
+
+# %%
+does = "returns to normal" if abs(shift[-1]) < 0.005 else "keeps more" if shift[-1] > 0 else "forgets more"
+print(f"rain left after the last stage: {left[-1]:.0%}; the forget gate there {does} ({shift[-1]:+.3f})")
+levels = [(f[:, on_streak].mean().item(), f.mean().item()) for f in f_wet]
+print("mean forget gate on the streak:", ", ".join(f"{a:.2f}" for a, _ in levels))
+print("mean forget gate of the patch :", ", ".join(f"{b:.2f}" for _, b in levels))
+assert left[-1] < 0.5
+
+# %% [markdown]
+# Note what the picture alone could not tell: in the last stages x shows hardly any rain, yet the
+# gates still differ where it was. The memory knows of rain that the picture no longer shows.
+# (Stage 1 has nothing to forget: c starts at zero, so its forget gate acts on nothing.)
+#
+# Does this help? Three curves over the test photos: PRN, PReNet, and PReNet with **its memory
+# wiped before each stage**.
+#
+# **Predict:** how many dB does PReNet lose when it can't remember?
+
+# %%
+my_guess = None  # write a number, in dB
+
+
+# %%
+def without_memory(model, rainy):
+    x, pictures = rainy, []
+    for _ in range(model.config.stages):
+        x, _ = model.stage(rainy, x, None)  # state None: c = h = 0 at each stage
+        pictures.append(x)
+    return pictures
+
+
+photos = [de.load_photo(name, long_side=256) for name in de.photo_names("test")]
+middles = [[(side - 96) // 2 for side in photo.shape[-2:]] for photo in photos]
+dry = torch.stack([p[:, y : y + 96, x : x + 96] for p, (y, x) in zip(photos, middles, strict=True)])
+wet = de.add_rain(dry, "light", seed=4).rainy  # (6, 3, 96, 96)
+with torch.no_grad():
+    pictures = {"PRN": prn.unroll(wet), "PReNet": prenet.unroll(wet),
+                "PReNet, memory wiped": without_memory(prenet, wet)}
+scores = {name: [[de.psnr(x[k], dry[k]) for k in range(len(dry))] for x in xs]
+          for name, xs in pictures.items()}  # name -> stage -> photo
+
+# %%
+curves = {name: [statistics.fmean(stage) for stage in values] for name, values in scores.items()}
+plots.compare_guess(my_guess, curves["PReNet"][-1] - curves["PReNet, memory wiped"][-1], "dB")
+figure, axes = plots.new_figure(width=6.5)
+for name, curve in curves.items():
+    axes[0, 0].plot(range(1, len(curve) + 1), curve, marker="o", markersize=3.5, label=name)
+axes[0, 0].axhline(de.psnr(wet, dry), linestyle=":", color="grey", label="rainy")
+axes[0, 0].set_xlabel("stage")
+axes[0, 0].set_ylabel("mean PSNR in dB")
+axes[0, 0].legend(fontsize=8, frameon=False)
+plots.show(figure, "Mean PSNR of six test photos after each stage: PRN, PReNet, PReNet without "
+                   "memory, and the rainy input as a dotted line.")
+gains = [a - b for a, b in zip(scores["PReNet"][-1], scores["PRN"][-1], strict=True)]
+print(f"PReNet − PRN: mean {statistics.fmean(gains):+.2f} dB, "
+      f"photo by photo {min(gains):+.2f} to {max(gains):+.2f}")
+print({name: f"{sum(p.numel() for p in m.parameters()):,}" for name, m in (("PRN", prn), ("PReNet", prenet))})
+print("steps of the open weights:", RECIPES["open-prn"].steps, "and", RECIPES["open-prenet"].steps)
+assert curves["PReNet"][-1] > de.psnr(wet, dry) + 0.5
+assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
+
+# %% [markdown]
+# Two cautions. PReNet has 78 % more weights than PRN, so "the memory helps" and "more weights
+# help" are mixed here; and the open weights had unequal numbers of steps (printed above). The
+# published networks had the same training: 36.99 → 37.48 dB on Rain100L and 28.07 → 29.46 dB on
+# Rain100H (Ren et al., Y channel). And wiping the memory takes away more than memory: the network
+# never met an empty one after stage 1. So the loss is what *this* network needs, not what an LSTM
+# is worth.
+#
+# Look at the shape, too: does PReNet's first stage do less than PRN's? A network with a memory
+# can afford to look first.
+
+# %% [markdown]
+# ## 8 · Vanishing and exploding
+#
+# Back to section 1: through T uses the gradient carries a power, w^(T−1). Below 1 it vanishes,
+# above 1 it explodes. In PRN a stage takes the place of w: the error passes tail, blocks and head
+# on its way from x_t to x_{t−1}. The `+ O` at the end is no shortcut: it skips to the rainy
+# picture, not to the last stage. In PReNet there is a second road, c_t = f · c_{t−1} + …
+#
+# We measure |share of stage 1| / |share of stage T| for growing T.
+#
+# **Predict:** the factor per stage in a fresh PRN.
+
+# %%
+my_guess = None  # write a number: 1 is "stays", 0.5 is "half is lost at each stage"
+
+# %%
+COUNTS = (2, 3, 4, 6, 8)
+candidates = dict(networks)
+if "prn_rain100h.pth" in cached_files("official-weights"):
+    candidates["PRN, Rain100H"] = de.create_model("prn", pretrained="official-rain100h")
+tiny = (rainy_held[:2, :, :32, :32], clean_held[:2, :, :32, :32])
+ratios = {}
+for name, network in candidates.items():
+    lengths = [stage_shares(network, *tiny, count).norm(dim=1) for count in COUNTS]
+    ratios[name] = [(v[0] / v[-1]).item() for v in lengths]
+per_stage = {name: values[-1] ** (1 / (COUNTS[-1] - 1)) for name, values in ratios.items()}
+plots.compare_guess(my_guess, per_stage["PRN, fresh"], decimals=2)
+figure, axes = plots.new_figure(width=7, height=3.4)
+plots.draw_curves(axes[0, 0], ratios, COUNTS, xlabel="stages T", ylabel="|share of 1| / |share of T|")
+axes[0, 0].set_yscale("log")
+axes[0, 0].axhline(1, linestyle=":", color="grey")
+plots.show(figure, "The gradient that reaches stage 1, relative to the last stage, on a "
+                   "logarithmic scale over T, for fresh and trained PRN and PReNet.")
+
+# %%
+for name, factor in per_stage.items():
+    verdict = "vanishes" if factor < 0.8 else "explodes" if factor > 1.25 else "stays"
+    print(f"{name:16} factor per stage {factor:.2f}: {verdict}")
+with torch.no_grad():
+    start = forget_gates(networks["PReNet, fresh"], streaked)[0]
+print(f"mean forget gate of the fresh PReNet: {start[-1].mean():.2f}")
+assert per_stage["PRN, fresh"] < per_stage["PReNet, fresh"] < 1
+assert max(ratios["PRN, fresh"][1:]) < ratios["PRN, fresh"][0]
+
+# %% [markdown]
+# A fresh PRN loses about nine tenths of the gradient at each stage. A fresh PReNet loses about half,
+# which is close to its forget gate: the error takes the road over c, and each stage multiplies it
+# by f. That is the point of an LSTM: the network can *learn* this factor. In trained networks it
+# is the factors above, and they need not be below 1: where it passes 1, the early stages shout,
+# and a few more stages would make training unstable.
+
+# %% [markdown]
+# ## You can now
+#
+# - split the gradient of a shared weight into the shares of its uses, by copies and by hooks, and
+#   prove that their sum is `.grad`;
+# - measure how loud each stage is and whether the stages agree, and explain why a sum is not a
+#   balance and why a trained network is a compromise;
+# - say which loss reaches which use, and what losses at all stages change;
+# - count what an unrolled network keeps, and trade it for time by checkpointing;
+# - read the gates of a ConvLSTM, and test by wiping what its memory is needed for;
+# - tell vanishing from exploding by one factor per stage.
+#
+# Next, in **lesson 05**, a recurrence runs through *space* instead of stages: one factor per pixel
+# decides how far a pixel can see. You already know what happens if it is not 1.

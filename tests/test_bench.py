@@ -1,0 +1,120 @@
+"""The benchmarks: both ways must do the same work, and the tables must say it clearly.
+
+No test looks at a clock: how fast something is depends on the machine and on its other guests.
+"""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+
+from derain_edu import bench
+from derain_edu.errors import DerainError
+from derain_edu.losses import neg_ssim
+from derain_edu.models import create_model
+
+
+@pytest.fixture(scope="module")
+def ways():
+    return bench.training_ways(batch_size=2, patch_size=16, stages=3)
+
+
+def test_both_ways_give_the_same_loss(ways):
+    expected = ways["plain"].loss().item()
+    for name, way in ways.items():
+        assert way.loss().item() == pytest.approx(expected, abs=1e-5), name
+
+
+def test_both_ways_give_the_same_picture_and_gradients():
+    model = create_model("prenet", stages=4)
+    plain = bench.plain_twin(model)
+    rainy, clean = torch.rand(2, 2, 3, 13, 17)
+    derained = model(rainy)
+    assert torch.allclose(plain(rainy), derained, atol=1e-5)
+    neg_ssim(derained, clean).backward()
+    neg_ssim(plain(rainy), clean).backward()
+    gates = [getattr(plain, f"gate_{gate}").weight.grad for gate in "ifgo"]
+    assert torch.allclose(torch.cat(gates), model.memory.gate_conv.weight.grad, atol=1e-5)
+    assert torch.allclose(plain.head.weight.grad, model.head.weight.grad, atol=1e-5)
+
+
+def test_the_plain_step_trains_and_runs_forward_twice():
+    plain = bench.PlainPReNet(stages=2)
+    calls = []
+    plain.head.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    before = plain.tail.weight.detach().clone()
+    optimizer = torch.optim.Adam(plain.parameters())
+    loss, score = bench.plain_step(plain, optimizer, *torch.rand(2, 1, 3, 12, 12))
+    assert calls == [True] * 4  # two stages, twice, with gradients on
+    assert -1 <= loss <= 1 and 0 < score < 60
+    assert not torch.equal(plain.tail.weight, before) and plain.training
+
+
+def test_live_memory_counts_what_lives():
+    """1000 floats are 4000 bytes; at most three of these tensors live at once."""
+    old = torch.ones(1000)
+    with bench.LiveMemory() as memory:
+        a = old + 1
+        view = a.view(10, 100)[2:]  # shares the memory of a
+        a.add_(1)
+        b = a * 2
+        c = b * 2
+        del b
+        d = c * 2
+        old.view(10, 100)  # not new
+    assert memory.peak == 12_000
+    assert sum(memory.alive.values()) == 12_000
+    del a, c, d
+    gc.collect()
+    assert sum(memory.alive.values()) == 4_000, "the view keeps the memory of a alive"
+    del view
+    assert memory.alive == {}
+
+
+def test_checkpointing_needs_a_third_of_the_memory_at_most():
+    """Six stages, each of them computed again in the backward pass."""
+    ways = bench.training_ways(batch_size=2, patch_size=32, stages=6)
+    plain = bench.peak_bytes(ways["plain"].loss)
+    assert bench.peak_bytes(ways["this project, stages checkpointed"].loss) <= plain / 3
+    assert bench.peak_bytes(ways["this project"].loss) <= 1.02 * plain
+
+
+def test_interleave_takes_turns():
+    turns = []
+    ways = {name: lambda name=name: turns.append(name) for name in "ab"}
+    seconds = bench.interleave(ways, rounds=3)
+    assert turns == list("abababab")  # one round of warming up
+    assert {name: len(runs) for name, runs in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_speedup_is_the_median_of_ratios():
+    assert bench.speedup([3.0, 2.0, 100.0], [1.0, 1.0, 1.0]) == 3.0
+
+
+def assert_table(text, title, first_cells):
+    lines = text.splitlines()
+    assert title in lines[0]
+    assert "torch" in lines[1] and "threads" in lines[1]
+    assert [line.split("  ")[0] for line in lines[4:]] == first_cells
+    numbers = [line.split()[-1].removesuffix("×") for line in lines[4:]]
+    assert all(float(number) > 0 for number in numbers)
+
+
+def test_tables():
+    three = ["plain", "this project", "this project, channels-last"]
+    text = bench.bench_train(rounds=1, batch_size=1, patch_size=16, stages=2)
+    assert_table(text, "T = 2, batch 1, 16²", [*three, "this project, stages checkpointed"])
+    text = bench.bench_derain(rounds=1, size=16)
+    assert_table(text, "one picture of 16×16", three)
+    text = bench.bench_rain(seconds=0.01)
+    presets = [f"add_rain, {name}" for name in ("drizzle", "light", "heavy", "storm")]
+    assert_table(text, "64×64", [*presets, "SyntheticRain, training mix"])
+
+
+def test_run_by_name(monkeypatch):
+    monkeypatch.setitem(bench.BENCHES, "rain", lambda: "the table")
+    assert bench.run("rain") == "the table"
+    with pytest.raises(DerainError, match="choose one of train, rain, derain"):
+        bench.run("speed")

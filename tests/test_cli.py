@@ -1,0 +1,348 @@
+"""The command line as its users call it."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import derain_edu as de
+from derain_edu.__main__ import app
+from derain_edu.pretrained import open_weights_folder
+
+COMMANDS = "derain evaluate train bench experiment download doctor lab course notebooks".split()
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    """Run a command in this process; return status, output and errors."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A small rainy photo and its clean twin, as files."""
+    clean = de.load_photo("china", long_side=64)
+    for name, picture in (("rainy", de.add_rain(clean, "light", seed=0).rainy), ("clean", clean)):
+        de.to_pil(picture).save(tmp_path / f"{name}.png")
+    return tmp_path / "rainy.png", tmp_path / "clean.png"
+
+
+# ------------------------------------------------------------------------------ in a process
+
+
+def test_help_is_fast_and_complete():
+    """--help must not wait for PyTorch."""
+    code = (
+        "import sys\nfrom derain_edu.__main__ import main\n"
+        "try: main()\n"
+        "finally: print('heavy:', [m for m in ('torch', 'numpy', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True)
+    assert "heavy: []" in done.stdout
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +\w.*[.]$", done.stdout, re.MULTILINE), command
+
+
+def test_the_shell_as_a_user_sees_it(tmp_path):
+    """One error through the real program: a sentence, status 2, nothing on stdout."""
+    (tmp_path / "notes.png").write_text("not a picture")
+    command = [sys.executable, "-m", "derain_edu", "derain", "notes.png", "--model", "residual"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "error: notes.png is a text file, not a picture: give a JPEG or PNG"
+    )
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.png"]
+
+
+# ------------------------------------------------------------------------------ all commands
+
+
+def test_version_and_no_arguments():
+    assert call("--version") == (0, f"derain-edu {de.__version__}\n", "")
+    status, out, err = call()
+    assert "derain street.jpg" in out + err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    status, out, _ = call(command, "--help")
+    assert status == 0 and len(out.splitlines()) > 4
+    if command in ("derain", "evaluate", "train", "download", "bench"):
+        assert f"derain-edu {command} " in out.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["derain", "missing.jpg"], "error: missing.jpg does not exist: check the name"),
+        (["derain", "a.jpg", "--model", "lenet"], "error: 'lenet' is neither a model (residual"),
+        (["derain", "a.jpg", "--weights", "none"], "error: residual has no weights 'none'"),
+        (["derain", "a.jpg", "--device", "abacus"], "error: device 'abacus' can't be used"),
+        (["derain", "a.jpg", "b.jpg", "-o", "c.png"], "error: -o c.png is one file for 2"),
+        (["derain", "a.jpg", "b.jpg", "--clean", "c.png"], "error: --clean is the twin of one"),
+        (["derain", "x/a.jpg", "y/a.jpg", "-o", "out"], "error: two pictures would become out/a"),
+        (["derain", "a.jpg", "-o", "a.gif"], "error: a.gif: don't know this format"),
+        (["derain"], "Missing argument"),
+        (["evaluate", "--data", "rain100l"], "error: rain100l is not in the cache"),
+        (["evaluate", "--data", "nowhere"], "error: --data 'nowhere' is neither synthetic"),
+        (["evaluate", "--data", "synthetic", "--protocol", "x"], "error: unknown protocol 'x'"),
+        (["train"], "error: give exactly one budget"),
+        (["train", "--steps", "1", "--data", "hail"], "error: unknown rain 'hail'"),
+        (["train", "--recipe", "cake"], "error: unknown recipe 'cake'"),
+        (["download", "rain12"], "error: unknown set 'rain12'"),
+        (["download", "rain100l", "--source", "nowhere"], "error: the source nowhere is not a"),
+        (["lab", "99"], "error: there is no lesson '99'"),
+        (["experiment", "alchemy"], "error: "),
+        (["paint"], "No such command"),
+    ],
+)
+def test_errors_are_one_sentence_and_status_2(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if arguments[0] == "derain" and "--model" not in arguments:
+        arguments = [*arguments, "--model", "residual"]
+    status, out, err = call(*arguments)
+    assert status == 2 and "Traceback" not in err
+    assert message in err
+    if message.startswith("error: "):
+        assert err.startswith("error: ") and err.count("\n") == 1
+
+
+# ------------------------------------------------------------------------------ derain
+
+
+def test_derain_one_photo(pair, tmp_path):
+    rainy, clean = pair
+    target = tmp_path / "new" / "derained.png"
+    status, out, err = call("derain", rainy, "-o", target, "--model", "residual", "--clean", clean)
+    assert status == 0 and "residual, weights open; cpu" in out and "64×48 pixels" in out
+    before, after = map(float, re.search(r"PSNR ([\d.]+) -> ([\d.]+) dB", out).groups())
+    result, rain, truth = (de.to_tensor(path) for path in (target, rainy, clean))
+    assert before == pytest.approx(de.psnr(rain, truth), abs=0.006)
+    assert after == pytest.approx(de.psnr(result, truth), abs=0.006)
+    expected = de.derain(rainy, "residual")
+    assert np.array_equal(np.asarray(Image.open(target)), np.asarray(expected))
+
+
+def test_derain_many_photos_and_skip_the_bad_one(pair, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"")
+    model = open_weights_folder() / "residual.safetensors"
+    status, out, err = call("derain", pair[0], bad, pair[1], "-o", tmp_path / "o", "--model", model)
+    assert status == 2 and err.count("error:") == 1 and "bad.jpg is empty (0 bytes)" in err
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["clean.png", "rainy.png"]
+
+
+def test_derain_names_its_result_after_the_photo(pair, tmp_path):
+    de.to_pil(de.to_tensor(pair[0])).save(tmp_path / "photo.bmp")
+    assert call("derain", tmp_path / "photo.bmp", pair[0], "--model", "residual")[0] == 0
+    assert (tmp_path / "photo_derained.png").exists() and (tmp_path / "rainy_derained.png").exists()
+
+
+def test_derain_never_touches_what_it_reads(pair, tmp_path):
+    rainy, clean = pair
+    before = rainy.read_bytes()
+    for target in (rainy, tmp_path / "." / "rainy.png", tmp_path):
+        status, _, err = call("derain", rainy, "-o", target, "--model", "residual")
+        assert status == 2 and "is a rainy picture and stays" in err
+    status, _, err = call("derain", rainy, clean, "-o", tmp_path, "--model", "residual")
+    assert status == 2 and rainy.read_bytes() == before
+
+
+def test_derain_tells_twins_from_strangers_and_jpeg_from_transparency(pair, tmp_path):
+    Image.new("RGBA", (20, 20)).save(tmp_path / "clear.png")
+    status, _, err = call(
+        "derain", pair[0], "--clean", tmp_path / "clear.png", "--model", "residual"
+    )
+    assert status == 2 and "they are no twins" in err
+    status, _, err = call(
+        "derain", tmp_path / "clear.png", "-o", tmp_path / "a.jpg", "--model", "residual"
+    )
+    assert status == 2 and "a JPEG can't hold the picture's transparency" in err
+
+
+def test_derain_options_reach_the_network(pair, tmp_path):
+    arguments = ["derain", pair[0], "--model", "prn", "--tile", "200", "-o", tmp_path / "1.png"]
+    assert call(*arguments, "--stages", "1")[0] == 0
+    expected = de.derain(pair[0], "prn", stages=1)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "1.png")), np.asarray(expected))
+    status, _, err = call("derain", pair[0], "--model", "residual", "--stages", "2")
+    assert status == 2 and "residual has no option 'stages'" in err
+
+
+# ------------------------------------------------------------------------------ other commands
+
+
+def test_evaluate_a_folder(pair, tmp_path):
+    for kind, path in zip(("rainy", "clean"), pair, strict=True):
+        for number in ("1", "2"):
+            (tmp_path / "set" / kind).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "set" / kind / f"{number}.png").write_bytes(path.read_bytes())
+    table = tmp_path / "scores.csv"
+    status, out, _ = call(
+        "evaluate", "--data", tmp_path / "set", "--model", "residual", "--csv", table,
+        "--protocol", "rgb", "--limit", 1,
+    )  # fmt: skip
+    assert status == 0 and "2 pairs; protocol rgb" in out
+    rows = list(csv.DictReader(table.open()))
+    assert [row["name"] for row in rows] == ["1"]
+    truth = de.psnr(de.to_tensor(pair[0]), de.to_tensor(pair[1]), "rgb")
+    assert float(rows[0]["psnr_rainy"]) == pytest.approx(truth)
+    assert out.splitlines()[-1].split()[:2] == ["mean", f"{truth:.2f}"]
+
+
+def test_evaluate_a_part_of_a_benchmark(filled_cache):
+    status, out, _ = call(
+        "evaluate", "--data", "rain100h", "--model", "residual", "--limit", "1"
+    )
+    assert status == 0 and "rain100h: 20 of 100 pairs" in out
+
+
+def test_download_from_a_folder_and_show_the_cache(reference, empty_cache):
+    source = reference / "official"
+    status, out, _ = call("download", "official-weights", "--source", source)
+    assert status == 0 and out.count("Research use only") == 1
+    assert "15 of 19 files" in out and "(15 new)" in out
+    status, out, _ = call("download")
+    assert str(empty_cache) in out and re.search(r"official-weights +15 of +19", out)
+    assert re.search(r"rain100l +0 of 200", out)
+    assert "(0 new)" in call("download", "official-weights", "--source", source)[1]
+
+
+def test_train_and_use_the_result(pair, tmp_path):
+    run = tmp_path / "run"
+    arguments = ["train", "--model", "residual", "--steps", "2", "--out", run]
+    arguments += ["--patch-size", "16", "--batch-size", "1", "--data", "light"]
+    status, out, err = call(*arguments)
+    assert status == 0 and "2 steps" in out and (run / "model.safetensors").exists()
+    assert call(*arguments)[0] == 0  # a finished run only reports
+    status, _, err = call(*arguments, "--lr", "0.5")
+    assert status == 2 and err.startswith("error: ")
+    status, out, _ = call("derain", pair[0], "--model", run / "model.safetensors")
+    assert status == 0 and "rainy_derained.png" in out
+
+
+def test_train_on_pairs_and_with_a_recipe(pair, tmp_path, monkeypatch):
+    from derain_edu import training
+
+    seen = []
+    result = training.TrainResult(None, [], tmp_path, 0, 0.0)
+    monkeypatch.setattr(training, "train", lambda *args, **more: seen.append((args, more)) or result)
+    for kind, path in zip(("rainy", "clean"), pair, strict=True):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+        (tmp_path / "set" / kind / "1.png").write_bytes(path.read_bytes())
+    assert call("train", "--epochs", "3", "--data", tmp_path / "set", "--ema", "0.9")[0] == 0
+    (config,), more = seen[-1]
+    assert (config.epochs, config.ema, config.out) == (3, 0.9, Path("runs/prn"))
+    assert len(more["data"]) == 1 and more["resume"] == "auto"
+    assert call("train", "--recipe", "open-prn", "--minutes", "1", "--resume", "never")[0] == 0
+    (config,), more = seen[-1]
+    assert (config.model, config.minutes, config.steps) == ("prn", 1, None)
+    assert more == {"resume": "never", "data": None} and config.out == Path("runs/open-prn")
+
+
+def test_stopping_a_training_says_how_to_go_on(tmp_path, monkeypatch):
+    from derain_edu import training
+
+    def stopped(*args, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", stopped)
+    status, _, err = call("train", "--steps", "5", "--out", tmp_path)
+    assert status == 130 and "the same command goes on" in err
+
+
+def test_a_full_disk_is_a_sentence_too(pair, monkeypatch):
+    from derain_edu import evaluation
+
+    def full(*args):
+        raise OSError(28, "No space left on device", "scores.csv")
+
+    monkeypatch.setattr(evaluation, "open_pairs", full)
+    status, _, err = call("evaluate", "--data", "synthetic")
+    assert status == 2 and err.startswith("error: scores.csv No space left on device")
+
+
+def test_course_and_lab_and_notebooks_pass_their_options_on(monkeypatch, tmp_path):
+    from derain_edu import course
+
+    runs = [course.LessonRun("00_start_here", 1.0, 1.0, None)]
+    seen = []
+    monkeypatch.setattr(course, "run_course", lambda *args: seen.append(args) or runs)
+    monkeypatch.setattr(course, "lab", lambda *args: seen.append(args))
+    monkeypatch.setattr(course, "build_notebooks", lambda: [Path("notebooks/00.ipynb")])
+    assert call("course", "--only", "00", "--only", "03", "--out", tmp_path)[0] == 0
+    assert call("lab", "3", "--port", "9999", "--no-browser")[0] == 0
+    assert seen == [(["00", "03"], tmp_path), ("3", 9999, False)]
+    assert call("notebooks") == (0, "notebooks/00.ipynb\n", "")
+    runs[0] = course.LessonRun("00_start_here", 1.0, 1.0, "AssertionError: 3 dB")
+    assert call("course")[0] == 1
+
+
+# ------------------------------------------------------------------------------ doctor
+
+
+def test_doctor_finds_what_is_there(filled_cache):
+    status, out, _ = call("doctor")
+    for topic in ("python", "packages", "device", "memory", "cache", "photos", "weights", "jupyter"):
+        assert re.search(rf"^\[.{{2,4}}\] +{topic} ", out, re.MULTILINE), topic
+    assert "rain100l: 40 of 200 files" in out and f"{len(de.photo_names())} photos" in out
+    assert "derain-edu download rain100l" in out  # the advice
+    assert (status == 0) == out.rstrip().endswith("no problems found")
+
+
+def test_doctor_says_what_to_do(monkeypatch, empty_cache, tmp_path):
+    from derain_edu import doctor
+
+    def only(check):
+        return {finding.topic: finding for finding in check()}
+
+    (tmp_path / "a file").write_text("")
+    monkeypatch.setenv("DERAIN_EDU_CACHE", str(tmp_path / "a file" / "cache"))
+    finding = next(iter(doctor.check_cache()))
+    assert finding.state == "problem" and "DERAIN_EDU_CACHE" in finding.advice
+
+    monkeypatch.setattr("derain_edu.pretrained.open_weights_folder", lambda: tmp_path)
+    finding = only(doctor.check_weights)["weights"]
+    assert finding.state == "problem" and "install derain-edu again" in finding.advice
+
+    monkeypatch.setattr(doctor, "requires", lambda name: ["torch>=99.0", "no-such-package>=1"])
+    finding = only(doctor.check_packages)["packages"]
+    assert "missing: no-such-package" in finding.found and "too old: torch" in finding.found
+    assert 'pip install --upgrade' in finding.advice
+
+    def crash():
+        raise ZeroDivisionError("by accident")
+        yield
+
+    monkeypatch.setattr(doctor, "CHECKS", {"maths": crash})
+    lines = []
+    assert doctor.report(lines.append) is False
+    assert "ZeroDivisionError: by accident" in lines[0] and lines[-1] == "1 problem found"
+
+
+def test_doctor_knows_a_foreign_kernel(monkeypatch, tmp_path):
+    from derain_edu import doctor
+
+    class Spec:
+        argv = [str(tmp_path / "bin" / "python"), "-m", "ipykernel_launcher"]
+
+    import jupyter_client.kernelspec as kernels
+
+    monkeypatch.setattr(kernels.KernelSpecManager, "get_kernel_spec", lambda self, name: Spec)
+    [finding] = doctor.check_jupyter()
+    assert finding.state == "problem" and "ipykernel install" in finding.advice
+    monkeypatch.setattr(Spec, "argv", ["python", "-m", "ipykernel_launcher"])
+    [finding] = doctor.check_jupyter()
+    assert finding.state == "ok"
