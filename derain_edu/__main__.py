@@ -214,7 +214,8 @@ def train(
 ) -> None:
     """Train a model.
 
-    On photos in synthetic rain, or on a folder of pairs. Give one budget: --minutes, --steps or --epochs. Ctrl-C saves; the same command goes on.
+    On photos in synthetic rain, or on a folder of pairs. Give one budget: --minutes, --steps or
+    --epochs. Ctrl-C saves; the same command goes on.
 
     \b
     Examples:
@@ -249,6 +250,23 @@ def train(
 
 
 @app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="train, rain or derain.", show_default=False)],
+) -> None:
+    """Time this project's way against the plain way.
+
+    \b
+    Examples:
+      derain-edu bench train    a training step of PReNet, and its memory
+      derain-edu bench rain     synthetic patches per second
+      derain-edu bench derain   megapixels per second
+    """
+    from derain_edu.bench import run
+
+    typer.echo(run(what))
+
+
+@app.command()
 def experiment(
     name: Annotated[str, typer.Argument(help="Such as head_relu.", show_default=False)],
     smoke: Annotated[bool, typer.Option(help="Two steps each, to see that it runs.")] = False,
@@ -275,8 +293,8 @@ def download(
 ) -> None:
     """Fetch benchmarks and the authors' weights.
 
-    For research only. Every file is checked by its sha256. An interrupted download goes on where it stopped. The
-    cache is ~/.cache/derain_edu or the like; DERAIN_EDU_CACHE moves it.
+    For research only. Every file is checked by its sha256. An interrupted download goes on where
+    it stopped. The cache is ~/.cache/derain_edu or the like; DERAIN_EDU_CACHE moves it.
 
     \b
     Examples:
@@ -357,7 +375,7 @@ def pictures(
         Path | None, typer.Option("--out", "-o", help="[data/results/pictures]")
     ] = None,
 ) -> None:
-    """Draw the pictures of the README again, with the course's own weights."""
+    """Draw the pictures of the README again."""
     from derain_edu.showcase import readme_pictures
 
     for path in readme_pictures(out):

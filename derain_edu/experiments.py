@@ -31,7 +31,6 @@ from derain_edu import __version__
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.metrics import psnr
-from derain_edu.models import create_model
 from derain_edu.photos import data_folder
 from derain_edu.training import TrainConfig, Trainer
 
@@ -270,7 +269,8 @@ def _describe(experiment: Experiment, path: Path) -> None:
         "derain_edu": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
     }
     path.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -95,7 +95,8 @@ def weights_for(name: str, pretrained: str | Path) -> Weights:
     """
     if (name, str(pretrained)) in OFFICIAL:
         file, options = OFFICIAL[name, str(pretrained)]
-        return Weights(str(pretrained), read_weights(official_weight_path(file)).state, options, name)
+        state = read_weights(official_weight_path(file)).state
+        return Weights(str(pretrained), state, options, name)
     if pretrained == "open":
         path = open_weights_folder() / f"{name}.safetensors"
     else:

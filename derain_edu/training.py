@@ -6,13 +6,12 @@ Read :meth:`Trainer.step` first. It is the whole of training::
     the gradient of the loss for every weight              backward
     every weight moves a little against its gradient       optimizer
 
-Then :meth:`Trainer.run`, which repeats it until the budget is spent.
-
-Everything is a function of the configuration, the seed and the step number: step s uses the
-samples ``s·B … s·B + B − 1`` of an endless data stream, and a learning rate that depends only on
-the progress. So a run that was stopped (or killed) and resumed gives, on a CPU with the same
-number of threads, the same weights to the last bit as one that ran through. The exception is a
-budget in minutes: there the progress is the training time, and no two runs take equally long.
+Then :meth:`Trainer.run`, which repeats it until the budget is spent. Everything is a function of
+the configuration, the seed and the step number: step s uses the samples ``s·B … s·B + B − 1`` of
+an endless data stream, and a learning rate that depends only on the progress. So a run that was
+stopped (or killed) and resumed gives, on a CPU with the same number of threads, the same weights
+to the last bit as one that ran through. The exception is a budget in minutes: there the progress
+is the training time, and no two runs take equally long.
 
 >>> run = train(TrainConfig(model="prn", stages=4, minutes=10, out="runs/first"))  # doctest: +SKIP
 """

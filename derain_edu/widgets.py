@@ -35,7 +35,7 @@ class StageView:
 
     stage: int  # counted from 1
     picture: Tensor  # (3, H, W), the output of this stage, clamped
-    change: Tensor  # (3, H, W), |x_t − x_{t−1}| × CHANGE_SCALE; for stage 1 against the rainy picture
+    change: Tensor  # (3, H, W), |x_t − x_{t−1}| × CHANGE_SCALE, where x_0 is the rainy picture
     psnr: float  # dB, protocol prenet_matlab
     parameters: int  # of the network: the same at each stage
     gflops: float  # 10⁹ multiplications and additions spent up to here

@@ -31,9 +31,10 @@ import statistics
 
 import numpy as np
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 
 from derain_edu import gates, plots, widgets
-from derain_edu.bench import bytes_kept, interleave, speedup
+from derain_edu.bench import interleave, peak_bytes, speedup
 from derain_edu.download import cached_files
 from derain_edu.losses import make_loss, stage_loss
 from derain_edu.rain import Streaks, render_streaks
@@ -434,22 +435,38 @@ assert max(curve[-1] for curve in curves.values()) > start + 0.5
 # ## 6 · What unrolling costs
 #
 # T does not change the number of weights. But backward needs the activations of *every* stage, so
-# the forward pass has to keep them. PyTorch lets us count each tensor that it saves
-# (`torch.autograd.graph.saved_tensors_hooks`; `bytes_kept` adds up the memory behind them).
+# the forward pass has to keep them. PyTorch calls a hook of ours for each tensor that it saves.
 #
 # **Predict:** PReNet with six stages and one picture of 512 × 512. How many GiB does it keep?
 
 # %%
 my_guess = None  # write a number, in GiB
 
+
+# %%
+def bytes_kept(model, rainy, stages: int) -> int:
+    """Count the bytes that a forward pass keeps for backward, without the weights."""
+    pieces = {}
+
+    def note(tensor):
+        memory = tensor.untyped_storage()
+        pieces[memory.data_ptr()] = memory.nbytes()  # a piece that is saved twice counts once
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        pictures = model.unroll(rainy, stages)  # T pictures: they hold the graph
+    for weight in model.parameters():
+        pieces.pop(weight.untyped_storage().data_ptr(), None)
+    assert len(pictures) == stages
+    return sum(pieces.values())
+
+
 # %%
 fresh_prenet = de.create_model("prenet")
 small = torch.rand(1, 3, 64, 64)
 counts = (1, 2, 3, 4, 5, 6)
-kept = {}
-for name, model in {"PRN": de.create_model("prn"), "PReNet": fresh_prenet}.items():
-    kept[name] = [bytes_kept(lambda m=model, t=t: m.unroll(small, t)[-1], model.parameters()) / 2**20
-                  for t in counts]  # MiB for 64 × 64 pixels
+kept = {name: [bytes_kept(model, small, t) / 2**20 for t in counts]  # MiB
+        for name, model in {"PRN": de.create_model("prn"), "PReNet": fresh_prenet}.items()}
 gib = kept["PReNet"][-1] * (512 / 64) ** 2 / 1024
 plots.compare_guess(my_guess, gib, "GiB")
 
@@ -459,7 +476,7 @@ plots.show(figure, "Memory kept for the backward pass grows in a straight line w
 for name, values in kept.items():
     steps = np.diff(values)
     print(f"{name}: {steps.mean():.1f} MiB more with each stage; the weights stay the same")
-    assert steps.max() < 1.05 * steps.min()
+    assert steps[1:].max() < 1.05 * steps[1:].min()
 
 # %% [markdown]
 # A straight line: each stage keeps the same again. Batches and pixels multiply it. A user with an
@@ -490,14 +507,15 @@ def step(checkpoint: bool) -> torch.Tensor:
 plain, recomputed = step(False), step(True)
 seconds = interleave({"plain": lambda: step(False), "checkpointed": lambda: step(True)}, rounds=3)
 slower = speedup(seconds["checkpointed"], seconds["plain"])  # median of the ratios
-mib = [bytes_kept(lambda c=c: fresh_prenet.unroll(rainy_small, checkpoint=c)[-1],
-                  fresh_prenet.parameters()) / 2**20 for c in (False, True)]
 plots.compare_guess(my_guess, slower, "times", decimals=2)
-print(f"kept after forward: {mib[0]:.1f} MiB plain, {mib[1]:.1f} MiB checkpointed "
-      f"(and one stage at a time in backward, {mib[0] / 6:.1f} MiB)")
+
+# %%
+mib = [peak_bytes(lambda c=c: compare(fresh_prenet.unroll(rainy_small, checkpoint=c)[-1], clean_small))
+       / 2**20 for c in (False, True)]  # the most that is alive at once, forward or backward
+print(f"peak memory: {mib[0]:.1f} MiB plain, {mib[1]:.1f} MiB checkpointed: {mib[1] / mib[0]:.0%}")
 difference = (plain - recomputed).abs().max() / plain.abs().max()
 print(f"time × {slower:.2f}; the gradients differ by {difference:.1e}")
-assert difference <= 1e-6 and mib[1] + mib[0] / 6 < mib[0] / 2
+assert difference <= 1e-6 and mib[1] < mib[0] / 2
 
 # %% [markdown]
 # The same gradient, for a fraction of the memory and about a third more time: one more forward

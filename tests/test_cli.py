@@ -17,7 +17,9 @@ import derain_edu as de
 from derain_edu.__main__ import app
 from derain_edu.pretrained import open_weights_folder
 
-COMMANDS = "derain evaluate train bench experiment download doctor lab course notebooks".split()
+COMMANDS = (
+    "derain evaluate train bench experiment download doctor lab course notebooks pictures".split()
+)
 
 
 def call(*arguments: object) -> tuple[int, str, str]:
@@ -37,6 +39,16 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "rainy.png", tmp_path / "clean.png"
 
 
+@pytest.fixture
+def pairs(pair: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A folder with two pairs in the plain layout."""
+    for kind, path in zip(("rainy", "clean"), pair, strict=True):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+        for number in ("1", "2"):
+            (tmp_path / "set" / kind / f"{number}.png").write_bytes(path.read_bytes())
+    return tmp_path / "set"
+
+
 # ------------------------------------------------------------------------------ in a process
 
 
@@ -54,7 +66,7 @@ def test_help_is_fast_and_complete():
 
 
 def test_the_shell_as_a_user_sees_it(tmp_path):
-    """One error through the real program: a sentence, status 2, nothing on stdout."""
+    """One error through the real program: a sentence, status 2, and no file is left."""
     (tmp_path / "notes.png").write_text("not a picture")
     command = [sys.executable, "-m", "derain_edu", "derain", "notes.png", "--model", "residual"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
@@ -105,6 +117,7 @@ def test_every_command_has_help(command):
         (["download", "rain100l", "--source", "nowhere"], "error: the source nowhere is not a"),
         (["lab", "99"], "error: there is no lesson '99'"),
         (["experiment", "alchemy"], "error: "),
+        (["bench", "press"], "error: "),
         (["paint"], "No such command"),
     ],
 )
@@ -126,7 +139,7 @@ def test_derain_one_photo(pair, tmp_path):
     rainy, clean = pair
     target = tmp_path / "new" / "derained.png"
     status, out, err = call("derain", rainy, "-o", target, "--model", "residual", "--clean", clean)
-    assert status == 0 and "residual, weights open; cpu" in out and "64×48 pixels" in out
+    assert status == 0 and "residual, weights open; cpu" in out and "64×43 pixels" in out
     before, after = map(float, re.search(r"PSNR ([\d.]+) -> ([\d.]+) dB", out).groups())
     result, rain, truth = (de.to_tensor(path) for path in (target, rainy, clean))
     assert before == pytest.approx(de.psnr(rain, truth), abs=0.006)
@@ -184,14 +197,10 @@ def test_derain_options_reach_the_network(pair, tmp_path):
 # ------------------------------------------------------------------------------ other commands
 
 
-def test_evaluate_a_folder(pair, tmp_path):
-    for kind, path in zip(("rainy", "clean"), pair, strict=True):
-        for number in ("1", "2"):
-            (tmp_path / "set" / kind).mkdir(parents=True, exist_ok=True)
-            (tmp_path / "set" / kind / f"{number}.png").write_bytes(path.read_bytes())
+def test_evaluate_a_folder(pair, pairs, tmp_path):
     table = tmp_path / "scores.csv"
     status, out, _ = call(
-        "evaluate", "--data", tmp_path / "set", "--model", "residual", "--csv", table,
+        "evaluate", "--data", pairs, "--model", "residual", "--csv", table,
         "--protocol", "rgb", "--limit", 1,
     )  # fmt: skip
     assert status == 0 and "2 pairs; protocol rgb" in out
@@ -220,32 +229,34 @@ def test_download_from_a_folder_and_show_the_cache(reference, empty_cache):
     assert "(0 new)" in call("download", "official-weights", "--source", source)[1]
 
 
-def test_train_and_use_the_result(pair, tmp_path):
+def test_train_and_use_the_result(pair, pairs, tmp_path):
     run = tmp_path / "run"
     arguments = ["train", "--model", "residual", "--steps", "2", "--out", run]
-    arguments += ["--patch-size", "16", "--batch-size", "1", "--data", "light"]
+    arguments += ["--patch-size", "16", "--batch-size", "1", "--data", pairs]
     status, out, err = call(*arguments)
     assert status == 0 and "2 steps" in out and (run / "model.safetensors").exists()
     assert call(*arguments)[0] == 0  # a finished run only reports
     status, _, err = call(*arguments, "--lr", "0.5")
-    assert status == 2 and err.startswith("error: ")
+    assert status == 2 and err.startswith("error: ")  # not the run that is there
     status, out, _ = call("derain", pair[0], "--model", run / "model.safetensors")
     assert status == 0 and "rainy_derained.png" in out
 
 
-def test_train_on_pairs_and_with_a_recipe(pair, tmp_path, monkeypatch):
+def test_train_on_pairs_and_with_a_recipe(pairs, tmp_path, monkeypatch):
     from derain_edu import training
 
     seen = []
     result = training.TrainResult(None, [], tmp_path, 0, 0.0)
-    monkeypatch.setattr(training, "train", lambda *args, **more: seen.append((args, more)) or result)
-    for kind, path in zip(("rainy", "clean"), pair, strict=True):
-        (tmp_path / "set" / kind).mkdir(parents=True)
-        (tmp_path / "set" / kind / "1.png").write_bytes(path.read_bytes())
-    assert call("train", "--epochs", "3", "--data", tmp_path / "set", "--ema", "0.9")[0] == 0
+
+    def remember(*args, **more):
+        seen.append((args, more))
+        return result
+
+    monkeypatch.setattr(training, "train", remember)
+    assert call("train", "--epochs", "3", "--data", pairs, "--ema", "0.9")[0] == 0
     (config,), more = seen[-1]
     assert (config.epochs, config.ema, config.out) == (3, 0.9, Path("runs/prn"))
-    assert len(more["data"]) == 1 and more["resume"] == "auto"
+    assert len(more["data"]) == 2 and more["resume"] == "auto"
     assert call("train", "--recipe", "open-prn", "--minutes", "1", "--resume", "never")[0] == 0
     (config,), more = seen[-1]
     assert (config.model, config.minutes, config.steps) == ("prn", 1, None)
@@ -295,7 +306,7 @@ def test_course_and_lab_and_notebooks_pass_their_options_on(monkeypatch, tmp_pat
 
 def test_doctor_finds_what_is_there(filled_cache):
     status, out, _ = call("doctor")
-    for topic in ("python", "packages", "device", "memory", "cache", "photos", "weights", "jupyter"):
+    for topic in "python packages device memory cache photos weights jupyter".split():
         assert re.search(rf"^\[.{{2,4}}\] +{topic} ", out, re.MULTILINE), topic
     assert "rain100l: 40 of 200 files" in out and f"{len(de.photo_names())} photos" in out
     assert "derain-edu download rain100l" in out  # the advice

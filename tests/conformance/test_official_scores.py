@@ -53,7 +53,8 @@ def compare(reference: Path, dataset: str, label: str, model, count: int | None 
     worst = {"psnr_y": 0.0, "ssim_y": 0.0, "psnr_rgb": 0.0}
     for row in rows[:count]:
         folder = reference / "benchmarks" / dataset
-        rainy, clean = (to_tensor(folder / side / row["image"])[None] for side in ("rainy", "clean"))
+        rainy = to_tensor(folder / "rainy" / row["image"])[None]
+        clean = to_tensor(folder / "clean" / row["image"])[None]
         with torch.no_grad():
             derained = rainy if model is None else model(rainy)
         scores = {

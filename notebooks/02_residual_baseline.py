@@ -1,0 +1,572 @@
+# %% [markdown]
+# # 02 · The residual baseline
+#
+# **Why residual blocks, and why predict the rain instead of the picture?**
+#
+# | | |
+# |---|---|
+# | **Goals** | measure what a stack of convolutions can see; explain why a gradient survives many residual blocks; train a network and read its curve; ask a layer what it knows; judge a recorded comparison |
+# | **Before you start** | lesson 01 (pairs, PSNR); what a convolution and a gradient are |
+# | **Time** | 45 minutes; the cells take 60 s on a CPU with two cores, 15 s on a GPU |
+# | **Papers** | Ren et al., *Progressive Image Deraining Networks*, CVPR 2019 (arXiv 1901.09221), whose first idea is to keep such a baseline small |
+
+# %% tags=["bootstrap"]
+# On Colab this cell installs the course package; everywhere else it only imports it.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
+    source = "git+https://github.com/derain-edu/derain-edu"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    subprocess.run(pip, check=True)
+
+import derain_edu as de
+
+# %%
+import math
+from dataclasses import replace
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from derain_edu import plots, widgets
+from derain_edu.models.blocks import ResidualBlock, conv3x3
+
+device = de.choose_device(verbose=True)
+de.set_seed(0)
+
+# %% [markdown]
+# ## 1. What can three layers see?
+#
+# Lesson 01 gave us pairs. Now we need a function that turns the rainy picture into the clean one.
+# Its smallest part is a 3×3 convolution. We give one of them the simplest task: answer where a
+# thin bright line stands on a dark ground. To its right we put a lamp post that looks just the
+# same, only longer.
+
+# %%
+streak, post = torch.zeros(2, 1, 1, 33, 33)  # two pictures (1, 1, 33, 33)
+streak[..., 9:24, 16] = 1  # a streak, 15 px long
+post[..., :, 16] = 1  # a lamp post, from top to bottom
+kernel = torch.tensor([[-1.0, 2, -1]] * 3)[None, None] / 6  # (1, 1, 3, 3): "brighter than beside"
+answers = [F.conv2d(picture, kernel, padding=1) for picture in (streak, post)]
+
+figure, axes = plots.new_figure(1, 4, width=11, height=2.9)
+for axis, (title, picture) in zip(axes.flat, {
+    "a streak": streak, "answer": answers[0], "a lamp post": post, "answer ": answers[1],
+}.items(), strict=True):
+    plots.draw_picture(axis, picture[0, 0], title)
+plots.show(figure, "A short and a long bright line, and the same bright answer to both.")
+assert answers[0][0, 0, 16, 16] == answers[1][0, 0, 16, 16] == 1
+
+# %% [markdown]
+# The filter finds both, and in the middle both answers are exactly 1. It cannot tell them apart:
+# the only difference is where the line *ends*, and that is farther away than the filter looks. A
+# network that should remove rain and keep lamp posts has to look farther.
+#
+# **Think first.** We put one 3×3 convolution behind another, three in all. How many pixels wide
+# is the window that can change one output pixel?
+
+# %%
+my_guess = None  # write a number of pixels
+
+# %% [markdown]
+# We do not have to count: the gradient knows. An input pixel that cannot change an output pixel
+# has a gradient of exactly zero.
+
+
+# %%
+def window(network, size=41):
+    """Return how strongly each input pixel can change the middle output pixel."""
+    x = torch.rand(4, 3, size, size, requires_grad=True)
+    y = network(x)  # (4, 3, size, size) -> (4, C, size, size)
+    y[:, :, size // 2, size // 2].sum().backward()
+    return x.grad.abs().sum(dim=(0, 1))  # (4, 3, size, size) -> (size, size)
+
+
+def side(gradients):
+    """Return how many columns have a gradient that is not zero."""
+    return int((gradients.sum(dim=0) > 0).sum())
+
+
+# %%
+one = conv3x3(3, 16)
+three = nn.Sequential(conv3x3(3, 16), nn.ReLU(), conv3x3(16, 16), nn.ReLU(), conv3x3(16, 16))
+baseline = de.create_model("residual", channels=16, blocks=5)  # twelve convolutions: see below
+windows = {"one layer": window(one), "three layers": window(three), "twelve": window(baseline)}
+plots.compare_guess(my_guess, side(windows["three layers"]), "px", decimals=0)
+
+figure, axes = plots.new_figure(1, 3, width=10.5, height=3.2)
+for axis, (name, gradients) in zip(axes.flat, windows.items(), strict=True):
+    shown = (gradients / gradients.max()).clamp_min(1e-7).log10()
+    title = f"{name}: {side(gradients)} × {side(gradients)} px"
+    plots.draw_map(axis, shown, title, vmin=-6, vmax=0)
+plots.show(figure, "Gradient windows of 3, 7 and 25 pixels, strongest in the middle.")
+assert [side(gradients) for gradients in windows.values()] == [3, 7, 2 * baseline.halo + 1]
+
+# %%
+from derain_edu.rain import PRESETS
+
+middle = windows["twelve"][17:24, 17:24].sum() / windows["twelve"].sum()  # 7 × 7 of 41 × 41
+print(f"{middle:.0%} of the baseline's gradient is in the 7 × 7 pixels in the middle")
+low, high = PRESETS["light"].length
+print(f"a streak of light rain is {low:.0f} to {high:.0f} px long")
+assert middle > 0.5
+
+# %% [markdown]
+# Each 3×3 layer adds one pixel on every side. (The colours are powers of ten: −3 means a
+# thousandth of the strongest.) Twelve layers see 25 × 25 pixels, but almost all of what they look
+# at is in the middle. A long streak does not fit. So we want *many* layers: can we have them?
+
+# %% [markdown]
+# ## 2. A block that starts by doing almost nothing
+#
+# A residual block adds its input to what its two layers made of it:
+# $x \mapsto \mathrm{relu}(x + f(x))$, where $f$ is convolution, ReLU, convolution, ReLU. We try
+# it on something tiny and look at each shape.
+
+# %%
+de.set_seed(0)
+block = ResidualBlock(4)
+x = torch.rand(1, 4, 6, 8)  # 4 channels, 6 × 8 pixels
+inside = F.relu(block.conv1(x))  # (1, 4, 6, 8): padding 1 keeps the size
+branch = F.relu(block.conv2(inside))  # (1, 4, 6, 8)
+y = F.relu(branch + x)  # (1, 4, 6, 8): the sum needs equal shapes
+for name, tensor in {"x": x, "inside": inside, "branch": branch, "y": y}.items():
+    print(f"{name:<7} {tuple(tensor.shape)}  mean {tensor.mean():.3f}  min {tensor.min():.3f}")
+assert torch.equal(y, block(x))
+assert (y >= x).all(), "the branch ends in a ReLU: it can only add"
+
+# %% [markdown]
+# Nothing changes shape, so blocks can be put one behind the other like beads. And the branch of
+# this block can only *add*. (That is how the authors' released code does it. The paper's figure
+# does not show the last ReLU of the branch.)
+#
+# **Think first.** A fresh block of 16 channels has random weights. By how many percent does it
+# change its input?
+
+# %%
+my_guess = None  # write a number of percent
+
+# %%
+de.set_seed(0)
+block, x = ResidualBlock(16), torch.rand(1, 16, 32, 32)
+with torch.no_grad():
+    change = (block(x) - x).norm() / x.norm()
+plots.compare_guess(my_guess, 100 * change.item(), "%", decimals=0)
+assert 0 < change < 0.3
+
+# %% [markdown]
+# So at the start, the block is nearly the identity: it passes on what it got, with a small random
+# change. A network of such blocks starts out as a network without blocks, and each block has to
+# earn its influence.
+#
+# The other half of the story is the way back. In training, the gradient travels from the loss to
+# the first layer through all blocks.
+#
+# **Think first.** We send a gradient backward through 16 blocks *without* the addition. It
+# arrives smaller. Ten times (write −1), a thousand times (−3), a million times (−6)?
+
+# %%
+my_guess = None  # write a power of ten, such as -1
+
+
+# %%
+class NoSkip(ResidualBlock):
+    """The same two layers without the addition."""
+
+    def forward(self, x):
+        return F.relu(self.conv2(F.relu(self.conv1(x))))
+
+
+def gradient_through(kind, depth, he_start=False):
+    """Return how much larger a gradient leaves a chain of fresh blocks than it came in."""
+    de.set_seed(0)
+    chain = nn.Sequential(*(kind(16) for _ in range(depth)))
+    for conv in chain.modules():
+        if he_start and isinstance(conv, nn.Conv2d):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    x = torch.rand(2, 16, 24, 24, requires_grad=True)
+    y = chain(x)
+    sent = torch.randn_like(y)
+    y.backward(sent)
+    return (x.grad.norm() / sent.norm()).item()
+
+
+# %%
+depths = (1, 2, 4, 8, 16)
+cases = {
+    "with skips": (ResidualBlock, False), "without skips": (NoSkip, False),
+    "with skips, larger start": (ResidualBlock, True),
+    "without skips, larger start": (NoSkip, True),
+}
+sizes = {name: [gradient_through(kind, n, he) for n in depths]
+         for name, (kind, he) in cases.items()}
+plots.compare_guess(my_guess, math.log10(sizes["without skips"][-1]), "(power of ten)")
+
+figure, axes = plots.new_figure(width=8, height=3.4)
+plots.draw_curves(axes[0, 0], sizes, depths, "blocks", "gradient at the start / at the end")
+axes[0, 0].set_yscale("log")
+axes[0, 0].set_xscale("log", base=2)
+axes[0, 0].set_xticks(depths, depths)
+plots.show(figure, "With skips the gradient keeps its size; without them it vanishes with depth.")
+assert 0.3 < sizes["with skips"][-1] < 3
+assert sizes["without skips"][-1] < 1e-6
+
+# %% [markdown]
+# With skips the gradient arrives as it was sent: the sum has a path of its own on which nothing
+# is multiplied. Without them, each layer takes its toll and the first layers learn nothing.
+#
+# Look at the two other curves before you quote this. They start with larger weights (He et al.,
+# 2015), made for chains without skips: now these keep most of their gradient, and the blocks
+# *with* skips let it explode. The lesson is not "a skip is magic" but **an identity plus something
+# small**: the sum keeps the path open, and the small start of the branch keeps it in size.
+
+# %% [markdown]
+# ## 3. The baseline, trained while you watch
+#
+# Head, blocks, tail: a convolution from 3 colours to 16 channels, five residual blocks, and a
+# convolution back to 3 colours. Its output is *added to the rainy picture*, so it has to be minus
+# the rain: $\hat B = O + \mathrm{tail}(\cdot)$, with $O = B + R$.
+
+# %%
+shapes = [("rainy", (1, 3, 48, 48))]
+for k, features in enumerate(baseline.features(torch.rand(1, 3, 48, 48))):
+    shapes.append((f"block {k}" if k else "head", tuple(features.shape)))
+shapes.append(("tail", tuple(baseline.tail(features).shape)))
+for name, shape in shapes:
+    print(f"{name:<8} {shape}")
+print(f"{sum(p.numel() for p in baseline.parameters()):,} parameters")
+assert shapes[-1][1] == shapes[0][1]
+
+# %% [markdown]
+# **The loss.** PReNet's authors train with −SSIM alone, for days on a GPU. We have half a minute,
+# and add the mean absolute error: `neg_ssim+l1`. **The data**: patches of the training photos,
+# each time in new light rain. **The judge**: 24 patches of six photos that the network never sees.
+#
+# **Think first.** The judge's patches have about 29 dB in rain. How many dB will 400 steps add?
+
+# %%
+my_guess = None  # write a number of dB
+
+# %%
+config = de.TrainConfig(
+    model="residual", options={"channels": 16, "blocks": 5},
+    data="light", patch_size=48, batch_size=4,
+    loss="neg_ssim+l1", lr=2e-3, schedule="cosine",
+    steps=400, validate_every=40, validation_pairs=4, seed=0,
+)
+run = de.train(config, on_log=plots.live_curve(config.steps))
+model = run.model.cpu()
+print(f"{run.steps} steps in {60 * run.minutes:.0f} s")
+
+# %% [markdown]
+# The left curve jumps because each step sees other patches, some with much rain and some with
+# little. The right one is calmer: the same four pairs every time. If the left falls and the right
+# does not rise, the network learns something that only helps on its own patches.
+
+
+# %%
+def held_out(split, count=24, size=128):
+    """Return rainy and clean patches (count, 3, size, size) in rain of their own."""
+    stream = de.SyntheticRain(rain="light", patch_size=size, seed=2, split=split)
+    pairs = [stream[k] for k in range(count)]
+    return tuple(torch.stack([pair[key] for pair in pairs]) for key in ("rainy", "clean"))
+
+
+@torch.no_grad()
+def gain(network, rainy, clean):
+    """Return how many dB the network adds to the rainy patches, on average."""
+    return de.psnr(network(rainy), clean) - de.psnr(rainy, clean)
+
+
+test_rainy, test_clean = held_out("test")
+gained = gain(model, test_rainy, test_clean)
+plots.compare_guess(my_guess, gained, "dB")
+assert gained >= 3, "half a minute of training must halve the error energy on unseen photos"
+
+# %%
+clean = de.load_photo("china")[:, 60:300, 200:520]  # (3, 240, 320), a test photo
+rain = de.add_rain(clean, "light", seed=1)
+with torch.no_grad():
+    derained = model(rain.rainy[None])[0]  # (1, 3, 240, 320) -> (3, 240, 320)
+plots.show(
+    plots.derained_row(rain.rainy, derained, clean),
+    "A temple in light rain, derained by the half-minute network, clean, and the error.",
+)
+assert de.psnr(derained, clean) > de.psnr(rain.rainy, clean)
+
+# %% [markdown]
+# Three decibels are half of the error's energy. Look at what is left: the longest and the
+# brightest streaks, and a little of every bright thin edge has gone with the rain. Those are the
+# lamp posts of section 1.
+
+# %% [markdown]
+# ## 4. Who knows where it rains?
+#
+# Each depth of the network has 16 pictures, its features. We ask them where it rains, with the
+# simplest question: the best *weighted sum* of the 16 channels, fitted by least squares on other
+# photos. This is a read-out. The tail can do little more.
+#
+# How good a map is, we say with the **AUC**: take one rainy and one dry pixel at random. How
+# often is the map larger at the rainy one? 0.5 is a coin, 1 is always.
+#
+# **Think first.** What AUC do you expect of the *head*, one 3×3 layer?
+
+# %%
+my_guess = None  # write a number from 0.5 to 1
+
+# %%
+from derain_edu.features import depth_views, draw_depth
+
+stream = de.SyntheticRain(rain="light", patch_size=96, seed=3)  # training photos
+seen = [stream[k] for k in range(8)]
+views = depth_views(model, seen, rain.rainy, rain.mask)
+found = [view.read_out_auc for view in views]  # after the head, after block 1, 2, …
+plots.compare_guess(my_guess, found[0], decimals=2)
+assert found[-1] > found[0] + 0.1, "the blocks must know more than the head"
+
+# %%
+widgets.depth_slider(model, seen, rain.rainy, rain.mask)
+
+# %%
+from IPython.display import Image, display
+
+for depth in (0, len(views) // 2, len(views) - 1):
+    where = f"{views[depth].name}: the best channel, the read-out, and the AUC by depth."
+    display(Image(draw_depth(views, depth), alt=f"What is known {where}"))
+
+# %% [markdown]
+# The head sees rain, leaves and roof edges alike: it is hardly better than a coin. That is the
+# streak and the lamp post again, now in a trained network. Block by block the read-out finds more
+# of the rain and less of the scene. A *single* channel stays far behind: the knowledge is spread
+# over the channels, and no one of them "is" the rain.
+#
+# Is that training, or just depth? A network with random weights is the control.
+
+# %%
+de.set_seed(1)
+fresh = de.create_model("residual", channels=16, blocks=5)
+untrained = [v.read_out_auc for v in depth_views(fresh, seen, rain.rainy, rain.mask)]
+figure, axes = plots.new_figure(width=7, height=3.2)
+curves = {"trained": found, "random weights": untrained}
+plots.draw_curves(axes[0, 0], curves, range(6), "depth (0: head)", "AUC of the read-out")
+axes[0, 0].set_ylim(0.5, 1)
+plots.show(figure, "The read-out improves with depth when trained, and stays flat when random.")
+assert found[-1] > max(untrained) + 0.05
+
+# %% [markdown]
+# ## 5. Specialists: one job, done once?
+#
+# The notes behind this course call the baseline's blocks *specialists*: each is used once, at one
+# place, for one job. A claim like this can be tested. If it is true, you cannot take a block out,
+# use it twice, or let two neighbours change places.
+#
+# **Think first.** What does the network lose when the *first* block is taken out?
+
+# %%
+my_guess = None  # write a number of dB
+
+
+# %%
+@torch.no_grad()
+def gain_with(order):
+    """Return the gain when the blocks are applied in another order."""
+    x = F.relu(model.head(test_rainy))  # (24, 3, 128, 128) -> (24, 16, 128, 128)
+    for k in order:
+        x = model.blocks[k](x)
+    return de.psnr(test_rainy + model.tail(x), test_clean) - de.psnr(test_rainy, test_clean)
+
+
+normal = list(range(5))
+out = [gained - gain_with([j for j in normal if j != k]) for k in normal]
+twice = [gained - gain_with(sorted([*normal, k])) for k in normal]
+swapped = [gained - gain_with([*normal[:k], k + 1, k, *normal[k + 2 :]]) for k in normal[:-1]]
+plots.compare_guess(my_guess, out[0], "dB")
+
+# %%
+figure, axes = plots.new_figure(1, 3, width=11, height=3.0, sharey=True)
+for axis, (title, losses) in zip(axes.flat, {
+    "taken out": out, "used twice": twice, "changes places with the next": swapped,
+}.items(), strict=True):
+    plots.draw_bars(axis, [f"block {k + 1}" for k in range(len(losses))], losses)
+    axis.set_title(title, fontsize=10)
+axes[0, 0].set_ylabel("loss in dB")
+plots.show(figure, "What the network loses when a block is taken out, used twice or moved.")
+needed = sum(loss > 0.1 for loss in out)
+print(f"{needed} of 5 blocks cost more than 0.1 dB when taken out, the worst {max(out):.1f} dB")
+print(f"moving a block costs up to {max(swapped):.1f} dB, using one twice {max(twice):.1f} dB")
+assert max(out) > 0.3 and max(swapped) > 0.1
+
+# %% [markdown]
+# Read the bars before you agree with the metaphor. Some blocks are specialists: without them, or
+# in another order, much of the gain is gone. If others hardly matter, they are not specialists but
+# near-identities that have not yet earned their influence: in half a minute, section 2 still
+# shows. Hold on to *used twice*. In lesson 03 a network will use all its blocks six times, and
+# get better by it.
+
+# %% [markdown]
+# ## 6. Predict the rain, or the picture?
+#
+# Both are possible with the same network: leave out the addition at the end, and the tail has to
+# paint the clean picture itself. The information is the same. What differs is the task.
+#
+# **Think first.** Same network, same patches, same 120 steps. How many dB is "rain" ahead of
+# "picture" (negative: behind)?
+
+# %%
+my_guess = None  # write a number of dB
+
+# %%
+short, start, after = replace(config, steps=120, validate_every=0), {}, {}
+for target in ("rain", "picture"):
+    options = {**config.options, "predicts": target}
+    de.set_seed(config.seed)
+    start[target] = gain(de.create_model("residual", **options), test_rainy, test_clean)
+    trained = de.train(replace(short, options=options)).model.cpu()
+    after[target] = gain(trained, test_rainy, test_clean)
+    print(f"{target:<8} gain before training {start[target]:6.1f} dB, after {after[target]:6.1f} dB")
+plots.compare_guess(my_guess, after["rain"] - after["picture"], "dB")
+assert after["rain"] > after["picture"]
+
+# %%
+figure, axes = plots.new_figure(1, 2, width=9, height=2.8)
+layers = {"B": test_clean, "R = O − B": test_rainy - test_clean}
+for name, layer in layers.items():
+    axes[0, 0].hist(layer.flatten().numpy(), bins=60, range=(0, 1), histtype="step", label=name)
+axes[0, 0].set_yscale("log")
+axes[0, 0].set_xlabel("value")
+axes[0, 0].set_ylabel("pixels")
+axes[0, 0].legend(frameon=False)
+energy = [layer.square().mean().item() for layer in layers.values()]
+plots.draw_bars(axes[0, 1], list(layers), energy, ylabel="mean square", decimals=4)
+plots.show(figure, "Values of the scene spread from 0 to 1; those of the rain are nearly all 0.")
+print(f"the picture holds {energy[0] / energy[1]:.0f} times the energy of the rain")
+
+# %% [markdown]
+# The picture is everywhere and full of detail; the rain is zero almost everywhere. Whoever
+# predicts rain can leave a pixel alone by answering zero. Whoever predicts the picture has to
+# carry every pixel of it through all layers first, and pays for each loss.
+#
+# One seed and 120 steps are an anecdote. The recorded experiment trains this same network longer,
+# three times each, and `verdict` says what the numbers allow: it pairs runs of the same seed,
+# which saw the same samples, and asks whether the 95 % interval of their difference excludes zero.
+
+# %%
+from derain_edu.experiments import load_results, summarize
+
+
+def verdict(rows, first, second, column="psnr_validation"):
+    """Print by how much `first` is ahead of `second`, and whether the seeds agree on it."""
+    score = {(row["variant"], row["seed"]): row[column] for row in rows}
+    seeds = sorted({row["seed"] for row in rows})
+    ahead = [{"variant": "", "dB": score[first, s] - score[second, s]} for s in seeds]
+    mean, half = summarize(ahead, "dB")[""]
+    word = "can't tell at this budget"
+    if abs(mean) > half:
+        word = "ahead" if mean > 0 else "behind"
+    print(f"{first} − {second}: {mean:+.2f} ± {half:.2f} dB ({len(seeds)} seeds): {word}")
+
+
+# %%
+rows = load_results("rain_or_picture")
+scores = summarize(rows)
+figure, axes = plots.new_figure(width=6, height=3)
+means, halves = zip(*scores.values(), strict=True)
+plots.draw_bars(axes[0, 0], list(scores), means, halves, ylabel="PSNR in dB, validation photos")
+axes[0, 0].axhline(rows[0]["psnr_input"], color="k", linestyle=":")
+axes[0, 0].set_ylim(rows[0]["psnr_input"] - 2, None)
+plots.show(figure, "PSNR of both targets with intervals over seeds; dotted: the rainy input.")
+print(f"{rows[0]['steps']} steps, rainy input {rows[0]['psnr_input']:.2f} dB")
+verdict(rows, "predicts the rain", "predicts the picture")
+
+# %% [markdown]
+# Does the advantage last? There is a hint in public: the authors of PReNet also released a network
+# that predicts the picture (`PReNet_LSTM`, otherwise the same), and re-running both on Rain100H
+# gives 29.46 dB with the rainy picture added and 29.32 dB without. After 100 epochs 0.14 dB are
+# left. So read our result as what it is: a statement about a *small budget*.
+
+# %% [markdown]
+# ## 7. Train and test
+#
+# A network can be good on what it has seen, and worse on the rest. Ours draws new rain and new
+# patches at every step, from the same few photos. First we ask our own network.
+
+# %%
+train_rainy, train_clean = held_out("train")
+own_gap = gain(model, train_rainy, train_clean) - gained
+print(f"gain on new patches of the training photos minus gain on the test photos: {own_gap:+.2f} dB")
+assert math.isfinite(own_gap)
+
+# %% [markdown]
+# Careful with this number: the two sets are different photos, and some photos are simply harder.
+# A gap means something when *the same sets* judge several networks. For that we need a network
+# that can overfit at all: the recorded experiment trains on only 64 fixed patches, with 1, 4 and
+# 12 blocks, and with a PRN (lesson 03), which uses 3 blocks four times.
+#
+# **Think first.** The network with 12 blocks has about nine times the parameters of the one with
+# a single block. How much larger is its gap between seen and unseen patches?
+
+# %%
+my_guess = None  # write a number of dB
+
+# %%
+rows = load_results("capacity")
+for row in rows:
+    row["gap"] = row["psnr_train"] - row["psnr_validation"]
+names = list(dict.fromkeys(row["variant"] for row in rows))
+panels = {"psnr_train": "seen patches", "psnr_validation": "unseen photos", "gap": "the gap"}
+figure, axes = plots.new_figure(1, 3, width=12, height=3.2)
+for axis, (column, title) in zip(axes.flat, panels.items(), strict=True):
+    means, halves = zip(*summarize(rows, column).values(), strict=True)
+    labels = [name.replace(", ", "\n") for name in names]
+    plots.draw_bars(axis, labels, means, halves, "dB", decimals=1)
+    axis.set_title(title, fontsize=10)
+    axis.set_ylim(min(means) - 2 * max(halves) - 1, None)
+    axis.tick_params(axis="x", labelsize=7)
+plots.show(figure, "PSNR on seen patches, on unseen photos, and the gap, for four networks.")
+
+# %%
+gaps = summarize(rows, "gap")
+plots.compare_guess(
+    my_guess, gaps["baseline, 12 blocks"][0] - gaps["baseline, 1 blocks"][0], "dB"
+)
+for name in names:
+    size = next(row["parameters"] for row in rows if row["variant"] == name)
+    print(f"{name:<26} {size:>7,} parameters, gap {gaps[name][0]:5.2f} ± {gaps[name][1]:.2f} dB")
+
+# %% [markdown]
+# Only differences between the bars count: the seen patches and the unseen photos are different
+# pictures, so even a network that cannot overfit would have some gap. Three questions to the
+# numbers. Do more blocks buy anything on unseen photos? Do they widen the gap? And is the notes'
+# claim true that the baseline overfits more easily than PRN, compared at (nearly) equal
+# parameters (4 blocks) and at equal work (12 blocks)?
+
+# %%
+prn = "PRN, 3 blocks × 4 stages"
+print("score on unseen photos:")
+verdict(rows, "baseline, 12 blocks", "baseline, 1 blocks")
+verdict(rows, "baseline, 12 blocks", "baseline, 4 blocks")
+print("gap (larger: overfits more):")
+verdict(rows, "baseline, 12 blocks", "baseline, 1 blocks", "gap")
+verdict(rows, "baseline, 4 blocks", prn, "gap")
+verdict(rows, "baseline, 12 blocks", prn, "gap")
+assert len({row["seed"] for row in rows}) >= 3
+
+# %% [markdown]
+# The lines above are the answer, with its uncertainty; three seeds give wide intervals, and
+# "can't tell" is a result too. Lesson 03 looks at the second half of the claim: what it means that
+# PRN's blocks do several jobs.
+
+# %% [markdown]
+# ## You can now …
+#
+# - measure by gradients what a stack of convolutions sees, and say why a streak does not fit
+# - explain why a gradient survives many residual blocks: an identity plus something small
+# - train a network, and read the loss and the validation curve side by side
+# - ask a layer what it knows, with a read-out, an AUC and a control with random weights
+# - judge a recorded comparison by paired seeds and an interval, and say "can't tell" when it is so
+#
+# Next: **03 · Progressive PRN**. Three edits turn this baseline into a network that uses its
+# blocks six times.
