@@ -131,7 +131,7 @@ def _receive(url: str, part: Path, progress: Callable[[int, int | None], None] |
     headers = {"User-Agent": "derain-edu"} | ({"Range": f"bytes={have}-"} if have else {})
     with _ask(url, headers) as response:
         start, total = _place(response, have)
-        with open(part, "wb") as file:
+        with open(part, "r+b" if have else "wb") as file:
             file.seek(start)  # 0 when the server does not know how to resume
             file.truncate()
             size = start

@@ -80,6 +80,8 @@ def chart(width: int, height: int) -> tuple[Figure, Axes]:
     axis.set_prop_cycle(color=COLOURS)
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
+    axis.xaxis.label.set_size(8)  # larger ones are cut off in a chart of 220 pixels
+    axis.yaxis.label.set_size(8)
     return figure, axis
 
 

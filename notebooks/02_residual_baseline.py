@@ -8,7 +8,7 @@
 # | **Goals** | measure what a stack of convolutions can see; explain why a gradient survives many residual blocks; train a network and read its curve; ask a layer what it knows; judge a recorded comparison |
 # | **Before you start** | lesson 01 (pairs, PSNR); what a convolution and a gradient are |
 # | **Time** | 45 minutes; the cells take 60 s on a CPU with two cores, 15 s on a GPU |
-# | **Papers** | Ren et al., *Progressive Image Deraining Networks*, CVPR 2019 (arXiv 1901.09221), whose first idea is to keep such a baseline small |
+# | **Papers** | Ren et al., *Progressive Image Deraining Networks: A Better and Simpler Baseline*, CVPR 2019 (arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
 # On Colab this cell installs the course package; everywhere else it only imports it.
@@ -140,8 +140,8 @@ assert (y >= x).all(), "the branch ends in a ReLU: it can only add"
 
 # %% [markdown]
 # Nothing changes shape, so blocks can be put one behind the other like beads. And the branch of
-# this block can only *add*. (That is how the authors' released code does it. The paper's figure
-# does not show the last ReLU of the branch.)
+# this block can only *add*: it is the block of the released PReNet code, with a ReLU at the end of
+# the branch.
 #
 # **Think first.** A fresh block of 16 channels has random weights. By how many percent does it
 # change its input?
@@ -241,9 +241,9 @@ print(f"{sum(p.numel() for p in baseline.parameters()):,} parameters")
 assert shapes[-1][1] == shapes[0][1]
 
 # %% [markdown]
-# **The loss.** PReNet's authors train with −SSIM alone, for days on a GPU. We have half a minute,
-# and add the mean absolute error: `neg_ssim+l1`. **The data**: patches of the training photos,
-# each time in new light rain. **The judge**: 24 patches of six photos that the network never sees.
+# **The loss.** PReNet's authors train with −SSIM alone, for 100 epochs. We have half a minute, and
+# add the mean absolute error: `neg_ssim+l1`. **The data**: patches of the training photos, each
+# time in new light rain. **The judge**: 24 patches of six photos that the network never sees.
 #
 # **Think first.** The judge's patches have about 29 dB in rain. How many dB will 400 steps add?
 

@@ -226,8 +226,10 @@ for name, values in percent.items():
     ratio = (values.max() / values.min()).item()
     verdict = "balanced within a factor of 3" if ratio <= 3 else "not balanced"
     print(f"{name:16} loudest / quietest stage: {ratio:9.1f}   {verdict}")
-for name in ("PRN, fresh", "PReNet, fresh"):
-    assert percent[name].argmax() == len(percent[name]) - 1 and percent[name][-1] > 60
+for name in ("PRN", "PReNet"):
+    before, after = percent[f"{name}, fresh"], percent[f"{name}, trained"]
+    assert before.argmax() == len(before) - 1 and before[-1] > 60
+    assert after[0] > before[0]
 
 # %% [markdown]
 # A sum is not a balance. At the start the last stage decides nearly alone: the error shrinks each
@@ -285,25 +287,29 @@ plots.show(figure, "Four tables of cosines between the shares of the stages, fro
                    "top left to the last stage at the bottom right. The diagonal is 1.")
 for name, values in voices.items():
     a, right = agreement(values), at_right_angles(values)
-    verdict = "pull together" if a > 1.1 * right else "cancel" if a < 0.9 * right else "unrelated"
+    verdict = "work against each other" if a < 0.9 * right else "are unrelated"
+    verdict = "pull together" if a > 1.1 * right else verdict
     print(f"{name:16} agreement {a:.2f}; at right angles it would be {right:.2f}: they {verdict}")
 
 # %% [markdown]
-# One batch may be an accident. Four more batches of the same rain:
+# One batch may be an accident. Four more batches of the same rain, and the mean over them:
 
 # %%
 for name in ("PRN, trained", "PReNet, trained"):
     seen = [stage_shares(networks[name], *batch(held, k, size=4), stages[name]) for k in (2, 3, 4, 5)]
     numbers = [agreement(s) for s in seen]
-    opposed = [(cosines(s) < -0.1).float().mean().item() for s in seen]
-    print(f"{name}: agreement {min(numbers):.2f} to {max(numbers):.2f}; "
-          f"pairs of stages that oppose each other: {min(opposed):.0%} to {max(opposed):.0%}")
+    opposed = [(cosines(s) < -0.1).float().sum().item() / 2 for s in seen]  # each pair counts once
+    pairs = stages[name] * (stages[name] - 1) // 2
+    print(f"{name}: agreement {min(numbers):.2f} to {max(numbers):.2f}, of the mean share "
+          f"{agreement(sum(seen)):.2f}; {min(opposed):.0f} to {max(opposed):.0f} of {pairs} pairs "
+          "of stages oppose each other")
 
 # %% [markdown]
-# What does it mean? A trained network sits where the *sum* is small. That does not need small
-# shares: they may be large and cancel. Then each stage would like other weights, and the shared
-# ones are the compromise: this is what "generalist" means in numbers. When two stages oppose each
-# other (a negative cosine), a step that helps one use hurts the other.
+# It depends on the batch: on some the stages pull together, on others they don't. A negative
+# cosine means that the step which helps one use hurts the other. That can't be avoided: training
+# ends where the *sum* over all data is zero, and a zero sum does not need zero parts. Each use may
+# still want other weights; the shared ones are the compromise between them. This is what
+# "generalist" means in numbers.
 #
 # A high agreement in a fresh network says less than it seems: when one voice has all the length,
 # the sum agrees with it in any case. So always look at sizes *and* angles.
@@ -343,7 +349,7 @@ for table in (four, *tables.values()):
 # %%
 figure, axes = plots.new_figure(1, 2, width=9, height=3.4)
 for axis, (name, table) in zip(axes.flat, tables.items(), strict=True):
-    plots.draw_map(axis, table.clamp(min=1e-9).log10(), name, vmin=-4, vmax=2)
+    plots.draw_map(axis, table.clamp(min=1e-9).log10(), f"{name} (colour: log₁₀)", vmin=-4, vmax=2)
     for s, t in np.ndindex(*table.shape):
         text = f"{table[s, t]:.2g}" if table[s, t] > 0 else "0"
         colour = "white" if table[s, t] < 0.3 else "black"
@@ -372,6 +378,7 @@ def short_training(weights):
     de.set_seed(0)
     model = de.create_model("prn", channels=16, blocks=1, stages=4)
     adam = torch.optim.Adam(model.parameters(), lr=4e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, LOOKS[-1])  # down to 0
     looks = {}
     for step in range(LOOKS[-1] + 1):
         if step in LOOKS:
@@ -381,6 +388,7 @@ def short_training(weights):
         adam.zero_grad()
         loss.backward()
         adam.step()
+        schedule.step()
     return model, looks
 
 
@@ -535,9 +543,9 @@ assert difference <= 1e-6 and mib[1] < mib[0] / 2
 # difference in a gate is the streak's doing.
 
 # %%
-patch = de.load_photo("china", long_side=320)[:, 100:180, 60:140]  # (3, 80, 80)
-numbers = [np.array([value]) for value in (40.0, 40.0, 40.0, 2.5, 15.0, 0.4, 0)]
-R = render_streaks(Streaks(*numbers), 80, 80)  # (1, 80, 80): x, y, length, width, angle, brightness
+patch = de.load_photo("rocket", long_side=320)[:, 100:180, 200:280]  # (3, 80, 80)
+numbers = (40.0, 40.0, 30.0, 1.8, 15.0, 0.3, 0)  # x, y, length, width, angle, brightness, layer
+R = render_streaks(Streaks(*(np.array([value]) for value in numbers)), 80, 80)  # (1, 80, 80)
 streaked = (patch + R).clamp(0, 1)
 on_streak = R[0] > 0.1  # (80, 80)
 views = gates.gate_views(prenet, streaked, patch)
@@ -607,7 +615,7 @@ print(f"rain left after the last stage: {left[-1]:.0%}; the forget gate there {d
 levels = [(f[:, on_streak].mean().item(), f.mean().item()) for f in f_wet]
 print("mean forget gate on the streak:", ", ".join(f"{a:.2f}" for a, _ in levels))
 print("mean forget gate of the patch :", ", ".join(f"{b:.2f}" for _, b in levels))
-assert left[-1] < 0.5
+assert abs(left[-1]) < 0.4
 
 # %% [markdown]
 # Note what the picture alone could not tell: in the last stages x shows hardly any rain, yet the
@@ -657,8 +665,10 @@ plots.show(figure, "Mean PSNR of six test photos after each stage: PRN, PReNet, 
 gains = [a - b for a, b in zip(scores["PReNet"][-1], scores["PRN"][-1], strict=True)]
 print(f"PReNet − PRN: mean {statistics.fmean(gains):+.2f} dB, "
       f"photo by photo {min(gains):+.2f} to {max(gains):+.2f}")
-print({name: f"{sum(p.numel() for p in m.parameters()):,}" for name, m in (("PRN", prn), ("PReNet", prenet))})
-print("steps of the open weights:", RECIPES["open-prn"].steps, "and", RECIPES["open-prenet"].steps)
+for name, network, steps in (("PRN", prn, RECIPES["open-prn"].steps),
+                             ("PReNet", prenet, RECIPES["open-prenet"].steps)):
+    print(f"{name}: {sum(p.numel() for p in network.parameters()):,} weights; stage 1 alone gives "
+          f"{curves[name][0] - de.psnr(wet, dry):+.2f} dB; the open weights had {steps:,} steps")
 assert curves["PReNet"][-1] > de.psnr(wet, dry) + 0.5
 assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
 
@@ -670,8 +680,9 @@ assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
 # never met an empty one after stage 1. So the loss is what *this* network needs, not what an LSTM
 # is worth.
 #
-# Look at the shape, too: does PReNet's first stage do less than PRN's? A network with a memory
-# can afford to look first.
+# Look at the first stages, too. The old notes expect that in the end the error of *each* stage is
+# small. The loss never asked for that: it looks at the last picture only, and an early stage may
+# well leave a worse picture than the rainy one, if that helps the stages after it.
 
 # %% [markdown]
 # ## 8 · Vanishing and exploding

@@ -26,7 +26,7 @@ FLOORS = [
     "pretrained models",
     "training_config checkpoints parallel training recipes restoration evaluation",
     "experiments bench",
-    "plots widgets lessons course doctor shell __main__",
+    "plots features gates widgets showcase lessons course doctor shell __main__",
 ]
 
 

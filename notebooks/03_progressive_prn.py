@@ -1,0 +1,709 @@
+# %% [markdown]
+# # 03 · Progressive PRN
+#
+# **How can one set of weights do six different jobs?**
+#
+# | | |
+# |---|---|
+# | **Goals** | turn the baseline into PRN in three edits; predict what a loop does beyond the stages it was trained for; measure what each stage takes away, where, and how fine it is; judge a claim by numbers with an interval |
+# | **Before you start** | lesson 02 |
+# | **Time** | 50 minutes; the cells take 45 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221) |
+
+# %% tags=["bootstrap"]
+# On Colab this cell installs the course package; everywhere else it only imports it.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
+    source = "git+https://github.com/derain-edu/derain-edu"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    subprocess.run(pip, check=True)
+
+import derain_edu as de
+
+# %% [markdown]
+# The baseline of lesson 02 is a row of blocks. Each block works once, on features, and only the
+# last layer makes a picture. PRN is one short network that runs again and again, and each run makes
+# a picture. Its weights never change between the runs, so how can the first run do something else
+# than the last? We build PRN, watch it work, and take it apart.
+
+# %%
+print(f"derain_edu {de.__version__}")
+
+import copy
+from itertools import pairwise
+
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from derain_edu import plots, widgets
+from derain_edu.experiments import load_results, summarize
+from derain_edu.pretrained import best_pretrained
+
+de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
+torch.set_grad_enabled(False)  # today nothing is trained: no gradients
+
+clean = de.load_photo("astronaut", long_side=240)  # (3, H, W), RGB in [0, 1]
+rain = de.add_rain(clean, "light", seed=4)
+rainy, target = rain.rainy[None], clean[None]  # (3, H, W) -> (1, 3, H, W)
+
+# %% [markdown]
+# ## 1 · Three edits
+#
+# We start with the trained baseline of the course: a head, five blocks, a tail. The tail predicts
+# minus the rain layer, and the rainy picture is added. PRN's class can be told to do exactly
+# that: one stage, and no second look at the rainy picture. "Exactly" is a claim, so we check it.
+
+# %%
+baseline = de.create_model("residual", pretrained="open")
+one_stage = de.create_model("prn", stages=1, concat_rainy=False)  # five blocks, as published
+one_stage.load_state_dict(baseline.state_dict())  # the same names and shapes, nothing left over
+
+assert torch.equal(one_stage(rainy), baseline(rainy)), "not equal to the last bit"
+print("PRN with one stage and without concatenation IS the baseline: equal to the last bit")
+print(f"rainy {de.psnr(rainy, target):.2f} dB, baseline {de.psnr(baseline(rainy), target):.2f} dB")
+
+# %% [markdown]
+# **Edit 1: loop it.** The output is a picture, so it can be the next input:
+# $x_t = x_{t-1} + f(x_{t-1})$, where f is head, blocks and tail. What is left of the rain gets a
+# second chance.
+#
+# **Predict:** how many dB does the second pass add to the first?
+
+# %%
+my_guess = None  # write a number; minus means worse
+
+# %%
+x, edit_1 = rainy, []
+for _ in range(6):
+    x = baseline(x)  # x_t = x_{t-1} + f(x_{t-1}), (1, 3, H, W)
+    edit_1.append(de.psnr(x, target))
+plots.compare_guess(my_guess, edit_1[1] - edit_1[0], "dB", decimals=2)
+print("after pass 1 to 6:", " ".join(f"{score:.2f}" for score in edit_1), "dB")
+
+# %% [markdown]
+# Whatever the second pass gains, watch the sixth. A pass can't know that its input was cleaned
+# before. It takes a little more away each time, and a picture element that one pass took by
+# mistake is gone for all later ones.
+#
+# **Edit 2: subtract from the original.** Let each pass predict the *whole* rain layer again, and
+# add it to the rainy picture O, not to the last draft: $x_t = O + f(x_{t-1})$. Now a mistake can
+# be taken back. This is what PRN's residual output does.
+#
+# **Predict:** the same weights, the second pass again. Better or worse than the first, by how much?
+
+# %%
+my_guess = None  # write a number; minus means worse
+
+# %%
+drafts = one_stage.unroll(rainy, 6)  # x_t = O + f(x_{t-1}): six pictures (1, 3, H, W)
+edit_2 = [de.psnr(x, target) for x in drafts]
+plots.compare_guess(my_guess, edit_2[1] - edit_2[0], "dB", decimals=2)
+print("after pass 1 to 6:", " ".join(f"{score:.2f}" for score in edit_2), "dB")
+
+first, second = ((x - rainy).square().mean().sqrt() * 255 for x in drafts[:2])
+print(f"rain layer that is found: pass 1 {first:.2f}, pass 2 {second:.2f} grey levels (RMS)")
+assert second < first, "pass 2 sees a cleaner draft and must find less rain in it"
+
+# %% [markdown]
+# Pass 2 looks at a draft that is nearly free of rain, rightly finds little, and adds this little to
+# O, where all the rain still is. The rain comes back; pass 3 sees it and finds it again. The loop
+# can't win, because what it *looks at* (the draft) is not what it *corrects* (the original).
+#
+# **Edit 3: show both.** The head sees O and the draft, six channels instead of three. This is PRN.
+# The head's weights change their shape, so this edit has to be trained. We write all three edits
+# by hand and compare with the package, with trained weights. In the words of the paper's figure 2:
+# head + ReLU is f_in, the blocks are f_res, the tail is f_out.
+
+# %%
+tag = best_pretrained("prn")  # the authors' weights if you have downloaded them, else the course's
+model = de.create_model("prn", pretrained=tag)
+T = model.config.stages
+
+
+def prn_by_hand(model, rainy, stages):
+    x, pictures = rainy, []  # x_0 = O
+    for _ in range(stages):  # edit 1: the same weights, again and again
+        both = torch.cat((rainy, x), dim=1)  # edit 3: (B, 3 + 3, H, W)
+        z = F.relu(model.head(both))  # (B, 6, H, W) -> (B, C, H, W)
+        for block in model.blocks:
+            z = block(z)
+        x = rainy + model.tail(z)  # edit 2: (B, C, H, W) -> (B, 3, H, W), added to O
+        pictures.append(x)
+    return pictures
+
+
+pictures = model.unroll(rainy, 6)
+assert all(map(torch.equal, prn_by_hand(model, rainy, 6), pictures))
+assert all(torch.equal(model.unroll(rainy, k)[-1], pictures[k - 1]) for k in (1, 2, T))
+print(f"weights {tag!r}, trained with T = {T} stages: by hand and package agree to the last bit")
+
+# %%
+edit_3 = [de.psnr(x, target) for x in pictures]
+figure, axes = plots.new_figure(width=7, height=3.2)
+curves = {"edit 1: loop": edit_1, "edit 2: add to O": edit_2, "edit 3: PRN, trained": edit_3}
+plots.draw_curves(axes[0, 0], curves, xlabel="pass, or stage", ylabel="PSNR in dB")
+plots.show(
+    figure,
+    "PSNR over six passes: the looped baseline, the baseline added to O each time, and PRN.",
+)
+print("PRN, stages 1 to 6:", " ".join(f"{score:.2f}" for score in edit_3), "dB")
+
+# %% [markdown]
+# Only the third curve was trained as a loop, so its lead alone does not show which edit matters.
+# Section 6 trains the combinations with equal budgets. What this section shows is the logic: the
+# loop gives chances, the addition to O lets it take mistakes back, and the concatenation tells it
+# what there is to correct.
+
+# %% [markdown]
+# ## 2 · What a stage costs
+#
+# The weights of all stages are the same tensors. A baseline as deep as PRN with T = 6 stages of
+# five blocks needs 30 blocks of its own.
+#
+# **Predict:** how many times PRN's parameters is that?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+costs, tiny = {}, torch.rand(1, 3, 64, 64)
+print(" T | PRN: parameters   GFLOP | as deep a baseline: parameters   GFLOP")
+for stages in (1, 2, 4, 6, 12):
+    two = de.create_model("prn", stages=stages), de.create_model("residual", blocks=5 * stages)
+    row = []
+    for network in two:
+        with FlopCounterMode(display=False) as counter:
+            network(tiny)
+        row += [sum(p.numel() for p in network.parameters()), counter.get_total_flops()]
+    costs[stages] = row
+    print(f"{stages:2} | {row[0]:15,}  {row[1] / 1e9:6.2f} | {row[2]:30,}  {row[3] / 1e9:6.2f}")
+
+plots.compare_guess(my_guess, costs[6][2] / costs[6][0], "times as many")
+assert len({row[0] for row in costs.values()}) == 1, "parameters must not depend on T"
+assert all(row[1] == stages * costs[1][1] for stages, row in costs.items()), "FLOPs grow with T"
+
+# %% [markdown]
+# Parameters stay at 95,107, the number of the released network; computation grows exactly with T.
+# Sharing saves memory for weights. It saves no time at all.
+
+# %% [markdown]
+# ## 3 · The stage slider
+#
+# Training looked only at the picture after stage T. But the loop can run on: nothing in the code
+# knows that T is the end.
+#
+# **Predict** before you move the slider: from stage T to stage 12, how many dB does the mean over
+# six photos gain or lose?
+
+# %%
+my_guess = None  # write a number; minus means worse
+
+# %%
+STAGES = 12
+widgets.stage_slider(model, rain.rainy, clean, STAGES)
+
+# %% [markdown]
+# Left: the picture after this stage. Middle: what this stage changed, ten times as bright. Right:
+# the score of all stages, and what has been spent. Without a running kernel, here are four stops:
+
+# %%
+views = widgets.stage_views(model, rain.rainy, clean, STAGES)
+stops = {"rainy": rain.rainy}
+stops |= {f"stage {k}, {views[k - 1].psnr:.2f} dB": views[k - 1].picture for k in (1, T, STAGES)}
+stops |= {f"change ×10, stage {k}": views[k - 1].change for k in (1, T)}
+plots.show(
+    plots.picture_row(stops, width=13),
+    "The rainy photo, the pictures after the first, the trained last and the twelfth stage, and "
+    "the change by the first and the trained last stage.",
+)
+assert views[0].parameters == views[-1].parameters
+assert views[T - 1].change.mean() < views[0].change.mean(), "late stages change less"
+
+# %%
+frames = [widgets.draw_stage(views, k, T) for k in (1, 6, STAGES)]  # what the slider shows
+assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)) == 3
+
+# %% [markdown]
+# One photo can mislead. We run twelve stages on the six test photos and keep every picture: the
+# rest of the lesson looks at these runs.
+
+# %%
+runs = []  # (clean, mask, [x_0 = O, x_1, …, x_12]) of each photo
+for seed, name in enumerate(de.photo_names("test")):
+    photo = de.load_photo(name, long_side=240)  # (3, H, W)
+    drawn = de.add_rain(photo, "light", seed=seed)
+    stages = model.unroll(drawn.rainy[None], STAGES)  # 12 pictures (1, 3, H, W)
+    runs.append((photo, drawn.mask, [drawn.rainy, *(x[0] for x in stages)]))
+
+scores = torch.tensor([[de.psnr(x, photo) for x in xs] for photo, _, xs in runs])  # (6, 13)
+mean = scores.mean(dim=0)  # (6, 13) -> (13,)
+plots.compare_guess(my_guess, (mean[STAGES] - mean[T]).item(), "dB", decimals=2)
+print(f"mean: rainy {mean[0]:.2f}, stage 1 {mean[1]:.2f}, T = {T} {mean[T]:.2f}, 12 {mean[12]:.2f}")
+assert mean[T] > mean[1], "the trained number of stages must beat a single stage"
+
+# %%
+figure, axes = plots.new_figure(1, 2, width=10, height=3.2)
+gains = (scores - scores[:, :1])[:, 1:]  # (6, 12), dB over the rainy input
+curves = {name: row.tolist() for name, row in zip(de.photo_names("test"), gains, strict=True)}
+plots.draw_curves(axes[0, 0], curves, xlabel="stage", ylabel="gain over rainy, dB")
+steps = [(b - a).abs().mean() * 255 for _, _, xs in runs for a, b in pairwise(xs)]
+steps = torch.stack(steps).view(len(runs), STAGES).mean(dim=0)  # (6 · 12) -> (12,)
+plots.draw_curves(axes[0, 1], {"": steps.tolist()}, xlabel="stage", ylabel="change, grey levels")
+axes[0, 1].set_yscale("log")
+for axis in axes.flat:
+    axis.axvline(T, linestyle=":", color="grey")
+plots.show(
+    figure,
+    "Left: gain over the rainy photo by stage for six photos. Right: mean change by stage.",
+)
+
+# %% [markdown]
+# The dotted line is the trained T. Left: with the authors' weights the mean falls by about 0.4 dB
+# until stage 12, with the course's it hardly moves. Right: the steps get smaller and smaller in
+# both cases. The loop comes to rest. Where it rests is another question: the loss asked for a good
+# picture after T stages, not for one that stays good.
+
+# %% [markdown]
+# ### The network doesn't know which stage it is in
+#
+# A stage gets two pictures, O and a draft, and nothing else: no counter, no memory. Stop after
+# stage 3, hand the draft to a fresh network as if it were new, and it must continue as if nothing
+# had happened.
+#
+# So the draft decides what a stage does. **Predict:** we cheat and give it the *clean* photo as a
+# draft. What is the PSNR after one stage?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+fresh = copy.deepcopy(model)  # has never seen this picture
+assert torch.equal(fresh.stage(rainy, pictures[2], None)[0], pictures[3])  # x_3 -> x_4
+
+starts = {"rainy (as trained)": rainy, "clean": target, "black": torch.zeros_like(rainy)}
+curves, ends = {}, {}
+for name, x in starts.items():
+    curves[name] = []
+    for _ in range(STAGES):
+        x, _ = model.stage(rainy, x, None)
+        curves[name].append(de.psnr(x, target))
+    ends[name] = x
+plots.compare_guess(my_guess, curves["clean"][0], "dB")
+
+# %%
+figure, axes = plots.new_figure(width=7, height=3.2)
+plots.draw_curves(axes[0, 0], curves, xlabel="stage", ylabel="PSNR in dB")
+axes[0, 0].get_legend().set_title("first draft")
+plots.show(figure, "PSNR by stage when the first draft is the rainy, the clean or a black picture.")
+own = ends["rainy (as trained)"]
+for name, x in ends.items():
+    apart = (x - own).abs().mean() * 255
+    same = "the same picture" if apart < 1 else "another picture"
+    print(f"draft {name}: {curves[name][-1]:.2f} dB, {apart:.2f} grey levels apart: {same}")
+
+# %% [markdown]
+# The perfect draft gets *worse*: the network does not know that it is perfect, and pulls it towards
+# its own answer. The rainy draft climbs towards the same answer from the other side. A black draft
+# lies far from everything in training; with the course's weights it usually finds its way, with
+# the authors' it does not.
+#
+# Keep this picture in mind: **not six jobs, but one job six times.** "Here is the rainy picture,
+# here is a draft: give me the rain layer." Only the drafts differ.
+
+# %% [markdown]
+# ## 4 · Feature stages against picture stages
+#
+# The baseline has stages too: its blocks. But what flows between them has 32 channels and is no
+# picture. Only the tail turns it into one, and the tail is a linear layer. So we may apply it
+# after *each* block, and the difference from block to block is what this block adds to the
+# result: five blocks and a head, six pictures, and their sum is the whole answer.
+
+# %%
+def contributions(baseline, rainy):
+    """Return what the head and each block add to the output: pictures (3, H, W)."""
+    features = baseline.features(rainy[None])  # after the head, after each block: (1, C, H, W)
+    read = [baseline.tail(f)[0] for f in features]  # (1, C, H, W) -> (3, H, W)
+    return [read[0], *(b - a for a, b in pairwise(read))]
+
+
+parts = contributions(baseline, rain.rainy)
+assert torch.allclose(rain.rainy + sum(parts), baseline(rainy)[0], atol=1e-5)
+print(f"O + {len(parts)} contributions = the baseline's output")
+
+# %% [markdown]
+# **Predict:** we stop the baseline in the middle, after block 3 of 5, and let the tail read. On the
+# six photos, how many of its final dB has the baseline gained by then, in percent?
+
+# %%
+my_guess = None  # write a number from 0 to 100
+
+# %%
+features = torch.zeros(len(parts))  # mean PSNR of O + what the tail reads at each depth
+for photo, _, xs in runs:
+    x = xs[0]
+    for depth, part in enumerate(contributions(baseline, xs[0])):
+        x = x + part
+        features[depth] += de.psnr(x, photo) / len(runs)
+share = (features[3] - mean[0]) / (features[-1] - mean[0])
+plots.compare_guess(my_guess, 100 * share.item(), "%", decimals=0)
+print("baseline, head and blocks 1 to 5:", " ".join(f"{v:.2f}" for v in features), "dB")
+print(f"PRN, stages 1 to {T}:", " ".join(f"{v:.2f}" for v in mean[1 : T + 1]), "dB")
+first = (mean[1] - mean[0]) / (mean[T] - mean[0])
+print(f"PRN has {first:.0%} of its gain after stage 1 of {T}")
+
+# %%
+shown = [k for k in (1, 2, 3, 4, 6) if k <= T]
+figure, axes = plots.new_figure(2, 6, width=13, height=4.9)
+for axis, f, k in zip(axes[0], baseline.features(rainy), range(6), strict=True):
+    f = f[0].mean(dim=0)  # (1, C, H, W) -> (H, W): the mean of all channels
+    plots.draw_picture(axis, f / f.max(), "after the head" if k == 0 else f"after block {k}")
+for axis in axes[1]:
+    axis.set_axis_off()
+plots.draw_picture(axes[1, 0], rain.rainy, "rainy")
+for axis, k in zip(axes[1, 1:], shown, strict=False):
+    plots.draw_picture(axis, views[k - 1].picture, f"PRN, stage {k}")
+plots.show(
+    figure,
+    "Top: the baseline's mean feature map after the head and after each block: grey, embossed. "
+    "Bottom: PRN's output after its stages: photos with less and less rain.",
+)
+
+# %% [markdown]
+# Top row: nothing to hang on a wall. The tail was trained to read the *last* features only, so the
+# blocks before are free to write in any code they like. Bottom row: each stage must hand on a
+# picture, because three channels are all that passes to the next stage. PRN can be stopped at any
+# stage; the baseline can't.
+
+# %% [markdown]
+# ## 5 · What does each stage take away?
+#
+# A common story: the first stage removes the big streaks, later stages restore details. We made the
+# rain, so we can check. The **energy** of a change (sum of its squares) can be split in two ways:
+# by place, on streak pixels or background; and by size, with a Fourier transform, into waves longer
+# than 16 px, 16–8, 8–4, and shorter than 4 px.
+
+# %%
+EDGES = (0, 1 / 16, 1 / 8, 1 / 4, 1)  # waves per pixel; the largest that exists is √½ = 0.71
+SIZES = ("over 16 px", "16–8 px", "8–4 px", "under 4 px")
+
+
+def energies(change, mask):
+    """Return the energy of a change (3, H, W) on streaks, on background, and in four sizes: (6,)"""
+    power = change.square().sum(dim=0)  # (3, H, W) -> (H, W)
+    spectrum = torch.fft.fft2(change, norm="ortho").abs().square().sum(dim=0)  # (H, W)
+    rows, columns = (torch.fft.fftfreq(n) for n in power.shape)
+    radius = torch.hypot(rows[:, None], columns[None])  # (H, W), waves per pixel
+    bands = [spectrum[(radius >= a) & (radius < b)].sum() for a, b in pairwise(EDGES)]
+    assert torch.isclose(sum(bands), power.sum(), rtol=1e-3)  # Parseval: nothing is lost
+    return torch.stack([power[mask[0]].sum(), power[~mask[0]].sum(), *bands])
+
+
+def table_of(changes_of_each_photo):
+    """Return the energies of all changes of all photos: (photos, changes, 6)."""
+    pairs = zip(changes_of_each_photo, runs, strict=True)
+    return torch.stack([torch.stack([energies(c, mask) for c in cs]) for cs, (_, mask, _) in pairs])
+
+
+by_stage = table_of([[b - a for a, b in pairwise(xs[: T + 1])] for _, _, xs in runs])  # (6, T, 6)
+errors = table_of([[x - photo for x in xs[: T + 1]] for photo, _, xs in runs])  # (6, T + 1, 6)
+
+# %%
+total = by_stage.sum(dim=0)  # (6 photos, T, 6) -> (T, 6)
+shares = total / total[:, :2].sum(dim=1, keepdim=True)  # (T, 6), parts of the stage's energy
+covered = torch.stack([mask.float().mean() for _, mask, _ in runs]).mean()
+print("stage | energy | on streaks | " + " | ".join(SIZES))
+for k, (energy, row) in enumerate(zip(total[:, :2].sum(dim=1), shares, strict=True), 1):
+    columns = " | ".join(f"{v:>{len(n)}.0%}" for n, v in zip(SIZES, row[2:], strict=True))
+    print(f"{k:5} | {energy:6.0f} | {row[0]:10.0%} | {columns}")
+print(f"streaks cover {covered:.0%} of the pixels: a blind change would have that share")
+
+# %%
+figure, axes = plots.new_figure(1, 3, width=13, height=3.4)
+stages, left = range(1, T + 1), errors.sum(dim=0)  # (6 photos, T + 1, 6) -> (T + 1, 6)
+places = {"on streaks": total[:, 0].tolist(), "on background": total[:, 1].tolist()}
+plots.draw_curves(axes[0, 0], places, xlabel="stage", ylabel="energy of the change")
+axes[0, 0].set_yscale("log")
+bottom = torch.zeros(T)
+for k, size in enumerate(SIZES):
+    bars = shares[:, 2 + k]
+    axes[0, 1].bar(stages, bars, bottom=bottom, label=size, color=plots.COLOURS[k], width=0.7)
+    bottom = bottom + bars
+axes[0, 1].set(xlabel="stage", ylabel="share of the energy", xticks=stages)
+axes[0, 1].legend(fontsize=8, loc="lower left")
+places = {"on streaks": left[:, 0].tolist(), "on background": left[:, 1].tolist()}
+plots.draw_curves(axes[0, 2], places, x=range(T + 1), xlabel="stage", ylabel="error that is left")
+plots.show(
+    figure,
+    "Energy of the change by stage on streaks and background; its shares by size of the detail; "
+    "and the error that is left on streaks and on background.",
+)
+
+# %% [markdown]
+# Now the verdicts. For each photo we form one number that is positive if the story is right. The
+# mean over photos, with a 95 % interval (Student's t), decides: above zero, below zero, or neither.
+# All claims of this lesson go through the same function.
+
+# %%
+verdicts = []
+
+
+def verdict(claim, values, unit):
+    """Print mean ± 95 % interval of ``values`` and whether they lie above zero."""
+    rows = [{"variant": claim, "value": float(value)} for value in values]
+    middle, half = summarize(rows, "value")[claim]
+    word = "can't tell from these numbers"
+    if len(rows) >= 3 and abs(middle) > half:
+        word = "holds" if middle > 0 else "does not hold"
+    verdicts.append(f"{claim}: {middle:+.2f} ± {half:.2f} {unit}, n = {len(rows)} → {word}")
+    print(verdicts[-1])
+
+# %%
+percent = 100 * by_stage / by_stage[:, :, :2].sum(dim=2, keepdim=True)  # (6 photos, T, 6)
+fine = percent[:, :, 4] + percent[:, :, 5]  # waves shorter than 8 px, (6 photos, T)
+verdict("coarse first: the last stage works on finer detail than the first",
+        fine[:, -1] - fine[:, 0], "percentage points")
+verdict("rain first: the first stage's change lies more on streaks than the last one's",
+        percent[:, 0, 0] - percent[:, -1, 0], "percentage points")
+background = errors[:, :, 1]  # (6 photos, T + 1)
+verdict("repair later: the error on the background falls after stage 1",
+        100 * (1 - background[:, -1] / background[:, 1]), "% of the error after stage 1")
+
+# %% [markdown]
+# Stage 1 does most of the work, and later stages work less and less; these two hold for any weights
+# we tried. The rest of the story depends on how the network was trained, not only on its shape. On
+# these photos, the authors' PRN weights do move from coarse to fine, but they do not repair the
+# background: the error there *grows* from stage to stage, and is paid for by a larger fall on the
+# streaks. PReNet, with a memory, does repair (lesson 04).
+
+# %% [markdown]
+# ## 6 · Why the rainy picture at every stage?
+#
+# A draft alone does not tell a leftover streak from a detail that looks like one. Nor does it
+# tell what an earlier stage damaged. With the original beside it, a stage can compare. First a
+# quick check at test time: we set the weights of one half of the head's input to zero.
+#
+# **Predict:** PRN without the rainy half: how many dB does it lose at stage T?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+def blinded(model, channels):
+    """Return a copy whose head ignores some of its six input channels."""
+    twin = copy.deepcopy(model)
+    twin.head.weight[:, channels] = 0  # (C, 6, 3, 3)
+    return twin
+
+
+networks = {"sees both": model, "no rainy half": blinded(model, slice(0, 3)),
+            "no draft": blinded(model, slice(3, 6))}
+curves = {name: torch.zeros(T) for name in networks}
+for photo, _, xs in runs[::2]:  # three of the six photos
+    for name, network in networks.items():
+        outputs = network.unroll(xs[0][None], T)
+        curves[name] += torch.tensor([de.psnr(x, photo) for x in outputs]) / 3
+assert all(torch.equal(outputs[0], x) for x in outputs)  # no draft: all stages are the same
+plots.compare_guess(my_guess, (curves["sees both"] - curves["no rainy half"])[-1].item(), "dB")
+for name, scores_of_one in curves.items():
+    print(f"{name:>13}:", " ".join(f"{v:.2f}" for v in scores_of_one), "dB")
+
+# %% [markdown]
+# Both halves are needed *by these weights*. That is less than it seems: weights that grew up with
+# two inputs are lost when one goes dark, and a network trained without it might do well. So the
+# fair question needs training: four small PRNs, the same steps and samples, three seeds each.
+# The authors' tables never had this 2×2: their PReNet_x drops the rainy input *and* the addition.
+
+# %%
+rows = load_results("concat_residual")
+for row in rows:
+    row["gain"] = row["psnr_validation"] - row["psnr_input"]  # dB over the rainy input
+summary = summarize(rows, "gain")
+names = [name.replace(", ", ",\n") for name in summary]
+middles, halves = zip(*summary.values(), strict=True)
+figure, axes = plots.new_figure(width=8, height=3.4)
+plots.draw_bars(axes[0, 0], names, middles, halves, ylabel="gain over the rainy input, dB")
+plots.show(figure, "Gain of four small PRNs, with and without concatenation and addition of O.")
+print(f"{rows[0]['steps']} steps each, {len({row['seed'] for row in rows})} seeds")
+
+# %%
+def by_seed(rows, plus, minus):
+    """Return the gain of variant ``plus`` over variant ``minus`` for each seed that has both."""
+    gain = {(row["variant"], row["seed"]): row["psnr_validation"] for row in rows}
+    return [v - gain[minus, seed] for (name, seed), v in gain.items()
+            if name == plus and (minus, seed) in gain]
+
+
+for residual in ("on", "off"):
+    verdict(f"concatenation helps, + rainy {residual}",
+            by_seed(rows, *(f"concat {c}, + rainy {residual}" for c in ("on", "off"))), "dB")
+for concat in ("on", "off"):
+    verdict(f"adding O helps, concatenation {concat}",
+            by_seed(rows, *(f"concat {concat}, + rainy {r}" for r in ("on", "off"))), "dB")
+
+# %% [markdown]
+# Three seeds and a few hundred steps are a small budget; read the intervals, not only the bars. For
+# comparison, the authors' fully trained ablation weights on the 100 images of Rain100H (our
+# measurement, one training each, so no interval): without concatenation 28.91 dB, with it 29.32 dB,
+# and with the addition of O as well 29.46 dB. So 0.41 dB and 0.14 dB in the same direction.
+
+# %% [markdown]
+# ## 7 · A ReLU in the head?
+#
+# PRN has a ReLU after the head. One may argue: a ReLU this early destroys local features. It
+# would hurt the baseline, whose blocks are specialists that need them, and help PRN, a generalist
+# that needs all the nonlinearity it can get. Before we believe or test it: what does this
+# ReLU cut?
+#
+# **Predict:** which share of the head's outputs is negative, in percent?
+
+# %%
+my_guess = None  # write a number from 0 to 100
+
+# %%
+before = model.head(torch.cat((rainy, rainy), dim=1))  # (1, C, H, W), stage 1, before the ReLU
+plots.compare_guess(my_guess, 100 * (before < 0).float().mean().item(), "%", decimals=0)
+
+after_block = model.blocks[0](before)  # the head's ReLU taken out
+assert after_block.min() >= 0, "a block ends in a ReLU"
+print(f"smallest value after the head {before.min():.2f}, one block later {after_block.min():.2f}")
+
+# %% [markdown]
+# Most of the head's outputs would be cut. But look one block further: a residual block ends in a
+# ReLU after the addition, so it cuts what its skip path carries below zero, unless its branch lifts
+# it. Without the ReLU in the head, negative values live for one block longer, no more. A large
+# effect would be a surprise. Here is the 2×2, same budget, three seeds:
+
+# %%
+rows = load_results("head_relu")
+for row in rows:
+    row["gain"] = row["psnr_validation"] - row["psnr_input"]  # dB over the rainy input
+summary = summarize(rows, "gain")
+names = [name.replace(", ", ",\n") for name in summary]
+middles, halves = zip(*summary.values(), strict=True)
+figure, axes = plots.new_figure(width=8, height=3.4)
+plots.draw_bars(axes[0, 0], names, middles, halves, ylabel="gain over the rainy input, dB")
+plots.show(figure, "Gain of a small baseline and a small PRN, with and without ReLU in the head.")
+
+# %%
+verdict("the head's ReLU hurts the baseline",
+        by_seed(rows, "baseline, head ReLU off", "baseline, head ReLU on"), "dB")
+verdict("the head's ReLU helps PRN", by_seed(rows, "PRN, head ReLU on", "PRN, head ReLU off"), "dB")
+
+# %% [markdown]
+# ## 8 · Specialists and generalists
+#
+# A nice image from a student's notes: the baseline's blocks are **specialists**, each used once for
+# one thing; PRN's are **generalists**, who do a bit of everything, again and again. What would we
+# see if that were true? (a) The six contributions of the baseline differ in kind more than PRN's
+# stages do. (b) If a specialist is away, nobody steps in; if a generalist misses one stage, the
+# next stages make up for it. First (a), with the measure of section 5.
+
+# %%
+by_block = table_of([contributions(baseline, xs[0]) for _, _, xs in runs])  # (6, head + 5, 6)
+
+
+def spread(energy):
+    """Return how far the fine shares of the parts lie apart, in percentage points, per photo."""
+    shares = 100 * energy[:, :, 4:].sum(dim=2) / energy[:, :, :2].sum(dim=2)  # (6 photos, parts)
+    return shares.amax(dim=1) - shares.amin(dim=1)  # (6,)
+
+
+for name, energy in {"baseline": by_block, "PRN": by_stage}.items():
+    share = energy.sum(dim=0)
+    share = 100 * share[:, 4:].sum(dim=1) / share[:, :2].sum(dim=1)
+    print(f"{name:>8}: fine share of each part", " ".join(f"{v:.0f} %" for v in share))
+verdict("the baseline's blocks differ more in kind than PRN's stages",
+        spread(by_block) - spread(by_stage), "percentage points")
+
+# %% [markdown]
+# Now (b): we take one block out, in one stage or in all of them, and look at the score at the end.
+# A residual block can be left out without breaking anything: the skip path stays.
+#
+# **Predict:** PRN, one block missing in stage 1 only. How many dB does the final picture lose, on
+# average over the five blocks?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+cuts = [(xs[0][:, 40:136, 40:136], photo[:, 40:136, 40:136]) for photo, _, xs in runs[:3]]
+o, truth = (torch.stack(batch) for batch in zip(*cuts, strict=True))  # (3, 3, 96, 96) each
+
+
+def without(block, away):
+    """Return the PSNR of PRN's output if one block is away in the stages ``away``."""
+    x = o
+    for stage in range(1, T + 1):
+        z = F.relu(model.head(torch.cat((o, x), dim=1)))  # (B, 6, H, W) -> (B, C, H, W)
+        for k, layer in enumerate(model.blocks):
+            if not (k == block and stage in away):
+                z = layer(z)
+        x = o + model.tail(z)  # (B, 3, H, W)
+    return de.psnr(x, truth)
+
+
+full = de.psnr(model(o), truth)
+places = [*([stage] for stage in range(1, T + 1)), range(1, T + 1)]
+loss = torch.tensor([[full - without(k, away) for away in places] for k in range(5)])  # (5, T + 1)
+plots.compare_guess(my_guess, loss[:, 0].mean().item(), "dB", decimals=2)
+
+# %%
+def baseline_without(block):
+    """Return the PSNR of the baseline's output if one block is away."""
+    z = baseline.features(o)[0]  # after the head, (B, C, H, W)
+    for k, layer in enumerate(baseline.blocks):
+        z = z if k == block else layer(z)
+    return de.psnr(o + baseline.tail(z), truth)
+
+
+lost = torch.tensor([de.psnr(baseline(o), truth) - baseline_without(k) for k in range(5)])  # (5,)
+table = torch.cat((lost[:, None], loss), dim=1)  # (5, 1 + T + 1)
+figure, axes = plots.new_figure(width=9, height=3.4)
+axes[0, 0].imshow(table.clamp(0, 3), cmap="viridis", aspect="auto", vmin=0, vmax=3)
+for row, values in enumerate(table.tolist()):
+    for column, value in enumerate(values):
+        colour = "white" if value < 2 else "black"
+        axes[0, 0].text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
+labels = ["baseline", *(f"PRN,\nstage {k}" for k in range(1, T + 1)), "PRN,\nall stages"]
+axes[0, 0].set_xticks(range(T + 2), labels, fontsize=8)
+axes[0, 0].set_yticks(range(5), [f"without block {k}" for k in range(1, 6)], fontsize=8)
+axes[0, 0].set_title("PSNR that the final picture loses, dB", fontsize=10)
+plots.show(figure, "A table of losses: by missing block, in the baseline and in PRN by stage.")
+
+# %%
+verdict("nobody steps in: the baseline loses if a block is away", lost, "dB")
+verdict("later stages step in: a block away in the last stage costs more than in the first",
+        loss[:, T - 1] - loss[:, 0], "dB")
+verdict("yet each block is needed: PRN loses if a block is away in all stages", loss[:, T], "dB")
+
+# %% [markdown]
+# Read the table from left to right. The last stage is the one that nobody checks. A block that is
+# away earlier costs little: the next stage gets a bad draft, still sees the original, and does
+# the job. This is the strength of the loop, and it is measurable. Whether one should call it
+# *generalist* is a matter of taste; (a) and (b) say which part of the image is carried by numbers.
+# The other half of the claim, that specialists overfit more, belongs to lesson 02.
+
+# %% [markdown]
+# ## You can now …
+#
+# All verdicts of this lesson, on the weights and recordings that you have:
+
+# %%
+for line in verdicts:
+    print("-", line)
+
+# %% [markdown]
+# - turn the baseline into PRN in three edits, and say what each one is for: chances, a way back,
+#   and a reference;
+# - say what grows with T (time) and what does not (parameters);
+# - predict what a loop does beyond its training: it comes to rest, and not always at the best place;
+# - answer the question of this lesson: the weights do **one** job, "O and a draft in, the rain layer
+#   out". The draft makes the difference between the stages;
+# - split a change by place and by size, and let an interval over photos or seeds decide a claim.
+#
+# **Next:** one set of weights, used T times, gets one gradient. Which stage does it listen to?
+# Lesson 04 takes this gradient apart, and adds the memory that turns PRN into PReNet.
