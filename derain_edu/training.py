@@ -185,9 +185,8 @@ class Trainer:
                 if stop or self.steps_done % self.config.save_every == 0:
                     self.save("last.pt")
                 if stop and self.progress < 1:
-                    raise KeyboardInterrupt(
-                        f"stopped after step {self.steps_done}; {self.folder.last_good()}"
-                    )
+                    where = self.folder.last_good()
+                    raise KeyboardInterrupt(f"stopped after step {self.steps_done}; {where}")
         self.save("last.pt")
         model = (self.ema or self.model).eval()
         self.folder.export(model.state_dict(), self.config.model, model_options(model))
