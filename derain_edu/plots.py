@@ -236,8 +236,8 @@ def training_curve(log: Sequence[Mapping[str, Any]], total_steps: int | None = N
     FigureCanvasAgg(figure)
     judged = [row for row in log if row["validation_psnr"] is not None]
     panels = (("loss", "loss", log), ("validation_psnr", "validation PSNR in dB", judged))
-    for left, colour, (column, label, rows) in zip((0.08, 0.58), COLOURS, panels, strict=False):
-        axis = figure.add_axes((left, 0.19, 0.40, 0.76))
+    for left, colour, (column, label, rows) in zip((0.09, 0.59), COLOURS, panels, strict=False):
+        axis = figure.add_axes((left, 0.19, 0.39, 0.76))
         steps, values = [row["step"] for row in rows], [row[column] for row in rows]
         axis.plot(steps, values, color=colour, marker="o", markersize=3)
         axis.set_xlim(0, total_steps)

@@ -46,7 +46,7 @@ from derain_edu.pretrained import best_pretrained
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
 torch.set_grad_enabled(False)  # today nothing is trained: no gradients
 
-clean = de.load_photo("astronaut", long_side=240)  # (3, H, W), RGB in [0, 1]
+clean = de.load_photo("picosdeeuropa", long_side=240)  # (3, H, W), RGB in [0, 1]
 rain = de.add_rain(clean, "light", seed=4)
 rainy, target = rain.rainy[None], clean[None]  # (3, H, W) -> (1, 3, H, W)
 
@@ -85,9 +85,9 @@ plots.compare_guess(my_guess, edit_1[1] - edit_1[0], "dB", decimals=2)
 print("after pass 1 to 6:", " ".join(f"{score:.2f}" for score in edit_1), "dB")
 
 # %% [markdown]
-# Whatever the second pass gains, watch the sixth. A pass can't know that its input was cleaned
-# before. It takes a little more away each time, and a picture element that one pass took by
-# mistake is gone for all later ones.
+# Compare the second pass with the sixth. A pass can't know that its input was cleaned before, so it
+# takes a little more away each time. And whatever one pass takes by mistake is gone for all later
+# ones: they never see the original again.
 #
 # **Edit 2: subtract from the original.** Let each pass predict the *whole* rain layer again, and
 # add it to the rainy picture O, not to the last draft: $x_t = O + f(x_{t-1})$. Now a mistake can
@@ -143,6 +143,7 @@ print(f"weights {tag!r}, trained with T = {T} stages: by hand and package agree 
 
 # %%
 edit_3 = [de.psnr(x, target) for x in pictures]
+assert edit_3[-1] >= edit_3[0], "PRN was trained as a loop: it must not fall over the passes"
 figure, axes = plots.new_figure(width=7, height=3.2)
 curves = {"edit 1: loop": edit_1, "edit 2: add to O": edit_2, "edit 3: PRN, trained": edit_3}
 plots.draw_curves(axes[0, 0], curves, xlabel="pass, or stage", ylabel="PSNR in dB")
@@ -153,10 +154,10 @@ plots.show(
 print("PRN, stages 1 to 6:", " ".join(f"{score:.2f}" for score in edit_3), "dB")
 
 # %% [markdown]
-# Only the third curve was trained as a loop, so its lead alone does not show which edit matters.
-# Section 6 trains the combinations with equal budgets. What this section shows is the logic: the
-# loop gives chances, the addition to O lets it take mistakes back, and the concatenation tells it
-# what there is to correct.
+# Compare the shapes, not the heights: only PRN was trained as a loop, and not with the baseline's
+# budget. Section 6 trains the combinations with equal budgets. What this section shows is the
+# logic: the loop gives chances, the addition to O lets it take mistakes back, and the
+# concatenation tells it what there is to correct.
 
 # %% [markdown]
 # ## 2 · What a stage costs
@@ -211,7 +212,7 @@ widgets.stage_slider(model, rain.rainy, clean, STAGES)
 # the score of all stages, and what has been spent. Without a running kernel, here are four stops:
 
 # %%
-views = widgets.stage_views(model, rain.rainy, clean, STAGES)
+views = widgets.stage_views(model, rain.rainy, clean, STAGES)  # what the slider looks at
 stops = {"rainy": rain.rainy}
 stops |= {f"stage {k}, {views[k - 1].psnr:.2f} dB": views[k - 1].picture for k in (1, T, STAGES)}
 stops |= {f"change ×10, stage {k}": views[k - 1].change for k in (1, T)}
@@ -246,10 +247,11 @@ print(f"mean: rainy {mean[0]:.2f}, stage 1 {mean[1]:.2f}, T = {T} {mean[T]:.2f},
 assert mean[T] > mean[1], "the trained number of stages must beat a single stage"
 
 # %%
-figure, axes = plots.new_figure(1, 2, width=10, height=3.2)
+figure, axes = plots.new_figure(1, 2, width=11, height=3.2)
 gains = (scores - scores[:, :1])[:, 1:]  # (6, 12), dB over the rainy input
 curves = {name: row.tolist() for name, row in zip(de.photo_names("test"), gains, strict=True)}
 plots.draw_curves(axes[0, 0], curves, xlabel="stage", ylabel="gain over rainy, dB")
+axes[0, 0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 steps = [(b - a).abs().mean() * 255 for _, _, xs in runs for a, b in pairwise(xs)]
 steps = torch.stack(steps).view(len(runs), STAGES).mean(dim=0)  # (6 · 12) -> (12,)
 plots.draw_curves(axes[0, 1], {"": steps.tolist()}, xlabel="stage", ylabel="change, grey levels")
@@ -262,10 +264,10 @@ plots.show(
 )
 
 # %% [markdown]
-# The dotted line is the trained T. Left: with the authors' weights the mean falls by about 0.4 dB
-# until stage 12, with the course's it hardly moves. Right: the steps get smaller and smaller in
-# both cases. The loop comes to rest. Where it rests is another question: the loss asked for a good
-# picture after T stages, not for one that stays good.
+# The dotted line is the trained T. Right: the steps get smaller and smaller, the loop comes to
+# rest. Left: *where* it rests is another question. The loss asked for a good picture after T
+# stages, not for one that stays good. The authors' PRN (T = 6) loses a few tenths of a dB until
+# stage 12; other weights of the same network stay level.
 
 # %% [markdown]
 # ### The network doesn't know which stage it is in
@@ -308,8 +310,8 @@ for name, x in ends.items():
 # %% [markdown]
 # The perfect draft gets *worse*: the network does not know that it is perfect, and pulls it towards
 # its own answer. The rainy draft climbs towards the same answer from the other side. A black draft
-# lies far from everything in training; with the course's weights it usually finds its way, with
-# the authors' it does not.
+# lies far from everything in training, so nothing promises that it finds the way: some weights do
+# it, others don't. The printed lines say what yours do.
 #
 # Keep this picture in mind: **not six jobs, but one job six times.** "Here is the rainy picture,
 # here is a draft: give me the rain layer." Only the drafts differ.
@@ -357,7 +359,7 @@ print(f"PRN has {first:.0%} of its gain after stage 1 of {T}")
 
 # %%
 shown = [k for k in (1, 2, 3, 4, 6) if k <= T]
-figure, axes = plots.new_figure(2, 6, width=13, height=4.9)
+figure, axes = plots.new_figure(2, 6, width=13, height=3.9)
 for axis, f, k in zip(axes[0], baseline.features(rainy), range(6), strict=True):
     f = f[0].mean(dim=0)  # (1, C, H, W) -> (H, W): the mean of all channels
     plots.draw_picture(axis, f / f.max(), "after the head" if k == 0 else f"after block {k}")
@@ -426,16 +428,17 @@ figure, axes = plots.new_figure(1, 3, width=13, height=3.4)
 stages, left = range(1, T + 1), errors.sum(dim=0)  # (6 photos, T + 1, 6) -> (T + 1, 6)
 places = {"on streaks": total[:, 0].tolist(), "on background": total[:, 1].tolist()}
 plots.draw_curves(axes[0, 0], places, xlabel="stage", ylabel="energy of the change")
-axes[0, 0].set_yscale("log")
+axes[0, 0].set(yscale="log", xticks=stages)
 bottom = torch.zeros(T)
 for k, size in enumerate(SIZES):
     bars = shares[:, 2 + k]
     axes[0, 1].bar(stages, bars, bottom=bottom, label=size, color=plots.COLOURS[k], width=0.7)
     bottom = bottom + bars
 axes[0, 1].set(xlabel="stage", ylabel="share of the energy", xticks=stages)
-axes[0, 1].legend(fontsize=8, loc="lower left")
+axes[0, 1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 places = {"on streaks": left[:, 0].tolist(), "on background": left[:, 1].tolist()}
 plots.draw_curves(axes[0, 2], places, x=range(T + 1), xlabel="stage", ylabel="error that is left")
+axes[0, 2].set_xticks(range(T + 1))
 plots.show(
     figure,
     "Energy of the change by stage on streaks and background; its shares by size of the detail; "
@@ -505,7 +508,7 @@ curves = {name: torch.zeros(T) for name in networks}
 for photo, _, xs in runs[::2]:  # three of the six photos
     for name, network in networks.items():
         outputs = network.unroll(xs[0][None], T)
-        curves[name] += torch.tensor([de.psnr(x, photo) for x in outputs]) / 3
+        curves[name] += torch.tensor([de.psnr(x[0], photo) for x in outputs]) / 3
 assert all(torch.equal(outputs[0], x) for x in outputs)  # no draft: all stages are the same
 plots.compare_guess(my_guess, (curves["sees both"] - curves["no rainy half"])[-1].item(), "dB")
 for name, scores_of_one in curves.items():
@@ -630,12 +633,17 @@ verdict("the baseline's blocks differ more in kind than PRN's stages",
 my_guess = None  # write a number
 
 # %%
-cuts = [(xs[0][:, 40:136, 40:136], photo[:, 40:136, 40:136]) for photo, _, xs in runs[:3]]
-o, truth = (torch.stack(batch) for batch in zip(*cuts, strict=True))  # (3, 3, 96, 96) each
+cuts = [(xs[0][:, 40:104, 40:104], photo[:, 40:104, 40:104]) for photo, _, xs in runs]
+o, truth = (torch.stack(batch) for batch in zip(*cuts, strict=True))  # (6, 3, 64, 64) each
+
+
+def score(x):
+    """Return the PSNR of each of the six cuts: (6,)."""
+    return torch.tensor([de.psnr(*pair) for pair in zip(x, truth, strict=True)])
 
 
 def without(block, away):
-    """Return the PSNR of PRN's output if one block is away in the stages ``away``."""
+    """Return the scores of PRN's output if one block is away in the stages ``away``."""
     x = o
     for stage in range(1, T + 1):
         z = F.relu(model.head(torch.cat((o, x), dim=1)))  # (B, 6, H, W) -> (B, C, H, W)
@@ -643,25 +651,27 @@ def without(block, away):
             if not (k == block and stage in away):
                 z = layer(z)
         x = o + model.tail(z)  # (B, 3, H, W)
-    return de.psnr(x, truth)
+    return score(x)
 
-
-full = de.psnr(model(o), truth)
-places = [*([stage] for stage in range(1, T + 1)), range(1, T + 1)]
-loss = torch.tensor([[full - without(k, away) for away in places] for k in range(5)])  # (5, T + 1)
+# %%
+full, places = score(model(o)), [*([stage] for stage in range(1, T + 1)), range(1, T + 1)]
+loss = [[full - without(k, away) for away in places] for k in range(5)]
+loss = torch.stack([torch.stack(row) for row in loss])  # (5 blocks, T stages + all, 6 photos)
 plots.compare_guess(my_guess, loss[:, 0].mean().item(), "dB", decimals=2)
 
 # %%
 def baseline_without(block):
-    """Return the PSNR of the baseline's output if one block is away."""
+    """Return the scores of the baseline's output if one block is away."""
     z = baseline.features(o)[0]  # after the head, (B, C, H, W)
     for k, layer in enumerate(baseline.blocks):
         z = z if k == block else layer(z)
-    return de.psnr(o + baseline.tail(z), truth)
+    return score(o + baseline.tail(z))
 
 
-lost = torch.tensor([de.psnr(baseline(o), truth) - baseline_without(k) for k in range(5)])  # (5,)
-table = torch.cat((lost[:, None], loss), dim=1)  # (5, 1 + T + 1)
+lost = torch.stack([score(baseline(o)) - baseline_without(k) for k in range(5)])  # (5, 6 photos)
+
+# %%
+table = torch.cat((lost[:, None], loss), dim=1).mean(dim=2)  # (5, 1 + T + 1, 6) -> (5, 1 + T + 1)
 figure, axes = plots.new_figure(width=9, height=3.4)
 axes[0, 0].imshow(table.clamp(0, 3), cmap="viridis", aspect="auto", vmin=0, vmax=3)
 for row, values in enumerate(table.tolist()):
@@ -675,10 +685,11 @@ axes[0, 0].set_title("PSNR that the final picture loses, dB", fontsize=10)
 plots.show(figure, "A table of losses: by missing block, in the baseline and in PRN by stage.")
 
 # %%
+lost, loss = lost.mean(dim=0), loss.mean(dim=0)  # over the blocks: (6 photos,), (T + 1, 6 photos)
 verdict("nobody steps in: the baseline loses if a block is away", lost, "dB")
 verdict("later stages step in: a block away in the last stage costs more than in the first",
-        loss[:, T - 1] - loss[:, 0], "dB")
-verdict("yet each block is needed: PRN loses if a block is away in all stages", loss[:, T], "dB")
+        loss[T - 1] - loss[0], "dB")
+verdict("yet blocks are needed: PRN loses if a block is away in all stages", loss[T], "dB")
 
 # %% [markdown]
 # Read the table from left to right. The last stage is the one that nobody checks. A block that is
