@@ -53,9 +53,16 @@ kernel = torch.tensor([[-1.0, 2, -1]] * 3)[None, None] / 6  # (1, 1, 3, 3): "bri
 answers = [F.conv2d(picture, kernel, padding=1) for picture in (streak, post)]
 
 figure, axes = plots.new_figure(1, 4, width=11, height=2.9)
-for axis, (title, picture) in zip(axes.flat, {
-    "a streak": streak, "answer": answers[0], "a lamp post": post, "answer ": answers[1],
-}.items(), strict=True):
+for axis, (title, picture) in zip(
+    axes.flat,
+    {
+        "a streak": streak,
+        "answer": answers[0],
+        "a lamp post": post,
+        "answer ": answers[1],
+    }.items(),
+    strict=True,
+):
     plots.draw_picture(axis, picture[0, 0], title)
 plots.show(figure, "A short and a long bright line, and the same bright answer to both.")
 assert answers[0][0, 0, 16, 16] == answers[1][0, 0, 16, 16] == 1
@@ -197,12 +204,14 @@ def gradient_through(kind, depth, he_start=False):
 # %%
 depths = (1, 2, 4, 8, 16)
 cases = {
-    "with skips": (ResidualBlock, False), "without skips": (NoSkip, False),
+    "with skips": (ResidualBlock, False),
+    "without skips": (NoSkip, False),
     "with skips, larger start": (ResidualBlock, True),
     "without skips, larger start": (NoSkip, True),
 }
-sizes = {name: [gradient_through(kind, n, he) for n in depths]
-         for name, (kind, he) in cases.items()}
+sizes = {
+    name: [gradient_through(kind, n, he) for n in depths] for name, (kind, he) in cases.items()
+}
 plots.compare_guess(my_guess, math.log10(sizes["without skips"][-1]), "(power of ten)")
 
 figure, axes = plots.new_figure(width=8, height=3.4)
@@ -252,10 +261,18 @@ my_guess = None  # write a number of dB
 
 # %%
 config = de.TrainConfig(
-    model="residual", options={"channels": 16, "blocks": 5},
-    data="light", patch_size=48, batch_size=4,
-    loss="neg_ssim+l1", lr=2e-3, schedule="cosine",
-    steps=400, validate_every=40, validation_pairs=4, seed=0,
+    model="residual",
+    options={"channels": 16, "blocks": 5},
+    data="light",
+    patch_size=48,
+    batch_size=4,
+    loss="neg_ssim+l1",
+    lr=2e-3,
+    schedule="cosine",
+    steps=400,
+    validate_every=40,
+    validation_pairs=4,
+    seed=0,
 )
 run = de.train(config, on_log=plots.live_curve(config.steps))
 model = run.model.cpu()
@@ -387,9 +404,15 @@ plots.compare_guess(my_guess, out[0], "dB")
 
 # %%
 figure, axes = plots.new_figure(1, 3, width=11, height=3.0, sharey=True)
-for axis, (title, losses) in zip(axes.flat, {
-    "taken out": out, "used twice": twice, "changes places with the next": swapped,
-}.items(), strict=True):
+for axis, (title, losses) in zip(
+    axes.flat,
+    {
+        "taken out": out,
+        "used twice": twice,
+        "changes places with the next": swapped,
+    }.items(),
+    strict=True,
+):
     plots.draw_bars(axis, [f"block {k + 1}" for k in range(len(losses))], losses)
     axis.set_title(title, fontsize=10)
 axes[0, 0].set_ylabel("loss in dB")
@@ -426,7 +449,9 @@ for target in ("rain", "picture"):
     start[target] = gain(de.create_model("residual", **options), test_rainy, test_clean)
     trained = de.train(replace(short, options=options)).model.cpu()
     after[target] = gain(trained, test_rainy, test_clean)
-    print(f"{target:<8} gain before training {start[target]:6.1f} dB, after {after[target]:6.1f} dB")
+    print(
+        f"{target:<8} gain before training {start[target]:6.1f} dB, after {after[target]:6.1f} dB"
+    )
 plots.compare_guess(my_guess, after["rain"] - after["picture"], "dB")
 assert after["rain"] > after["picture"]
 
@@ -496,7 +521,9 @@ verdict(rows, "predicts the rain", "predicts the picture")
 # %%
 train_rainy, train_clean = held_out("train")
 own_gap = gain(model, train_rainy, train_clean) - gained
-print(f"gain on new patches of the training photos minus gain on the test photos: {own_gap:+.2f} dB")
+print(
+    f"gain on new patches of the training photos minus gain on the test photos: {own_gap:+.2f} dB"
+)
 assert math.isfinite(own_gap)
 
 # %% [markdown]
@@ -529,9 +556,7 @@ plots.show(figure, "PSNR on seen patches, on unseen photos, and the gap, for fou
 
 # %%
 gaps = summarize(rows, "gap")
-plots.compare_guess(
-    my_guess, gaps["baseline, 12 blocks"][0] - gaps["baseline, 1 blocks"][0], "dB"
-)
+plots.compare_guess(my_guess, gaps["baseline, 12 blocks"][0] - gaps["baseline, 1 blocks"][0], "dB")
 for name in names:
     size = next(row["parameters"] for row in rows if row["variant"] == name)
     print(f"{name:<26} {size:>7,} parameters, gap {gaps[name][0]:5.2f} ± {gaps[name][1]:.2f} dB")

@@ -160,8 +160,10 @@ print("errors came back in the order of stages", [stage for stage, _ in came_bac
 for stage, error in came_back:
     product = torch.nn.grad.conv2d_weight(came_in[stage - 1], size, error, padding=1)
     share = shares[stage - 1, : size.numel()].view(size)  # (16, 6, 3, 3)
-    print(f"  stage {stage}: |share| = {share.norm():.1e}, "
-          f"the two ways differ by {(product - share).abs().max():.1e}")
+    print(
+        f"  stage {stage}: |share| = {share.norm():.1e}, "
+        f"the two ways differ by {(product - share).abs().max():.1e}"
+    )
     assert (product - share).abs().max() <= 1e-6 * shares.abs().max()
 assert [stage for stage, _ in came_back] == [4, 3, 2, 1]
 
@@ -199,15 +201,21 @@ def fresh(model):
 
 
 prn, prenet = trained("prn"), trained("prenet")
-networks = {"PRN, fresh": fresh(prn), "PReNet, fresh": fresh(prenet),
-            "PRN, trained": prn, "PReNet, trained": prenet}
+networks = {
+    "PRN, fresh": fresh(prn),
+    "PReNet, fresh": fresh(prenet),
+    "PRN, trained": prn,
+    "PReNet, trained": prenet,
+}
 stages = {name: network.config.stages for name, network in networks.items()}
 print(stages)
 
 # %%
 rainy_held, clean_held = batch(held, 0)
-voices = {name: stage_shares(network, rainy_held, clean_held, stages[name])
-          for name, network in networks.items()}  # each (T, number of weights)
+voices = {
+    name: stage_shares(network, rainy_held, clean_held, stages[name])
+    for name, network in networks.items()
+}  # each (T, number of weights)
 percent = {name: 100 * v.norm(dim=1) / v.norm(dim=1).sum() for name, v in voices.items()}
 plots.compare_guess(my_guess, 100 * (shares.norm(dim=1) / shares.norm(dim=1).sum())[-1].item(), "%")
 
@@ -218,8 +226,11 @@ for axis, (name, values) in zip(axes.flat, percent.items(), strict=True):
     axis.set_title(name, fontsize=10)
     axis.set_xlabel("stage")
 axes[0, 0].set_ylabel("% of all lengths")
-plots.show(figure, "Bars: how much each stage contributes to the gradient, for fresh and trained "
-                   "PRN and PReNet. In the fresh networks nearly everything is the last stage.")
+plots.show(
+    figure,
+    "Bars: how much each stage contributes to the gradient, for fresh and trained "
+    "PRN and PReNet. In the fresh networks nearly everything is the last stage.",
+)
 
 # %%
 for name, values in percent.items():
@@ -283,8 +294,11 @@ for axis, (name, values) in zip(axes.flat, voices.items(), strict=True):
     for s, t in np.ndindex(*table.shape):
         colour = "white" if abs(table[s, t]) > 0.7 else "black"
         axis.text(t, s, f"{table[s, t]:.1f}", ha="center", va="center", fontsize=7, color=colour)
-plots.show(figure, "Four tables of cosines between the shares of the stages, from stage 1 at the "
-                   "top left to the last stage at the bottom right. The diagonal is 1.")
+plots.show(
+    figure,
+    "Four tables of cosines between the shares of the stages, from stage 1 at the "
+    "top left to the last stage at the bottom right. The diagonal is 1.",
+)
 for name, values in voices.items():
     a, right = agreement(values), at_right_angles(values)
     verdict = "work against each other" if a < 0.9 * right else "are unrelated"
@@ -296,13 +310,17 @@ for name, values in voices.items():
 
 # %%
 for name in ("PRN, trained", "PReNet, trained"):
-    seen = [stage_shares(networks[name], *batch(held, k, size=4), stages[name]) for k in (2, 3, 4, 5)]
+    seen = [
+        stage_shares(networks[name], *batch(held, k, size=4), stages[name]) for k in (2, 3, 4, 5)
+    ]
     numbers = [agreement(s) for s in seen]
     opposed = [(cosines(s) < -0.1).float().sum().item() / 2 for s in seen]  # each pair counts once
     pairs = stages[name] * (stages[name] - 1) // 2
-    print(f"{name}: agreement {min(numbers):.2f} to {max(numbers):.2f}, of the mean share "
-          f"{agreement(sum(seen)):.2f}; {min(opposed):.0f} to {max(opposed):.0f} of {pairs} pairs "
-          "of stages oppose each other")
+    print(
+        f"{name}: agreement {min(numbers):.2f} to {max(numbers):.2f}, of the mean share "
+        f"{agreement(sum(seen)):.2f}; {min(opposed):.0f} to {max(opposed):.0f} of {pairs} pairs "
+        "of stages oppose each other"
+    )
 
 # %% [markdown]
 # It depends on the batch: on some the stages pull together, on others they don't. A negative
@@ -339,8 +357,10 @@ def losses_by_uses(model, rainy, clean, stages):
 
 
 few = (rainy_held[:4], clean_held[:4])
-tables = {name: losses_by_uses(networks[name], *few, stages[name])
-          for name in ("PRN, fresh", "PRN, trained")}
+tables = {
+    name: losses_by_uses(networks[name], *few, stages[name])
+    for name in ("PRN, fresh", "PRN, trained")
+}
 four = losses_by_uses(net, rainy, clean, 4)
 plots.compare_guess(my_guess, int((four == 0).sum()), decimals=0)
 for table in (four, *tables.values()):
@@ -354,10 +374,15 @@ for axis, (name, table) in zip(axes.flat, tables.items(), strict=True):
         text = f"{table[s, t]:.2g}" if table[s, t] > 0 else "0"
         colour = "white" if table[s, t] < 0.3 else "black"
         axis.text(t, s, text, ha="center", va="center", fontsize=7, color=colour)
-    axis.text(-0.7, (len(table) - 1) / 2, "loss of stage 1 … T", rotation=90, va="center", ha="right")
+    axis.text(
+        -0.7, (len(table) - 1) / 2, "loss of stage 1 … T", rotation=90, va="center", ha="right"
+    )
     axis.text((len(table) - 1) / 2, len(table) - 0.3, "use at stage 1 … T", va="top", ha="center")
-plots.show(figure, "Two triangular tables in logarithmic colours: how strongly the loss of each "
-                   "stage reaches each use of the weights. Above the diagonal all is zero.")
+plots.show(
+    figure,
+    "Two triangular tables in logarithmic colours: how strongly the loss of each "
+    "stage reaches each use of the weights. Above the diagonal all is zero.",
+)
 
 # %% [markdown]
 # No loss reaches a use that comes after it: the future can't be blamed. The paper's loss is the
@@ -396,21 +421,28 @@ runs = {name: short_training(weights) for name, weights in LOSSES.items()}
 
 # %%
 figure, axes = plots.new_figure(1, 3, width=12, height=3.0)
-first_share = {name: [(100 * s.norm(dim=1)[0] / s.norm(dim=1).sum()).item() for s in looks.values()]
-               for name, (_, looks) in runs.items()}
-first_last = {name: [cosines(s)[0, -1].item() for s in looks.values()]
-              for name, (_, looks) in runs.items()}
+first_share = {
+    name: [(100 * s.norm(dim=1)[0] / s.norm(dim=1).sum()).item() for s in looks.values()]
+    for name, (_, looks) in runs.items()
+}
+first_last = {
+    name: [cosines(s)[0, -1].item() for s in looks.values()] for name, (_, looks) in runs.items()
+}
 agree = {name: [agreement(s) for s in looks.values()] for name, (_, looks) in runs.items()}
 labels = ("share of stage 1, %", "cosine of stages 1 and 4", "agreement of all four")
 for axis, curves, label in zip(axes.flat, (first_share, first_last, agree), labels, strict=True):
     plots.draw_curves(axis, curves, LOOKS, xlabel="step", ylabel=label)
 axes[0, 1].axhline(0, color="grey", linewidth=0.8)
-plots.show(figure, "Three charts over 80 training steps, for the loss at the last stage and for "
-                   "losses at all stages: size of stage 1, its angle to stage 4, agreement.")
+plots.show(
+    figure,
+    "Three charts over 80 training steps, for the loss at the last stage and for "
+    "losses at all stages: size of stage 1, its angle to stage 4, agreement.",
+)
 for name in LOSSES:
-    means = (statistics.fmean(v[name]) for v in (first_share, first_last, agree))
-    print("{:16} means: share of stage 1 {:4.1f} %, cosine {:+.2f}, agreement {:.2f}".format(name, *means))
-assert statistics.fmean(first_share["all stages"]) > statistics.fmean(first_share["last stage only"])
+    share, cosine, whole = (statistics.fmean(v[name]) for v in (first_share, first_last, agree))
+    print(f"{name}: share of stage 1 {share:.1f} %, cosine {cosine:+.2f}, agreement {whole:.2f}")
+every, last = (statistics.fmean(first_share[name]) for name in ("all stages", "last stage only"))
+assert every > last
 
 # %% [markdown]
 # Losses at all stages give stage 1 a voice from the first step on. Is the *picture* better for it?
@@ -473,8 +505,10 @@ def bytes_kept(model, rainy, stages: int) -> int:
 fresh_prenet = de.create_model("prenet")
 small = torch.rand(1, 3, 64, 64)
 counts = (1, 2, 3, 4, 5, 6)
-kept = {name: [bytes_kept(model, small, t) / 2**20 for t in counts]  # MiB
-        for name, model in {"PRN": de.create_model("prn"), "PReNet": fresh_prenet}.items()}
+kept = {
+    name: [bytes_kept(model, small, t) / 2**20 for t in counts]  # MiB
+    for name, model in {"PRN": de.create_model("prn"), "PReNet": fresh_prenet}.items()
+}
 gib = kept["PReNet"][-1] * (512 / 64) ** 2 / 1024
 plots.compare_guess(my_guess, gib, "GiB")
 
@@ -518,8 +552,11 @@ slower = speedup(seconds["checkpointed"], seconds["plain"])  # median of the rat
 plots.compare_guess(my_guess, slower, "times", decimals=2)
 
 # %%
-mib = [peak_bytes(lambda c=c: compare(fresh_prenet.unroll(rainy_small, checkpoint=c)[-1], clean_small))
-       / 2**20 for c in (False, True)]  # the most that is alive at once, forward or backward
+mib = [
+    peak_bytes(lambda c=c: compare(fresh_prenet.unroll(rainy_small, checkpoint=c)[-1], clean_small))
+    / 2**20
+    for c in (False, True)
+]  # the most that is alive at once, forward or backward
 print(f"peak memory: {mib[0]:.1f} MiB plain, {mib[1]:.1f} MiB checkpointed: {mib[1] / mib[0]:.0%}")
 difference = (plain - recomputed).abs().max() / plain.abs().max()
 print(f"time × {slower:.2f}; the gradients differ by {difference:.1e}")
@@ -560,16 +597,20 @@ for column, view in zip(axes.T, views, strict=True):
     plots.draw_picture(column[0], view.picture, f"after stage {view.stage}")
     for axis, (name, change) in zip(column[1:], view.changes.items(), strict=True):
         plots.draw_map(axis, change, name, vmin=0, vmax=top)
-plots.show(figure, "For each stage: the picture, and three maps of how much the streak changes "
-                   "the write gate, the forget gate and the output gate.")
+plots.show(
+    figure,
+    "For each stage: the picture, and three maps of how much the streak changes "
+    "the write gate, the forget gate and the output gate.",
+)
 
 # %%
 frames = {stage: gates.draw_gates(views, stage) for stage in (1, (1 + T) // 2, T)}
 assert all(frame.startswith(b"\x89PNG") for frame in frames.values())
 assert len(set(frames.values())) == len(frames)
 for view in views:
-    near, far = view.changes["forget gate f"][on_streak].mean(), view.changes["forget gate f"][:8].mean()
-    print(f"stage {view.stage}: the forget gate changes by {near:.3f} on the streak, {far:.3f} far off")
+    change = view.changes["forget gate f"]
+    near, far = change[on_streak].mean(), change[:8].mean()
+    print(f"stage {view.stage}: the gate changes by {near:.3f} on the streak, {far:.3f} far off")
     assert near > far
 
 # %% [markdown]
@@ -606,12 +647,22 @@ plots.draw_curves(axes[0, 0], {"": [100 * v for v in left]}, xlabel="stage", yla
 plots.draw_curves(axes[0, 1], {"": shift}, xlabel="stage", ylabel="forget gate, wet − dry")
 for axis in axes.flat:
     axis.axhline(0, color="grey", linewidth=0.8)
-plots.show(figure, "Left: how much of the streak is left after each stage. Right: how the forget "
-                   "gate on the streak differs from the gate at the same place without rain.")
+plots.show(
+    figure,
+    "Left: how much of the streak is left after each stage. Right: how the forget "
+    "gate on the streak differs from the gate at the same place without rain.",
+)
 
 # %%
-does = "returns to normal" if abs(shift[-1]) < 0.005 else "keeps more" if shift[-1] > 0 else "forgets more"
-print(f"rain left after the last stage: {left[-1]:.0%}; the forget gate there {does} ({shift[-1]:+.3f})")
+does = (
+    "returns to normal"
+    if abs(shift[-1]) < 0.005
+    else "keeps more"
+    if shift[-1] > 0
+    else "forgets more"
+)
+print(f"rain left after the last stage: {left[-1]:.0%}")
+print(f"the forget gate there {does} ({shift[-1]:+.3f})")
 levels = [(f[:, on_streak].mean().item(), f.mean().item()) for f in f_wet]
 print("mean forget gate on the streak:", ", ".join(f"{a:.2f}" for a, _ in levels))
 print("mean forget gate of the patch :", ", ".join(f"{b:.2f}" for _, b in levels))
@@ -645,10 +696,15 @@ middles = [[(side - 96) // 2 for side in photo.shape[-2:]] for photo in photos]
 dry = torch.stack([p[:, y : y + 96, x : x + 96] for p, (y, x) in zip(photos, middles, strict=True)])
 wet = de.add_rain(dry, "light", seed=4).rainy  # (6, 3, 96, 96)
 with torch.no_grad():
-    pictures = {"PRN": prn.unroll(wet), "PReNet": prenet.unroll(wet),
-                "PReNet, memory wiped": without_memory(prenet, wet)}
-scores = {name: [[de.psnr(x[k], dry[k]) for k in range(len(dry))] for x in xs]
-          for name, xs in pictures.items()}  # name -> stage -> photo
+    pictures = {
+        "PRN": prn.unroll(wet),
+        "PReNet": prenet.unroll(wet),
+        "PReNet, memory wiped": without_memory(prenet, wet),
+    }
+scores = {
+    name: [[de.psnr(x[k], dry[k]) for k in range(len(dry))] for x in xs]
+    for name, xs in pictures.items()
+}  # name -> stage -> photo
 
 # %%
 curves = {name: [statistics.fmean(stage) for stage in values] for name, values in scores.items()}
@@ -660,15 +716,24 @@ axes[0, 0].axhline(de.psnr(wet, dry), linestyle=":", color="grey", label="rainy"
 axes[0, 0].set_xlabel("stage")
 axes[0, 0].set_ylabel("mean PSNR in dB")
 axes[0, 0].legend(fontsize=8, frameon=False)
-plots.show(figure, "Mean PSNR of six test photos after each stage: PRN, PReNet, PReNet without "
-                   "memory, and the rainy input as a dotted line.")
+plots.show(
+    figure,
+    "Mean PSNR of six test photos after each stage: PRN, PReNet, PReNet without "
+    "memory, and the rainy input as a dotted line.",
+)
 gains = [a - b for a, b in zip(scores["PReNet"][-1], scores["PRN"][-1], strict=True)]
-print(f"PReNet − PRN: mean {statistics.fmean(gains):+.2f} dB, "
-      f"photo by photo {min(gains):+.2f} to {max(gains):+.2f}")
-for name, network, steps in (("PRN", prn, RECIPES["open-prn"].steps),
-                             ("PReNet", prenet, RECIPES["open-prenet"].steps)):
-    print(f"{name}: {sum(p.numel() for p in network.parameters()):,} weights; stage 1 alone gives "
-          f"{curves[name][0] - de.psnr(wet, dry):+.2f} dB; the open weights had {steps:,} steps")
+print(f"PReNet − PRN: mean {statistics.fmean(gains):+.2f} dB")
+print(f"photo by photo {min(gains):+.2f} to {max(gains):+.2f}")
+
+# %%
+for name, network, steps in (
+    ("PRN", prn, RECIPES["open-prn"].steps),
+    ("PReNet", prenet, RECIPES["open-prenet"].steps),
+):
+    print(
+        f"{name}: {sum(p.numel() for p in network.parameters()):,} weights; stage 1 alone gives "
+        f"{curves[name][0] - de.psnr(wet, dry):+.2f} dB; the open weights had {steps:,} steps"
+    )
 assert curves["PReNet"][-1] > de.psnr(wet, dry) + 0.5
 assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
 
@@ -712,11 +777,16 @@ for name, network in candidates.items():
 per_stage = {name: values[-1] ** (1 / (COUNTS[-1] - 1)) for name, values in ratios.items()}
 plots.compare_guess(my_guess, per_stage["PRN, fresh"], decimals=2)
 figure, axes = plots.new_figure(width=7, height=3.4)
-plots.draw_curves(axes[0, 0], ratios, COUNTS, xlabel="stages T", ylabel="|share of 1| / |share of T|")
+plots.draw_curves(
+    axes[0, 0], ratios, COUNTS, xlabel="stages T", ylabel="|share of 1| / |share of T|"
+)
 axes[0, 0].set_yscale("log")
 axes[0, 0].axhline(1, linestyle=":", color="grey")
-plots.show(figure, "The gradient that reaches stage 1, relative to the last stage, on a "
-                   "logarithmic scale over T, for fresh and trained PRN and PReNet.")
+plots.show(
+    figure,
+    "The gradient that reaches stage 1, relative to the last stage, on a "
+    "logarithmic scale over T, for fresh and trained PRN and PReNet.",
+)
 
 # %%
 for name, factor in per_stage.items():
