@@ -249,7 +249,7 @@ mean = scores.mean(dim=0)  # (6, 13) -> (13,)
 plots.compare_guess(my_guess, (mean[STAGES] - mean[T]).item(), "dB", decimals=2)
 print(f"mean: rainy {mean[0]:.2f}, stage 1 {mean[1]:.2f}, T = {T} {mean[T]:.2f}, 12 {mean[12]:.2f}")
 best = (scores[:, 1:].argmax(dim=1) + 1).tolist()  # (6,)
-print("best stage:", ", ".join(f"{n} {k}" for n, k in zip(de.photo_names("test"), best, strict=True)))
+print("best stage of each photo:", dict(zip(de.photo_names("test"), best, strict=True)))
 assert mean[T] > mean[1], "the trained number of stages must beat a single stage"
 
 # %%
@@ -548,7 +548,9 @@ def draw_recorded(name, alt):
     return rows
 
 
-rows = draw_recorded("concat_residual", "Gain of four small PRNs: concatenation and + O, on or off.")
+rows = draw_recorded(
+    "concat_residual", "Gain over the rainy input: concatenation and + O, on or off."
+)
 
 # %%
 def by_seed(rows, plus, minus):
@@ -602,7 +604,9 @@ print(f"smallest value after the head {before.min():.2f}, one block later {after
 # effect would be a surprise. Here is the 2×2, same budget, three seeds:
 
 # %%
-rows = draw_recorded("head_relu", "Gain of a small baseline and a small PRN: head ReLU on or off.")
+rows = draw_recorded(
+    "head_relu", "Gain over the rainy input: baseline and PRN, head ReLU on or off."
+)
 
 # %%
 verdict("the head's ReLU hurts the baseline",
