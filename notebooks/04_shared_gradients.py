@@ -674,13 +674,8 @@ plots.show(
 )
 
 # %%
-does = (
-    "returns to normal"
-    if abs(shift[-1]) < 0.005
-    else "keeps more"
-    if shift[-1] > 0
-    else "forgets more"
-)
+does = "keeps more" if shift[-1] > 0 else "forgets more"
+does = "returns to normal" if abs(shift[-1]) < 0.005 else does
 print(f"rain left after the last stage: {left[-1]:.0%}")
 print(f"the forget gate there {does} ({shift[-1]:+.3f})")
 levels = [(f[:, on_streak].mean().item(), f.mean().item()) for f in f_wet]
