@@ -655,7 +655,7 @@ def forget_gates(model, picture):
     hook.remove()
     return caught, pictures
 
-
+# %%
 (f_wet, x_wet), (f_dry, x_dry) = forget_gates(prenet, streaked), forget_gates(prenet, patch)
 shift = [(a - b)[:, on_streak].mean().item() for a, b in zip(f_wet, f_dry, strict=True)]
 begin = (streaked - patch)[:, on_streak].mean()
