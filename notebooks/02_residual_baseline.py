@@ -254,7 +254,7 @@ assert shapes[-1][1] == shapes[0][1]
 # add the mean absolute error: `neg_ssim+l1`. **The data**: patches of the training photos, each
 # time in new light rain. **The judge**: 24 patches of six photos that the network never sees.
 #
-# **Think first.** The judge's patches have about 29 dB in rain. How many dB will 400 steps add?
+# **Think first.** The judge's patches have about 29 dB in rain. How many dB will 600 steps add?
 
 # %%
 my_guess = None  # write a number of dB
@@ -269,8 +269,8 @@ config = de.TrainConfig(
     loss="neg_ssim+l1",
     lr=2e-3,
     schedule="cosine",
-    steps=400,
-    validate_every=40,
+    steps=600,
+    validate_every=60,
     validation_pairs=4,
     seed=0,
 )
