@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | split the gradient of a shared weight into the shares of its uses, exactly; say which stages it listens to, and whether they agree; measure what an unrolled network keeps in memory, and trade it for time; read the gates of a ConvLSTM; tell a vanishing gradient from an exploding one |
 # | **Before you start** | lesson 03 |
-# | **Time** | 50 minutes; the cells take 45 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 50 minutes; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221); Shi et al., NeurIPS 2015 (ConvLSTM, arXiv 1506.04214); Chen et al., 2016 (checkpointing, arXiv 1604.06174) |
 
 # %% tags=["bootstrap"]
@@ -324,7 +324,7 @@ for name in ("PRN, trained", "PReNet, trained"):
 
 # %% [markdown]
 # It depends on the batch: on some the stages pull together, on others they don't. A negative
-# cosine means that the step which helps one use hurts the other. That can't be avoided: training
+# cosine means that the step which helps one use hurts the other. This is no accident: training
 # ends where the *sum* over all data is zero, and a zero sum does not need zero parts. Each use may
 # still want other weights; the shared ones are the compromise between them. This is what
 # "generalist" means in numbers.
@@ -391,8 +391,8 @@ for name, table in tables.items():
 # %% [markdown]
 # No loss reaches a use that comes after it: the future can't be blamed. The paper's loss is the
 # **last row** alone. So the early stages have no error signal of their own: what arrives there is
-# the last stage's error, passed on. Losses at all stages add the diagonal: for each use an error
-# that travelled no way at all.
+# the last stage's error, passed on. Losses at all stages add the other rows, and with them
+# the diagonal: for each use an error that did not have to travel.
 #
 # In the fresh PRN each entry is about the same small fraction of its right neighbour, in any row:
 # the power of section 1, made visible.
@@ -467,6 +467,7 @@ with torch.no_grad():
 figure, axes = plots.new_figure(width=5.5)
 plots.draw_curves(axes[0, 0], curves, xlabel="stage", ylabel="PSNR in dB")
 axes[0, 0].axhline(de.psnr(rainy_test, clean_test), linestyle=":", color="grey")
+axes[0, 0].set_xticks((1, 2, 3, 4))
 plots.show(figure, "PSNR after each stage for both losses; a dotted line marks the rainy input.")
 start = de.psnr(rainy_test, clean_test)
 for name, curve in curves.items():
@@ -478,8 +479,8 @@ assert max(curve[-1] for curve in curves.values()) > start + 0.5
 # %% [markdown]
 # One seed and 120 steps decide nothing. What is known from full training: of the authors' own
 # ablation networks (LSTM, T = 6, Rain100H, all 100 images, measured with their weights), the one
-# with −SSIM at every stage has 29.12 dB, the one with −SSIM at the last stage 29.32 dB. There the
-# balanced gradient did not win. An early picture that must be good already is a constraint, too.
+# with −SSIM at every stage has 29.12 dB, the one with −SSIM at the last stage 29.32 dB. There
+# losses at all stages did not win. A first picture that must be good already is a constraint, too.
 
 # %% [markdown]
 # ## 6 · What unrolling costs
@@ -644,19 +645,29 @@ my_guess = None  # write a number, such as -0.1 (forgets), 0 or 0.1 (keeps)
 
 
 # %%
-def forget_gates(model, picture):
-    """Return the forget gate of each stage, a list of (C, H, W), and the stages' pictures."""
+def memory_inputs(model, picture):
+    """Return what the LSTM is given at each stage, (z, h), and the picture after each stage."""
     caught = []
-    hook = model.memory.register_forward_hook(
-        lambda memory, inputs, output: caught.append(memory.gates(inputs[0], inputs[1][0])[1][0])
-    )
+
+    def catch(memory, inputs, output):
+        z, (h, c) = inputs  # each (1, C, H, W)
+        caught.append((z, h))
+
+    hook = model.memory.register_forward_hook(catch)
     with torch.no_grad():
         pictures = [x[0] for x in model.unroll(picture[None])]
     hook.remove()
     return caught, pictures
 
+
+@torch.no_grad()
+def forget_gate(model, z, h) -> torch.Tensor:
+    return model.memory.gates(z, h)[1][0]  # (C, H, W)
+
+
 # %%
-(f_wet, x_wet), (f_dry, x_dry) = forget_gates(prenet, streaked), forget_gates(prenet, patch)
+(wet_in, x_wet), (dry_in, x_dry) = memory_inputs(prenet, streaked), memory_inputs(prenet, patch)
+f_wet, f_dry = ([forget_gate(prenet, z, h) for z, h in both] for both in (wet_in, dry_in))
 shift = [(a - b)[:, on_streak].mean().item() for a, b in zip(f_wet, f_dry, strict=True)]
 begin = (streaked - patch)[:, on_streak].mean()
 left = [((a - b)[:, on_streak].mean() / begin).item() for a, b in zip(x_wet, x_dry, strict=True)]
@@ -667,6 +678,7 @@ plots.draw_curves(axes[0, 0], rain, xlabel="stage", ylabel="rain left, %")
 plots.draw_curves(axes[0, 1], {"": shift}, xlabel="stage", ylabel="forget gate, wet − dry")
 for axis in axes.flat:
     axis.axhline(0, color="grey", linewidth=0.8)
+    axis.set_xticks(range(1, T + 1))
 plots.show(
     figure,
     "Left: how much of the streak is left after each stage. Right: how the forget "
@@ -684,11 +696,37 @@ print("mean forget gate of the patch :", ", ".join(f"{b:.2f}" for _, b in levels
 assert abs(left[-1]) < 0.4
 
 # %% [markdown]
-# Note what the picture alone could not tell: in the last stages x shows hardly any rain, yet the
-# gates still differ where it was. The memory knows of rain that the picture no longer shows.
 # (Stage 1 has nothing to forget: c starts at zero, so its forget gate acts on nothing.)
 #
-# Does this help? Three curves over the test photos: PRN, PReNet, and PReNet with **its memory
+# In the last stage x shows hardly any rain, yet the gates still differ where it was. Who told them?
+# There are two witnesses. The **memory** h remembers the earlier stages. And the **picture** z: each
+# stage sees the rainy O again! We ask them one by one: exchange only h, or only z, between the wet
+# and the dry run.
+#
+# **Predict:** of the change that both cause together, how many percent does the memory alone cause?
+
+# %%
+my_guess = None  # write a number, in percent
+
+# %%
+(z_wet, h_wet), (z_dry, h_dry) = wet_in[-1], dry_in[-1]  # the inputs of the last stage
+normal = forget_gate(prenet, z_dry, h_dry)
+changes = {}
+for name, z, h in (
+    ("both", z_wet, h_wet),
+    ("memory only", z_dry, h_wet),
+    ("picture only", z_wet, h_dry),
+):
+    changes[name] = (forget_gate(prenet, z, h) - normal)[:, on_streak].abs().mean().item()
+    print(f"{name}: the forget gate changes by {changes[name]:.4f}")
+plots.compare_guess(my_guess, 100 * changes["memory only"] / changes["both"], "%", decimals=0)
+assert changes["memory only"] > 0 and changes["picture only"] > 0
+
+# %% [markdown]
+# Both witnesses speak. (Their parts need not add up: they may say the same, or contradict each
+# other.) A map of a gate alone would not have told you which one it follows.
+#
+# Does a memory help? Three curves over the test photos: PRN, PReNet, and PReNet with **its memory
 # wiped before each stage**.
 #
 # **Predict:** how many dB does PReNet lose when it can't remember?
@@ -730,7 +768,8 @@ for name, curve in curves.items():
 axes[0, 0].axhline(de.psnr(wet, dry), linestyle=":", color="grey", label="rainy")
 axes[0, 0].set_xlabel("stage")
 axes[0, 0].set_ylabel("mean PSNR in dB")
-axes[0, 0].legend(fontsize=8, frameon=False)
+axes[0, 0].set_xticks(range(1, prenet.config.stages + 1))
+axes[0, 0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 plots.show(
     figure,
     "Mean PSNR of six test photos after each stage: PRN, PReNet, PReNet without "
@@ -826,7 +865,8 @@ plots.show(
 for name, factor in factors.items():
     verdict = "vanishes" if factor < 0.9 else "explodes" if factor > 1.1 else "stays"
     print(f"{name:22} factor per stage {factor:.2f}: {verdict}")
-gate = forget_gates(networks["PReNet, fresh"], streaked)[0][-1].mean().item()
+last_inputs = memory_inputs(networks["PReNet, fresh"], streaked)[0][-1]
+gate = forget_gate(networks["PReNet, fresh"], *last_inputs).mean().item()
 print(f"mean forget gate of the fresh PReNet: {gate:.2f}")
 assert factors["PRN, fresh"] < factors["PReNet, fresh"] < 1 < factors["PRN, fresh, tail × 10"]
 assert factors["PRN, trained"] > factors["PRN, fresh"]
