@@ -222,6 +222,22 @@ def draw_bars(
     axis.tick_params(axis="x", labelsize=8)
 
 
+def draw_points(
+    axis: Axes, names: Sequence[str], values: Sequence[float],
+    errors: Sequence[float] | None = None, ylabel: str = "",
+) -> None:
+    """Draw values as points with their intervals, for an axis that does not begin at zero."""
+    for k, (name, value) in enumerate(zip(names, values, strict=True)):
+        half = None if errors is None else errors[k]
+        axis.errorbar(name, value, half, fmt="o", capsize=4, color=COLOURS[k % len(COLOURS)])
+        axis.annotate(
+            f"{value:.1f}", (k, value), (7, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    axis.set_ylabel(ylabel)
+    axis.margins(x=0.2, y=0.15)
+    axis.tick_params(axis="x", labelsize=8)
+
+
 def training_curve(log: Sequence[Mapping[str, Any]], total_steps: int | None = None) -> Figure:
     """Draw how a training run goes: its loss, and beside it the PSNR of the validation pairs.
 

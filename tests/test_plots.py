@@ -75,6 +75,16 @@ def test_bars_and_curves_draw_what_they_are_given():
     assert axes[0, 1].get_legend() is not None
 
 
+def test_points_stand_at_their_values_with_their_intervals():
+    _, axes = plots.new_figure()
+    plots.draw_points(axes[0, 0], ["a", "b"], [3.0, 4.0], errors=[0.5, 0.25])
+    points = [container.lines[0] for container in axes[0, 0].containers]
+    assert [float(point.get_ydata()[0]) for point in points] == [3.0, 4.0]
+    bars = [container.lines[2][0].get_segments()[0][:, 1] for container in axes[0, 0].containers]
+    assert [list(bar) for bar in bars] == [[2.5, 3.5], [3.75, 4.25]]
+    assert [text.get_text() for text in axes[0, 0].texts] == ["3.0", "4.0"]
+
+
 @pytest.mark.parametrize(
     ("guess", "expected"),
     [

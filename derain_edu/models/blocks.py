@@ -39,7 +39,7 @@ class ConvLSTM(nn.Module):
 
     ``c = f·c + i·g`` and ``h = o·tanh(c)``; the gates i, f, o are sigmoids and g is a tanh, all
     of them 3×3 convolutions of ``cat(x, h)``. The released code runs four convolutions 2C → C;
-    one convolution 2C → 4C gives the same numbers in less time, so that is what stands here.
+    one convolution 2C → 4C gives the same numbers and reads better, so that is what stands here.
     """
 
     def __init__(self, channels: int) -> None:
