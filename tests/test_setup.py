@@ -314,8 +314,10 @@ def test_lab_starts_for_this_machine_only_and_with_a_token(running_lab):
 
 @pytest.fixture
 def two_lessons(tmp_path, monkeypatch) -> Path:
-    """A folder with a lesson that runs and holds 200 MiB, and one that fails."""
-    code = {"00_good": "data = bytearray(b'x') * (200 << 20)\nlen(data)", "01_bad": "1 / 0"}
+    """A folder with a lesson that holds 200 MiB for a while, and one that fails."""
+    # Memory is sampled ten times a second: it must be there for longer than that to be seen.
+    good = "import time\ndata = bytearray(b'x') * (200 << 20)\ntime.sleep(2)\nlen(data)"
+    code = {"00_good": good, "01_bad": "1 / 0"}
     for name, text in code.items():
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)])
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
