@@ -34,7 +34,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from derain_edu import gates, plots, widgets
-from derain_edu.bench import interleave, peak_bytes, speedup
+from derain_edu.timing import interleave, peak_bytes, speedup
 from derain_edu.download import cached_files
 from derain_edu.losses import make_loss, stage_loss
 from derain_edu.rain import Streaks, render_streaks

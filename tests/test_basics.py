@@ -20,12 +20,13 @@ PACKAGE = Path(de.__file__).parent
 
 # The floors of the house: a module imports only from lower floors, or beside it without a circle.
 FLOORS = [
-    "errors photos devices images picture_files fetching download rain_config streaks rain metrics "
-    "models.blocks",
-    "models.residual models.prn datasets losses",
+    "errors photos devices timing images picture_files fetching download rain_config streaks rain "
+    "metrics models.blocks models.irnn_numba models.irnn",
+    "models.residual models.prn models.spanet datasets losses",
     "pretrained models",
-    "training_config checkpoints parallel training recipes restoration evaluation",
-    "experiments bench",
+    "training_config checkpoints parallel training recipes onnx_network "
+    "restoration evaluation onnx_export quantization",
+    "experiments bench_irnn bench_onnx bench",
     "plots features gates widgets showcase lessons course doctor shell __main__",
 ]
 

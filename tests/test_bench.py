@@ -10,7 +10,7 @@ import gc
 import pytest
 import torch
 
-from derain_edu import bench
+from derain_edu import bench, timing
 from derain_edu.errors import DerainError
 from derain_edu.losses import neg_ssim
 from derain_edu.models import create_model
@@ -55,7 +55,7 @@ def test_the_plain_step_trains_and_runs_forward_twice():
 def test_live_memory_counts_what_lives():
     """1000 floats are 4000 bytes; at most three of these tensors live at once."""
     old = torch.ones(1000)
-    with bench.LiveMemory() as memory:
+    with timing.LiveMemory() as memory:
         a = old + 1
         view = a.view(10, 100)[2:]  # shares the memory of a
         a.add_(1)
@@ -76,21 +76,21 @@ def test_live_memory_counts_what_lives():
 def test_checkpointing_needs_a_third_of_the_memory_at_most():
     """Six stages, each of them computed again in the backward pass."""
     ways = bench.training_ways(batch_size=2, patch_size=32, stages=6)
-    plain = bench.peak_bytes(ways["plain"].loss)
-    assert bench.peak_bytes(ways["this project, stages checkpointed"].loss) <= plain / 3
-    assert bench.peak_bytes(ways["this project"].loss) <= 1.02 * plain
+    plain = timing.peak_bytes(ways["plain"].loss)
+    assert timing.peak_bytes(ways["this project, stages checkpointed"].loss) <= plain / 3
+    assert timing.peak_bytes(ways["this project"].loss) <= 1.02 * plain
 
 
 def test_interleave_takes_turns():
     turns = []
     ways = {name: lambda name=name: turns.append(name) for name in "ab"}
-    seconds = bench.interleave(ways, rounds=3)
+    seconds = timing.interleave(ways, rounds=3)
     assert turns == list("abababab")  # one round of warming up
     assert {name: len(runs) for name, runs in seconds.items()} == {"a": 3, "b": 3}
 
 
 def test_speedup_is_the_median_of_ratios():
-    assert bench.speedup([3.0, 2.0, 100.0], [1.0, 1.0, 1.0]) == 3.0
+    assert timing.speedup([3.0, 2.0, 100.0], [1.0, 1.0, 1.0]) == 3.0
 
 
 def assert_table(text, title, first_cells):
