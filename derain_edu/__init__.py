@@ -29,6 +29,7 @@ _HOME = {
     "ssim": "metrics",
     "PairedFolder": "datasets",
     "SyntheticRain": "datasets",
+    "irnn": "models.irnn",
     "create_model": "models",
     "list_models": "models",
     "TrainConfig": "training",

@@ -21,7 +21,8 @@ PACKAGE = Path(de.__file__).parent
 # The floors of the house: a module imports only from lower floors, or beside it without a circle.
 FLOORS = [
     "errors photos devices timing images picture_files fetching download rain_config streaks rain "
-    "metrics models.blocks models.irnn_numba models.irnn",
+    "metrics models.blocks models.irnn_numba models.irnn_scan "
+    "models.irnn",
     "models.residual models.prn models.spanet datasets losses",
     "pretrained models",
     "training_config checkpoints parallel training recipes onnx_network "
@@ -89,6 +90,25 @@ def test_the_device_is_named(capsys):
     assert "cpu" in capsys.readouterr().out
     with pytest.raises(de.DerainError, match="'warp-drive' can't be used"):
         de.choose_device("warp-drive")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of Linux")
+def test_memory_is_kept_for_the_next_tensor():
+    """Counted, not timed: the system has to bring (nearly) no new page for the second tensor."""
+    code = (
+        "import resource, torch\n"
+        "from derain_edu.devices import reuse_memory\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "reuse_memory() or exit('skip')\n"
+        "torch.ones(64 << 20, dtype=torch.uint8)\n"
+        "before = faults()\n"
+        "torch.ones(64 << 20, dtype=torch.uint8)\n"
+        "print(faults() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if "skip" in done.stderr:
+        pytest.skip("this C library has no such setting")
+    assert int(done.stdout) < 1000  # 64 MiB are 16,384 pages
 
 
 def imports_of(path: Path) -> set[str]:
