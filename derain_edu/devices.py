@@ -67,8 +67,9 @@ def reuse_memory() -> bool:
     The C library of Linux gives every buffer above 32 MiB back to the system when it is freed.
     The system fills the next one with zeros, page by page, at its first touch. For a layer of 32
     channels that begins at 512×512 pixels, and costs more than many layers compute: writing such
-    a tensor takes about 6 times as long. After this call buffers up to 1 GiB are kept and used
-    again; up to 2 GiB more may stay with the process.
+    a tensor takes about 6 times as long. After this call buffers up to 1 GiB stay in the process
+    and are used again. The price is memory: up to half as much again at the peak, and up to 2 GiB
+    that the process keeps.
 
     Returns
     -------

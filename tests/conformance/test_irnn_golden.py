@@ -26,7 +26,8 @@ def test_outputs_and_gradients(reference, method, channels_last, dtype, toleranc
     out = irnn_stack(*inputs, method)
     out.backward(stacked("gout", 1))
     ours = [out, *(t.grad for t in inputs)]
-    theirs = [stacked("out", 1), golden["grad_x"], *(stacked(f"grad_{k}", 0) for k in ("weight", "bias"))]
+    factors = [stacked(f"grad_{name}", 0) for name in ("weight", "bias")]
+    theirs = [stacked("out", 1), golden["grad_x"], *factors]
     for name, a, b in zip(("out", "grad_x", "grad_alpha", "grad_beta"), ours, theirs, strict=True):
         assert (a - b).abs().max() <= tolerance * max(1, b.abs().max()), name
 
