@@ -20,15 +20,26 @@ clean picture, as in the paper, or each stage t has a weight w_t and the loss is
 weights 0.5 for stages 1 to 5 and 1.5 for stage 6, for runs in which the last stage alone made
 gradients vanish or explode.
 
+A network with attention can be told where the rain is: the square error between its (first) map
+and a mask of the rain is added, as in SPANet. What counts as rain is a choice, :data:`MASKS`:
+
+========== =======================================================================================
+paper      where the rainy picture is brighter than the clean one by more than a threshold
+released   where any channel differs: clip(sum(O − B), 0, 1) on unsigned bytes, in which
+           −1 becomes 255, so neither the sign nor the size of a difference matters
+true       where the rain generator says that it drew a streak: synthetic data only
+========== =======================================================================================
+
 References
 ----------
 Ren et al.: Progressive image deraining networks: a better and simpler baseline. CVPR 2019
-(arXiv 1901.09221), section 3.4.
+(arXiv 1901.09221), section 3.4. Wang et al.: Spatial attentive single-image deraining with a
+high quality real rain dataset. CVPR 2019 (arXiv 1904.01538), section 3.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -53,6 +64,11 @@ def mse(derained: Tensor, clean: Tensor) -> Tensor:
     """Return the mean squared error."""
     return F.mse_loss(derained, clean)
 
+
+MASKS = ("paper", "released", "true")
+# Brighter by more than this is rain, in the definition of the paper, which states no number. Ours:
+# 3 of 255, so that rounding to 8 bits is no rain.
+MASK_THRESHOLD = 3 / 255
 
 TERMS: dict[str, Loss] = {"neg_ssim": neg_ssim, "l1": l1, "mse": mse}
 
@@ -114,6 +130,69 @@ def stage_loss(
             f"{len(weights)} stage weights for {len(stages)} stages: give one weight per stage"
         )
     return sum(w * loss(x_t, clean) for w, x_t in zip(weights, stages, strict=True) if w != 0)
+
+
+def rain_mask(rainy: Tensor, clean: Tensor, kind: str = "paper") -> Tensor:
+    """Return where rain is, by the definition ``"paper"`` or ``"released"``.
+
+    Parameters
+    ----------
+    rainy, clean : Tensor
+        (B, 3, H, W) in [0, 1].
+    kind : {"paper", "released"}
+
+    Returns
+    -------
+    Tensor
+        (B, 1, H, W), 0 or 1, float32.
+
+    Examples
+    --------
+    >>> import torch
+    >>> clean = torch.full((1, 3, 1, 3), 0.5)
+    >>> rainy = clean + torch.tensor([0.2, 0.0, -0.01])  # a streak, nothing, a grain of noise
+    >>> [rain_mask(rainy, clean, kind).flatten().tolist() for kind in ("paper", "released")]
+    [[1.0, 0.0, 0.0], [1.0, 0.0, 1.0]]
+    """
+    if kind == "paper":
+        return ((rainy - clean).mean(dim=1, keepdim=True) > MASK_THRESHOLD).float()
+    if kind == "released":
+        rainy, clean = ((255 * picture).round().byte() for picture in (rainy, clean))
+        difference = rainy - clean  # in bytes: 3 − 5 is 254
+        return difference.long().sum(dim=1, keepdim=True).clamp(0, 1).float()
+    raise DerainError(f"unknown mask {kind!r}: choose 'paper' or 'released'")
+
+
+def attention_loss(
+    attention: Tensor, batch: Mapping[str, Tensor], kind: str, weight: float = 1.0
+) -> Tensor:
+    """Return the weighted square error between an attention map and the mask of the rain.
+
+    Parameters
+    ----------
+    attention : Tensor
+        (B, 1, H, W) in (0, 1).
+    batch : mapping
+        ``rainy`` and ``clean`` (B, 3, H, W); for ``"true"`` also ``mask`` (B, 1, H, W).
+    kind : str
+        One of :data:`MASKS`.
+    weight : float
+
+    Raises
+    ------
+    DerainError
+        If the kind is unknown, or the data know no true mask.
+    """
+    if kind != "true":
+        mask = rain_mask(batch["rainy"], batch["clean"], kind)
+    elif "mask" in batch:
+        mask = batch["mask"].float()
+    else:
+        raise DerainError(
+            "these data don't say where the rain is: choose the mask 'paper' or 'released', or "
+            "train on synthetic rain"
+        )
+    return weight * F.mse_loss(attention, mask.to(attention.device))
 
 
 def _weighted_term(part: str, name: str) -> tuple[float, Loss]:

@@ -1,9 +1,10 @@
 """Trained weights: this course's own, the authors', and those of your last run.
 
-The authors' files name their layers ``conv0.0``, ``res_conv1.2`` and so on, and keep the gates
-of a memory cell in separate convolutions. :func:`convert_official` translates them into the
-names of :mod:`derain_edu.models.prn`; nothing else in the package knows about the old names.
-The translated network gives the authors' outputs to 1e-5 at every stage.
+The authors' files name their layers ``conv0.0``, ``res_conv1.2``, ``SAM1.conv_in`` and so on, keep
+the gates of a memory cell in separate convolutions, and SPANet's expects BGR.
+:func:`convert_official` translates them into the names, and the RGB, of :mod:`derain_edu.models`;
+nothing else in the package knows about the old ways. The translated networks give the authors'
+outputs to 1e-5, PReNet's at every stage and SPANet's with all four attention maps.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from derain_edu.download import cached_files, official_weight_path
 from derain_edu.errors import DerainError
+from derain_edu.models.irnn import DIRECTIONS
 
 # (model, tag) -> (file of the authors, options that this file needs)
 OFFICIAL: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
@@ -38,6 +40,8 @@ OFFICIAL: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
         "prenet_lstm_recssim_rain100h_ablation.pth",
         {},
     ),
+    # The mode that these weights were trained in: see derain_edu.models.spanet.
+    ("spanet", "official-spa"): ("spanet_spa.pth", {"direction_attention": False}),
 }
 
 
@@ -58,8 +62,15 @@ def open_weights_folder() -> Path:
 
 def list_pretrained(name: str) -> list[str]:
     """Return the tags that ``create_model(name, pretrained=tag)`` knows."""
-    shipped = ["open"] if (open_weights_folder() / f"{name}.safetensors").is_file() else []
+    files = [*open_weights_folder().glob(f"{name}*.safetensors")]
+    shipped = {f"open{file.stem.removeprefix(name)}" for file in files}
+    shipped = [tag for tag in sorted(shipped) if _open_weights(name, tag).is_file()]
     return shipped + [tag for model, tag in OFFICIAL if model == name]
+
+
+def _open_weights(name: str, tag: str) -> Path:
+    """``open`` is NAME.safetensors, ``open-paper`` is NAME-paper.safetensors."""
+    return open_weights_folder() / f"{name}{tag.removeprefix('open')}.safetensors"
 
 
 def best_pretrained(name: str) -> str:
@@ -97,10 +108,8 @@ def weights_for(name: str, pretrained: str | Path) -> Weights:
         file, options = OFFICIAL[name, str(pretrained)]
         state = read_weights(official_weight_path(file)).state
         return Weights(str(pretrained), state, options, name)
-    if pretrained == "open":
-        path = open_weights_folder() / f"{name}.safetensors"
-    else:
-        path = Path(pretrained)
+    tag = str(pretrained)
+    path = _open_weights(name, tag) if re.fullmatch(r"open(-\w+)?", tag) else Path(pretrained)
     if not path.is_file():
         raise DerainError(
             f"{name} has no weights {str(pretrained)!r}: choose one of "
@@ -146,6 +155,8 @@ def read_weights(path: Path) -> Weights:
         config = content["config"]
         state = content.get("ema") or content["model"]
         return Weights(str(path), state, config.get("options", {}), config.get("model"))
+    if isinstance(content, dict) and "net" in content:  # SPANet's: beside optimizer and clock
+        content = content["net"]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise DerainError(f"{path} holds no state dict: give a file of weights")
     return Weights(str(path), convert_official(content))
@@ -160,14 +171,20 @@ def _read_safetensors(path: Path) -> Weights:
 
 
 def convert_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Translate a state dict of the released PReNet code into this project's names.
+    """Translate a state dict of the released PReNet or SPANet code into this project's names.
 
     A state dict that already uses our names passes unchanged; ``module.`` prefixes, which
     ``DataParallel`` leaves behind, are dropped.
     """
     state = {key.removeprefix("module."): value for key, value in state.items()}
-    if "conv0.0.weight" not in state:
-        return state
+    if "conv0.0.weight" in state:
+        return _convert_prn(state)
+    if "SAM1.conv_in.weight" in state:
+        return _convert_spanet(state)
+    return state
+
+
+def _convert_prn(state: dict[str, Tensor]) -> dict[str, Tensor]:
     ours: dict[str, Tensor] = {}
     for kind in ("weight", "bias"):
         ours[f"head.{kind}"] = state[f"conv0.0.{kind}"]
@@ -183,6 +200,27 @@ def convert_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
         if match := re.fullmatch(r"res_conv(\d+)\.([02])\.(weight|bias)", key):
             block, layer, kind = match.groups()
             ours[f"blocks.{int(block) - 1}.conv{'1' if layer == '0' else '2'}.{kind}"] = value
+    return ours
+
+
+def _convert_spanet(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Translate SPANet; turn BGR to RGB where pictures enter and leave."""
+    ours = {
+        "head.weight": state["conv_in.0.weight"].flip(1),
+        "tail.weight": state["conv_out.0.weight"].flip(0),
+    }
+    convs = {"conv_in": "conv1", "conv2": "conv2", "conv3": "conv3", "conv_out": "conv4"}
+    for theirs, name in convs.items():
+        ours[f"attention.{name}.weight"] = state[f"SAM1.{theirs}.weight"]
+    for irnn in ("irnn1", "irnn2"):
+        for kind, factor in (("weight", "alpha"), ("bias", "beta")):
+            parts = [state[f"SAM1.{irnn}.{d}_weight.{kind}"].flatten() for d in DIRECTIONS]
+            ours[f"attention.{irnn}.{factor}"] = torch.stack(parts)
+    for key, value in state.items():
+        if match := re.fullmatch(r"SAM1\.attention_layer\.(.+)", key):
+            ours[f"attention.directions.{match[1]}"] = value
+        elif match := re.fullmatch(r"res_block(\d+)\.group1\.(.+)", key):
+            ours[f"blocks.{int(match[1]) - 1}.{match[2]}"] = value
     return ours
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from derain_edu.datasets import RandomPatches, SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.losses import make_loss
+from derain_edu.losses import MASKS, make_loss
 from derain_edu.rain import TRAINING_MIX
 
 Row = dict[str, Any]  # of the log: step, samples, minutes, loss, lr, grad_norm, validation_psnr
@@ -69,6 +69,8 @@ class TrainConfig:
     # towards what, and how fast
     loss: str = "neg_ssim"  # see losses.py; sums such as "neg_ssim+0.1*l1"
     stage_weights: tuple[float, ...] | None = None  # loss weight of each stage; None: only the last
+    attention_mask: str | None = None  # also tell a SPANet where the rain is: see losses.MASKS
+    attention_weight: float = 1.0  # of that part of the loss
     lr: float = 1e-3  # Adam's learning rate at the start
     schedule: str = "cosine"  # "cosine", "authors" or "constant"
     grad_clip: float | None = None  # shrink gradients whose total norm is larger than this
@@ -98,6 +100,10 @@ class TrainConfig:
                 raise DerainError(
                     f"unknown {name} {value!r}: choose one of {', '.join(choices)}"
                 )
+        if self.attention_mask is not None and self.attention_mask not in MASKS:
+            raise DerainError(
+                f"unknown attention_mask {self.attention_mask!r}: choose one of {', '.join(MASKS)}"
+            )
         for name in ("batch_size", "patch_size", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise DerainError(f"{name} must be at least 1, got {getattr(self, name)}")

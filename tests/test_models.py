@@ -22,6 +22,7 @@ PARAMETERS = {
     "prenet_gru": 150_499,
     "prenet_lstm": 168_963,
     "prenet_x": 168_099,
+    "spanet": 283_716,
 }
 
 
@@ -38,6 +39,9 @@ def test_any_size_goes_through_forward_and_backward(name, size):
     assert derained.shape == rainy.shape
     derained.square().mean().backward()
     for key, parameter in model.named_parameters():
+        if not parameter.requires_grad:  # SPANet's direction branch, which is idle as released
+            assert key.startswith("attention.directions.")
+            continue
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
 
@@ -54,7 +58,8 @@ def test_state_and_options_rebuild_the_model(name):
 @pytest.mark.parametrize(("name", "expected"), PARAMETERS.items())
 def test_parameters_are_the_papers_and_do_not_depend_on_stages(name, expected):
     assert count(create_model(name)) == expected
-    assert count(create_model(name, stages=1)) == expected
+    if name in FAMILY:
+        assert count(create_model(name, stages=1)) == expected
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -131,7 +136,7 @@ def test_lstm_cell_against_a_plain_loop():
     assert torch.allclose(got_c, expected_c)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", [name for name in list_models() if name != "spanet"])
 def test_halo_is_the_reach_of_one_pixel(name):
     """An input pixel reaches exactly `halo` pixels far, found by gradients."""
     short = {"blocks": 1} if name == "residual" else {"blocks": 1, "stages": 2}

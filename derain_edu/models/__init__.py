@@ -17,6 +17,7 @@ from torch import nn
 from derain_edu.errors import DerainError
 from derain_edu.models.prn import PRN, PRNConfig
 from derain_edu.models.residual import Residual, ResidualConfig
+from derain_edu.models.spanet import SPANet, SPANetConfig
 
 # name -> (class, configuration class, the options that make this member of the family)
 _MODELS: dict[str, tuple[Callable[..., nn.Module], type, dict[str, Any]]] = {
@@ -32,6 +33,7 @@ _MODELS: dict[str, tuple[Callable[..., nn.Module], type, dict[str, Any]]] = {
         PRNConfig,
         {"recurrent": "lstm", "residual_output": False, "concat_rainy": False},
     ),
+    "spanet": (SPANet, SPANetConfig, {}),
 }
 
 
@@ -50,8 +52,9 @@ def create_model(name: str, pretrained: str | Path | None = None, **options: Any
     pretrained : str or path, optional
         ``None`` for a fresh start; ``"open"`` for the weights that come with the course;
         ``"official-rain100l"``, ``"official-rain100h"``, ``"official-rain1400"`` for the
-        authors' (research use only, see ``derain-edu download official-weights``); or a file
-        that the trainer wrote (``.pt``, ``.safetensors``) or the authors' code wrote (``.pth``).
+        authors' (research use only, see ``derain-edu download official-weights``), for SPANet
+        ``"official-spa"``; or a file that the trainer wrote (``.pt``, ``.safetensors``) or the
+        authors' code wrote (``.pth``).
     **options
         Fields of the model's configuration, for example ``stages=4`` or ``head_relu=False``.
         They win over what the weight file says about itself.
