@@ -30,7 +30,7 @@ from torch.utils.data import Dataset
 from derain_edu import __version__
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.metrics import psnr
+from derain_edu.metrics import auc, psnr
 from derain_edu.photos import data_folder
 from derain_edu.training import TrainConfig, Trainer
 
@@ -108,6 +108,16 @@ EXPERIMENTS = {
             },
             train=_SMALL,
         ),
+        Experiment(
+            "direction_attention",
+            "SPANet: does it matter that the direction weights act?",
+            {
+                "as released": {"model": "spanet", "direction_attention": False},
+                "as in the paper": {"model": "spanet", "direction_attention": True},
+            },
+            steps=1600,  # it has no rainy picture to add to: it takes longer to beat the input
+            train={**_SMALL, "attention_mask": "true", "grad_clip": 1.0},
+        ),
     )
 }
 
@@ -169,6 +179,9 @@ def run_cell(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
     model = Trainer(config, data=data).run().model
     minutes = (time.perf_counter() - start) / 60
     seen = [data[k] for k in range(experiment.samples)] if experiment.samples else None
+    found = {}
+    if hasattr(model, "attend"):
+        found["auc_validation"] = round(_attention_auc(model), 4)
     return {
         "variant": variant,
         "seed": seed,
@@ -177,6 +190,7 @@ def run_cell(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
         "psnr_train": round(_score(model, seen or _held("train")), 3),
         "psnr_validation": round(_score(model, _held("validation")), 3),
         "psnr_input": round(_score(None, _held("validation")), 3),
+        **found,
         "minutes": round(minutes, 3),
     }
 
@@ -234,6 +248,14 @@ def _score(model: nn.Module | None, pairs: list[dict[str, Tensor]]) -> float:
     rainy = torch.stack([pair["rainy"] for pair in pairs])
     clean = torch.stack([pair["clean"] for pair in pairs])
     return psnr(rainy if model is None else model.eval()(rainy), clean)
+
+
+@torch.no_grad()
+def _attention_auc(model: nn.Module) -> float:
+    """Return how well the first attention map finds the true streaks of the validation pairs."""
+    pairs = _held("validation")
+    maps = model.eval().attend(torch.stack([pair["rainy"] for pair in pairs]))[1]
+    return auc(maps[:, :1], torch.stack([pair["mask"] for pair in pairs]))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -41,12 +41,12 @@ from derain_edu.checkpoints import (
 )
 from derain_edu.devices import set_seed
 from derain_edu.errors import DerainError
-from derain_edu.losses import attention_loss, make_loss, stage_loss
+from derain_edu.losses import make_loss
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model, model_options
+from derain_edu.objective import objective
 from derain_edu.parallel import Ranks, joined_ranks
 from derain_edu.training_config import (
-    PRECISIONS,
     SCHEDULES,
     Row,
     TrainConfig,
@@ -138,22 +138,8 @@ class Trainer:
         config = self.config
         rainy = batch["rainy"].to(self.device, memory_format=config.layout, non_blocking=True)
         clean = batch["clean"].to(self.device, non_blocking=True)
-        low, maps = PRECISIONS[config.precision], None
-        with torch.autocast(self.device.type, dtype=low, enabled=low is not None):
-            if hasattr(self.model, "unroll"):
-                stages = self.model.unroll(rainy, checkpoint=config.checkpoint_stages)
-            elif config.attention_mask:
-                derained, maps = self.model.attend(rainy)  # (B, 3, H, W), (B, stages, H, W)
-                stages = [derained]
-            else:
-                stages = [self.model(rainy)]
-        # A loss subtracts nearly equal numbers: always in float32.
-        stages = [x_t.float() for x_t in stages]
-        loss = stage_loss(stages, clean, self.loss, config.stage_weights)
-        if maps is None:
-            return loss
-        first, kind = maps[:, :1].float(), config.attention_mask
-        return loss + attention_loss(first, batch, kind, config.attention_weight)
+        moved = {**batch, "rainy": rainy, "clean": clean}
+        return objective(self.model, moved, config, self.loss)
 
     def check_finite(self, loss: Tensor, norm: Tensor) -> None:
         """Stop before a NaN or an infinite gradient reaches the weights."""

@@ -25,7 +25,7 @@ FLOORS = [
     "models.irnn",
     "models.residual models.prn models.spanet datasets losses",
     "pretrained models",
-    "training_config checkpoints parallel training recipes onnx_network "
+    "training_config objective checkpoints parallel training recipes onnx_network "
     "restoration evaluation onnx_export quantization",
     "experiments bench_irnn bench_onnx bench",
     "plots features gates widgets showcase lessons course doctor shell __main__",

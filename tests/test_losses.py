@@ -8,7 +8,17 @@ import torch
 from torch.nn import functional as F
 
 from derain_edu.errors import DerainError
-from derain_edu.losses import TERMS, l1, make_loss, mse, neg_ssim, stage_loss
+from derain_edu.losses import (
+    MASK_THRESHOLD,
+    TERMS,
+    attention_loss,
+    l1,
+    make_loss,
+    mse,
+    neg_ssim,
+    rain_mask,
+    stage_loss,
+)
 
 
 @pytest.fixture
@@ -97,3 +107,44 @@ def test_one_weight_per_stage(pair):
     x, y = pair
     with pytest.raises(DerainError, match="2 stage weights for 3 stages"):
         stage_loss([x, x, x], y, l1, (0.5, 1.5))
+
+
+# -- masks of the rain ----------------------------------------------------------------------------
+
+
+def test_the_released_mask_is_what_numpy_does_with_bytes():
+    """The authors' line, in NumPy: bytes wrap around, so a darker pixel counts as rain too."""
+    clean = torch.randint(0, 256, (2, 3, 9, 8), dtype=torch.uint8)
+    noise = torch.randint(-1, 2, (2, 3, 9, 8)) * (torch.rand(2, 1, 9, 8) < 0.3)
+    rainy = (clean.long() + noise).clamp(0, 255).byte()
+    expected = np.clip((rainy.numpy() - clean.numpy()).sum(axis=1, keepdims=True), 0, 1)
+    ours = rain_mask(rainy.float() / 255, clean.float() / 255, "released")
+    assert ours.dtype == torch.float32 and np.array_equal(ours.numpy(), expected)
+    darker = (rainy.long() - clean.long()).sum(1, keepdim=True) < 0
+    assert darker.any() and ours[darker].min() == 1  # the wrap-around
+    assert rain_mask(rainy.float() / 255, clean.float() / 255, "paper")[darker].max() == 0
+
+
+def test_the_papers_mask_is_a_threshold():
+    rainy, clean = torch.zeros(2, 1, 3, 1, 4)
+    rainy[0, :, 0] = torch.tensor([0.0, 0.9 * MASK_THRESHOLD, 1.1 * MASK_THRESHOLD, 1.0])
+    assert rain_mask(rainy, clean).flatten().tolist() == [0, 0, 1, 1]
+    with pytest.raises(DerainError, match="unknown mask 'true'"):
+        rain_mask(rainy, clean, "true")
+
+
+def test_the_attention_loss_is_the_square_error_to_the_mask():
+    batch = {"rainy": torch.rand(2, 3, 5, 4), "clean": torch.rand(2, 3, 5, 4)}
+    batch["mask"] = torch.rand(2, 1, 5, 4) < 0.5
+    attention = torch.rand(2, 1, 5, 4)
+    by_hand = sum(
+        (a - bool(m)) ** 2
+        for a, m in zip(attention.flatten().tolist(), batch["mask"].flatten(), strict=True)
+    )
+    found = attention_loss(attention, batch, "true", weight=2.0)
+    assert found.item() == pytest.approx(2 * by_hand / 40, rel=1e-5)
+    mask = rain_mask(batch["rainy"], batch["clean"])
+    assert attention_loss(mask, batch, "paper").item() == 0
+    del batch["mask"]
+    with pytest.raises(DerainError, match="don't say where the rain is: choose the mask 'paper'"):
+        attention_loss(attention, batch, "true")

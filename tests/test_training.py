@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from derain_edu.checkpoints import COLUMNS
 from derain_edu.errors import DerainError
+from derain_edu.losses import neg_ssim
 from derain_edu.models import create_model
 from derain_edu.training import TrainConfig, Trainer, train
 from derain_edu.training_config import SCHEDULES
@@ -114,6 +116,7 @@ def test_schedules_start_at_one_and_never_rise(name):
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"ema": 1.0}, "between 0 and 1"),
         ({"lr": 0.0}, "lr must be larger than 0"),
+        ({"attention_mask": "wet"}, "unknown attention_mask 'wet': choose one of paper, released"),
     ],
 )
 def test_impossible_configurations(changes, message):
@@ -132,6 +135,11 @@ def test_impossible_configurations(changes, message):
             "residual has no stages",
         ),
         ({"stage_weights": (0.5, 0.5, 1.5)}, "3 stage weights for 2 stages"),
+        ({"attention_mask": "paper"}, "prn has no attention map"),
+        (
+            {"model": "spanet", "options": {"channels": 4}, "stages": 1, "attention_mask": "true"},
+            "these data don't say where the rain is",
+        ),
     ],
 )
 def test_configurations_that_do_not_fit(changes, message):
@@ -162,6 +170,46 @@ def test_stage_weights_and_clipping_are_the_plain_loop():
     assert max(row["grad_norm"] for row in run.log) > 0.05, "the clip never acted"
     free, _ = plain_loop(6, SCHEDULES["cosine"], loss)
     assert not torch.allclose(weights(run.model), weights(free), atol=1e-7)
+
+
+@pytest.mark.parametrize("mask", ["paper", "released"])
+@pytest.mark.parametrize("acts", [False, True])
+def test_attention_is_taught_as_in_the_plain_loop(mask, acts):
+    """SPANet's whole loss: L1 + (1 − SSIM) + the square error of the FIRST map to the mask."""
+    options = {"channels": 4, "blocks": 1, "direction_attention": acts}
+    run = train(
+        tiny(model="spanet", options=options, stages=2, steps=3, schedule="constant",
+             loss="l1+neg_ssim", attention_mask=mask),
+        data=Pairs(),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = create_model("spanet", stages=2, **options)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    for s in range(3):
+        batch = [Pairs()[k] for k in range(4 * s, 4 * s + 4)]
+        rainy, clean = (torch.stack([b[key] for b in batch]) for key in ("rainy", "clean"))
+        derained, maps = model.attend(rainy)
+        wet = torch.ones(4, 1, 16, 16)  # every pixel of these pairs is brighter
+        loss = F.l1_loss(derained, clean) + neg_ssim(derained, clean)
+        loss = loss + (maps[:, :1] - wet).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert torch.equal(weights(run.model), weights(model))
+
+
+def test_synthetic_rain_teaches_with_its_true_streaks():
+    """The true mask goes from the rain generator through the loader into the loss."""
+    options = {"channels": 4, "blocks": 1}
+    config = tiny(model="spanet", options=options, data="heavy", validate_every=0)
+    plain = Trainer(config)
+    taught = Trainer(replace(config, attention_mask="true", attention_weight=3.0))
+    batch = next(taught.batches())
+    assert 0 < batch["mask"].float().mean() < 1
+    with torch.no_grad():
+        first = taught.model.attend(batch["rainy"])[1][:, :1]
+        expected = plain.loss_of(batch) + 3 * (first - batch["mask"].float()).square().mean()
+        assert taught.loss_of(batch).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 def test_ema_is_the_running_mean():
