@@ -17,10 +17,15 @@ difference 9.2   2.4   0.64  0.085  0.001
 =========  ====  ====  ====  =====  =====
 
 48 pixels stay ten times below what 8 bits can show, and cost a quarter less time than 78.
+
+SPANet is another case: each of its pixels sees the whole picture, so every cut changes the result
+everywhere. Up to 1024×1024 pixels (about 2 GiB) it gets the picture whole; a larger one is cut
+all the same, with a warning that says so.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +45,9 @@ OVERLAP = 48  # pixels kept away from each cut, see the table above
 # A window of 496² with 32 channels fills 31 MiB. From 32 MiB on, the C library of Linux gives
 # each buffer back to the system and asks for it again, which made PReNet 1.6 times slower.
 TILE = 496
+# A network that sees the whole picture gets up to this many pixels whole; SPANet then fills about
+# 2 GiB. A larger picture is cut into windows with sides of at most WHOLE_TILE.
+WHOLE_PIXELS, WHOLE_TILE = 2**20, 1024
 
 
 @dataclass(frozen=True)
@@ -124,8 +132,8 @@ def derain_tensor(
     rainy : Tensor
         (3, H, W) or (B, 3, H, W), RGB in [0, 1].
     tile : int, optional
-        Largest side of a window in pixels. Default: 496, or the whole picture for a network
-        that sees the whole picture.
+        Largest side of a window in pixels. Default: 496; for a network that sees the whole
+        picture no cut up to 1024×1024 pixels in all, and windows of 1024 above.
     overlap : int, optional
         Least distance of what is kept from a cut. Default: the model's halo, but at most 48
         (see the module's table). ``overlap=model.halo`` is exact.
@@ -142,16 +150,28 @@ def derain_tensor(
     ------
     DerainError
         For a tensor that is no picture, an unfit tile, and when the memory is not enough.
+
+    Warns
+    -----
+    UserWarning
+        If a network that sees the whole picture gets it in pieces.
     """
     batch = check_batch(rainy[None] if isinstance(rainy, Tensor) and rainy.dim() == 3 else rainy)
     halo = getattr(model, "halo", None)
     if tile is None:
-        tile = max(batch.shape[-2:]) if halo is None else TILE
+        tile = TILE if halo is not None else _tile_of_the_whole(*batch.shape[-2:])
     if overlap is None:
         overlap = min(OVERLAP, (tile - 1) // 2) if halo is None else min(OVERLAP, halo)
     if max(batch.shape[-2:]) <= tile:
         overlap = 0  # nothing is cut
     pieces = plan_tiles(*batch.shape[-2:], tile, overlap)
+    if halo is None and len(pieces) > 1:
+        warnings.warn(
+            f"each pixel of this network sees the whole picture, and {batch.shape[-1]}×"
+            f"{batch.shape[-2]} pixels are processed in {len(pieces)} windows: the result differs "
+            "from the uncut one (a larger tile needs more memory)",
+            stacklevel=2,
+        )
     like = next(model.parameters(), batch)  # its device and type
     result = torch.empty_like(batch, requires_grad=False)
     was_training = model.training
@@ -167,6 +187,11 @@ def derain_tensor(
         if was_training:
             model.train()
     return result[0] if rainy.dim() == 3 else result
+
+
+def _tile_of_the_whole(height: int, width: int) -> int:
+    """Return the default tile of a network that sees the whole picture: no cut, if it is small."""
+    return max(height, width) if height * width <= WHOLE_PIXELS else WHOLE_TILE
 
 
 def _run(model: nn.Module, window: Tensor) -> Tensor:

@@ -107,11 +107,34 @@ def test_a_model_that_sees_everything_is_not_cut_unless_told():
     model.halo = None
     derain_tensor(model, torch.rand(3, 600, 520))
     assert model.sizes == [(600, 520)]
-    derain_tensor(model, torch.rand(3, 600, 520), tile=320)
+    with pytest.warns(UserWarning, match="sees the whole picture, and 520×600 pixels"):
+        derain_tensor(model, torch.rand(3, 600, 520), tile=320)
     assert len(model.sizes) > 3 and all(max(size) <= 320 for size in model.sizes[1:])
     model = Half()
     derain_tensor(model, torch.rand(3, 600, 520))
     assert max(max(size) for size in model.sizes) <= TILE
+
+
+def test_a_large_picture_is_cut_with_a_note_even_if_the_model_sees_everything():
+    model = Half()
+    model.halo = None
+    derain_tensor(model, torch.rand(3, 256, 4096))  # 2²⁰ pixels, of any shape
+    assert model.sizes == [(256, 4096)]
+    with pytest.warns(UserWarning, match="1100×1000 pixels are processed in 2 windows"):
+        derain_tensor(model, torch.rand(3, 1000, 1100))
+    assert all(max(size) <= 1024 for size in model.sizes[1:])
+
+
+def test_a_cut_changes_what_spanet_sees():
+    """Uncut, the first and the last column are joined; the windows of a cut are not."""
+    model = create_model("spanet", alpha_init=1, channels=4, blocks=1, stages=1)
+    rainy = torch.rand(3, 8, 120)
+    changed = rainy.clone()
+    changed[:, :, 0] = 0
+    whole = derain_tensor(model, rainy)[..., -8:] - derain_tensor(model, changed)[..., -8:]
+    with pytest.warns(UserWarning, match="windows"):
+        cut = [derain_tensor(model, p, tile=64, overlap=8)[..., -8:] for p in (rainy, changed)]
+    assert whole.abs().max() > 0 and torch.equal(*cut)
 
 
 def test_the_model_is_left_as_it_was():
