@@ -124,8 +124,10 @@ def derain_command(
       derain-edu derain *.jpg -o derained/
       derain-edu derain street.jpg --model runs/first/model.safetensors
     """
+    from derain_edu.devices import reuse_memory
     from derain_edu.shell import derain_files, load_on, output_paths
 
+    reuse_memory()
     if clean is not None and len(pictures) > 1:
         raise DerainError("--clean is the twin of one photo: give one photo")
     targets = output_paths(pictures, output)
@@ -197,6 +199,9 @@ def train(
     patch_size: Annotated[int | None, typer.Option(help="Pixels. [64]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Patches per step. [8]")] = None,
     loss: Annotated[str | None, typer.Option(help="Such as neg_ssim+l1. [neg_ssim]")] = None,
+    attention_mask: Annotated[
+        str | None, typer.Option(help="For SPANet: also learn where rain is; true, paper, …")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate. [0.001]")] = None,
     schedule: Annotated[
         str | None, typer.Option(help="cosine, authors or constant. [cosine]")
@@ -223,14 +228,17 @@ def train(
       derain-edu train --recipe open-prenet --out runs/open-prenet
       derain-edu train --model prenet --data Rain100L --layout rain100l --epochs 100
     """
+    from derain_edu.devices import reuse_memory
     from derain_edu.shell import train_config
     from derain_edu.training import train as train_model
 
+    reuse_memory()
     changes = _given(
         model=model, minutes=minutes, steps=steps, epochs=epochs, stages=stages, loss=loss, lr=lr,
         pretrained=weights, patch_size=patch_size, batch_size=batch_size, schedule=schedule,
         grad_clip=grad_clip, ema=ema, precision=precision, channels_last=channels_last,
         checkpoint_stages=checkpoint_stages, workers=workers, seed=seed, device=device,
+        attention_mask=attention_mask,
     )  # fmt: skip
     folder = Path(data) if data and Path(data).is_dir() else None
     if data and folder is None:
@@ -251,7 +259,9 @@ def train(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="train, rain or derain.", show_default=False)],
+    what: Annotated[
+        str, typer.Argument(help="train, rain, derain, irnn or spanet.", show_default=False)
+    ],
 ) -> None:
     """Time this project's way against the plain way.
 
@@ -259,10 +269,14 @@ def bench(
     Examples:
       derain-edu bench train    a training step of PReNet, and its memory
       derain-edu bench rain     synthetic patches per second
-      derain-edu bench derain   megapixels per second
+      derain-edu bench derain   PReNet on one picture
+      derain-edu bench irnn     the sweeps of SPANet, in all their forms
+      derain-edu bench spanet   SPANet on one picture
     """
     from derain_edu.bench import run
+    from derain_edu.devices import reuse_memory
 
+    reuse_memory()
     typer.echo(run(what))
 
 

@@ -6,7 +6,7 @@ The plain way is :class:`PlainPReNet`, written as the paper's code is: a convolu
 default memory layout, and after each training step a second forward pass, with gradients on, for
 a number in the log. Both ways hold the same weights and give the same pictures.
 
-``derain-edu bench train`` (or ``rain``, ``derain``) prints the tables.
+``derain-edu bench train`` (or another name of :data:`BENCHES`) prints the tables.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from derain_edu.bench_irnn import bench_irnn, bench_spanet
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.losses import neg_ssim
@@ -190,6 +191,8 @@ BENCHES: dict[str, Callable[..., str]] = {
     "train": bench_train,
     "rain": bench_rain,
     "derain": bench_derain,
+    "irnn": bench_irnn,
+    "spanet": bench_spanet,
 }
 
 

@@ -14,6 +14,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from derain_edu.models import create_model
 from derain_edu.models.irnn import MOVES, irnn_stack
 from derain_edu.timing import interleave, machine_line, speedup, table
 
@@ -76,6 +77,49 @@ def bench_irnn(
     training = training_times(sizes[0], channels, rounds)
     parts += ["", f"Forward and backward, {sizes[0]}×{sizes[0]}", _as_table(training)]
     return "\n".join(parts)
+
+
+@torch.inference_mode()
+def bench_spanet(rounds: int = 3, size: int = 512) -> str:
+    """Compare the forward pass of SPANet on one picture; the difference is to the first way."""
+    rainy = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    state = create_model("spanet").state_dict()
+    ways = {
+        "plain loop": _spanet_way(state, rainy, method="loop"),
+        "loop, channels-last": _spanet_way(state, rainy, method="loop", channels_last=True),
+        "numba": _spanet_way(state, rainy),
+        "numba, channels-last": _spanet_way(state, rainy, channels_last=True),
+        "the same in bf16": _spanet_way(state, rainy, channels_last=True, low=True),
+    }
+    expected = ways["plain loop"]()
+    seconds = interleave(ways, rounds)
+    rows = []
+    for name, runs in seconds.items():
+        difference = (ways[name]() - expected).abs().max().item()
+        faster = speedup(seconds["plain loop"], runs)
+        rows.append([name, f"{median(runs):.2f}", f"{faster:.2f}×", f"{difference:.0e}"])
+    title = f"SPANet on one picture of {size}×{size}"
+    return "\n".join([title, machine_line(), table(["way", "s", "speed", "difference"], rows)])
+
+
+def _spanet_way(
+    state: dict[str, Tensor],
+    rainy: Tensor,
+    method: str | None = None,
+    channels_last: bool = False,
+    low: bool = False,
+) -> Callable[[], Tensor]:
+    model = create_model("spanet", irnn_method=method).eval()
+    model.load_state_dict(state)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    model, rainy = model.to(memory_format=layout), rainy.contiguous(memory_format=layout)
+
+    def way() -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
+            return model(rainy).float()
+
+    return way
 
 
 def _as_table(seconds: dict[str, list[float]]) -> str:

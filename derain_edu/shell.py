@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -102,10 +103,13 @@ def _derain_file(
             f"{clean} is {twin.shape[2]}×{twin.shape[1]} pixels and {picture} is "
             f"{source.rgb.shape[2]}×{source.rgb.shape[1]}: they are no twins"
         )
-    result = derain(source, network, tile=tile, progress=True)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        result = derain(source, network, tile=tile, progress=True)
     save_picture(result, target)
     seconds = time.perf_counter() - began
     line = f"{picture} -> {target}  ({result.width}×{result.height} pixels, {seconds:.1f} s)"
+    line += "".join(f"\nnote: {note.message}" for note in notes)
     if twin is not None:
         derained = to_tensor(result)
         before, after = psnr(source.rgb, twin), psnr(derained, twin)

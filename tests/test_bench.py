@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from derain_edu import bench, timing
+from derain_edu.bench_irnn import indexed_sweeps
 from derain_edu.errors import DerainError
 from derain_edu.losses import neg_ssim
 from derain_edu.models import create_model
+from derain_edu.models.irnn import irnn_stack
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +120,29 @@ def test_run_by_name(monkeypatch):
     assert bench.run("rain") == "the table"
     with pytest.raises(DerainError, match="choose one of train, rain, derain"):
         bench.run("speed")
+
+
+def test_the_tables_of_the_sweeps():
+    text = bench.bench_irnn(sizes=(8, 9), channels=2, rounds=1)
+    assert "Forward, 8×8" in text and "Forward, 9×9" in text
+    assert "Forward and backward, 8×8" in text
+    for way in ("loop over unbind", "numba, channels-last", "loop that indexes", "rows"):
+        assert way in text
+    ways = ["plain loop", "numba", "numba, channels-last", "the same in bf16"]
+    text = bench.bench_spanet(rounds=1, size=12)
+    assert "one picture of 12×12" in text
+    differences = {
+        line.split("  ")[0]: float(line.split()[-1])
+        for line in text.splitlines()
+        if line.split("  ")[0] in ways
+    }
+    assert list(differences) == ways
+    assert all(differences[way] <= 1e-5 for way in ways[:3])
+    assert 1e-5 < differences["the same in bf16"] < 0.1
+
+
+def test_the_loop_that_indexes_is_the_recurrence():
+    x, alpha, beta = torch.randn(2, 3, 5, 6), torch.randn(4, 3), torch.randn(4, 3)
+    assert torch.allclose(
+        indexed_sweeps(x, alpha, beta), irnn_stack(x, alpha, beta, "loop"), atol=1e-6
+    )
