@@ -1,0 +1,158 @@
+"""What training made of α and β: the factors of the released SPANet, counted.
+
+The authors' weights are research artefacts without a clear licence, so this repository holds no
+copy of them. It holds counts: how many of the 256 α and 256 β (two rounds × four directions × 32
+channels) lie in each interval, and how much of what a pixel hears comes from how far. With the
+weights in the cache the same counts are made anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from derain_edu import __version__
+from derain_edu.download import cached_files
+from derain_edu.errors import DerainError
+from derain_edu.models import create_model
+from derain_edu.models.spanet import SPANet, SpatialAttention
+from derain_edu.photos import data_folder, load_photo
+from derain_edu.rain import add_rain
+from derain_edu.sweeps import influence, share_beyond
+
+NAME, WEIGHTS, FILE = "spanet_alpha", "official-spa", "spanet_spa.pth"
+LOW, HIGH, BINS = -0.5, 1.0, 30  # intervals of 0.05
+QUANTILES = (5, 25, 50, 75, 95)  # %
+DISTANCES = (0, 1, 2, 4, 8, 16, 24)  # px
+PHOTOS, SIDE = ("picosdeeuropa", "bridge", "china"), 65  # where a module's influence is measured
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The counts, and where they come from."""
+
+    source: str  # "counted now" or "recorded"
+    counts: list[dict[str, Any]]  # rows: factor, low, high, count
+    summary: dict[str, Any]  # alpha, beta: extremes, quantiles, shares; beyond: distance → share
+
+
+def learned_factors() -> Factors:
+    """Return the counts of the released SPANet: made now if the cache has it, else recorded.
+
+    Raises
+    ------
+    DerainError
+        If nothing is recorded.
+    """
+    if FILE in cached_files("official-weights"):
+        return count_factors(create_model("spanet", pretrained=WEIGHTS), "counted now")
+    path = data_folder() / "results" / f"{NAME}.csv"
+    if not path.is_file():
+        raise DerainError(f"nothing is recorded under {path}: call derain_edu.factors.record()")
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [
+            {"factor": row["factor"], "low": float(row["low"]), "high": float(row["high"]),
+             "count": int(row["count"])}
+            for row in csv.DictReader(file)
+        ]
+    summary = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return Factors("recorded", rows, summary)
+
+
+@torch.no_grad()
+def count_factors(model: SPANet, source: str) -> Factors:
+    """Count the factors of a SPANet, and measure from how far its attention module hears."""
+    rounds = (model.attention.irnn1, model.attention.irnn2)
+    rows: list[dict[str, Any]] = []
+    summary: dict[str, Any] = {}
+    for name in ("alpha", "beta"):
+        values = torch.stack([getattr(irnn, name) for irnn in rounds]).flatten()  # (2·4·C,)
+        width = (HIGH - LOW) / BINS
+        for k, count in enumerate(torch.histc(values, BINS, LOW, HIGH).int().tolist()):
+            low = round(LOW + k * width, 2)
+            rows.append({"factor": name, "low": low, "high": round(low + width, 2), "count": count})
+        summary[name] = _describe(values)
+    curves = torch.tensor([share_beyond(heard(model, photo), DISTANCES) for photo in PHOTOS])
+    shares = [float(f"{share:.4g}") for share in curves.mean(dim=0)]
+    summary["beyond"] = dict(zip(map(str, DISTANCES), shares, strict=True))
+    return Factors(source, rows, summary)
+
+
+def _describe(values: Tensor) -> dict[str, Any]:
+    quantiles = torch.quantile(values, torch.tensor(QUANTILES) / 100).tolist()
+    return {
+        "number": values.numel(),
+        "smallest": round(values.min().item(), 4),
+        "largest": round(values.max().item(), 4),
+        "quantiles": {str(q): round(v, 4) for q, v in zip(QUANTILES, quantiles, strict=True)},
+        "negative": int((values < 0).sum()),
+        "below 0.1": int((values < 0.1).sum()),
+        "above 0.9": int((values > 0.9).sum()),
+    }
+
+
+def heard(model: SPANet, photo: str) -> Tensor:
+    """Return what the middle of a network's first attention map hears of a rainy photo.
+
+    (SIDE, SIDE): the influence of the features that the network itself made of the photo.
+    """
+    clean = load_photo(photo, long_side=2 * SIDE)[:, :SIDE, :SIDE]
+    rainy = add_rain(clean, "light", seed=4).rainy[None]  # (1, 3, SIDE, SIDE)
+    caught: list[Tensor] = []
+    hook = model.attention.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    model.attend(rainy)
+    hook.remove()
+    return heard_by(model.attention, caught[0])
+
+
+@torch.enable_grad()
+def heard_by(module: SpatialAttention, features: Tensor) -> Tensor:
+    """Return the influence of features (1, C, H, W) on the middle of a module's map, (H, W).
+
+    In float64, and before the sigmoid, whose slope may be too small for any number.
+    """
+    twin = copy.deepcopy(module).double()
+    twin.irnn1.method = twin.irnn2.method = "rows"  # no need to compile the loops for float64
+    caught: list[Tensor] = []
+    twin.conv4.register_forward_hook(lambda _layer, _inputs, output: caught.append(output))
+
+    def before_the_sigmoid(x: Tensor) -> Tensor:
+        twin(x)
+        return caught[-1]
+
+    return influence(before_the_sigmoid, features.double())
+
+
+def record(folder: Path | None = None) -> list[Path]:
+    """Write the counts as CSV and JSON; the authors' weights must be in the cache.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Default: ``data/results``.
+    """
+    found = count_factors(create_model("spanet", pretrained=WEIGHTS), "recorded")
+    path = (folder or data_folder() / "results") / f"{NAME}.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(found.counts[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found.counts)
+    content = {
+        "question": "What became of the factors of the released SPANet, which started at 0.2?",
+        "weights": WEIGHTS,
+        "made_by": "derain_edu.factors.record",
+        "photos": PHOTOS,
+        **found.summary,
+        "derain_edu": __version__,
+        "torch": torch.__version__,
+    }
+    text = json.dumps(content, indent=2) + "\n"
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    return [path, path.with_suffix(".json")]

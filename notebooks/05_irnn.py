@@ -1,0 +1,701 @@
+# %% [markdown]
+# # 05 · IRNN
+#
+# **How does one pixel see the whole picture in two sweeps?**
+#
+# | | |
+# |---|---|
+# | **Goals** | say what a recurrence over pixels does, and why it likes to start at the identity; predict, then prove by gradients, what a pixel sees after one round of sweeps and after two; tell seeing from hearing; turn a loop into a tree; derive a backward pass in three lines and check it |
+# | **Before you start** | lesson 04 |
+# | **Time** | 50 minutes; the cells take 20 s on a CPU with two cores, and the same with a GPU (they stay on the CPU). The very first run compiles some loops for about 20 s more |
+# | **Papers** | Le, Jaitly & Hinton, 2015 (IRNN, arXiv 1504.00941); Bell et al., CVPR 2016 (sweeps over pictures, arXiv 1512.04143); Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538) |
+
+# %% tags=["bootstrap"]
+# On Colab this cell installs the course package; everywhere else it only imports it.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
+    source = "git+https://github.com/derain-edu/derain-edu"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    subprocess.run(pip, check=True)
+
+import derain_edu as de
+
+# %%
+print(f"derain_edu {de.__version__}")
+
+import math
+
+import numpy as np
+import torch
+
+from derain_edu import bench_irnn, factors, plots, sweeps
+from derain_edu.models.irnn import DIRECTIONS, METHODS, irnn, irnn_stack
+from derain_edu.models.irnn_scan import ClampedAffine, compose, prefix_maps
+from derain_edu.models.spanet import SpatialAttention, SPANetConfig
+from derain_edu.rain import Streaks, render_streaks
+from derain_edu.timing import interleave, machine_line, peak_bytes, speedup
+from derain_edu.timing import table as text_table
+
+de.choose_device("cpu", verbose=True)  # short rows: a GPU would wait more than it works
+de.set_seed(0)
+
+# %% [markdown]
+# ## 1 · A network that reads a row
+#
+# A 3×3 convolution carries news by one pixel. To carry it across 512 pixels takes 512 of them in a
+# row. A recurrent network does it in one layer: it reads the row pixel by pixel, and takes a
+# memory h along.
+#
+# $$h_1 = \mathrm{relu}(x_1), \qquad h_t = \mathrm{relu}(\alpha\,h_{t-1} + \beta + x_t)$$
+#
+# **Predict:** the row is 0 2 0 0 0 0, α = .5 and β = 0. What is the last h?
+
+# %%
+my_guess = None  # write a number
+
+
+# %%
+def read_row(x, alpha, beta=0.0, bend=torch.relu):
+    """Read the last axis of x (..., L) from left to right; return h (..., L)."""
+    h = [bend(x[..., 0])]  # the first pixel: nothing came before, so no α and no β
+    for t in range(1, x.shape[-1]):
+        h.append(bend(alpha * h[-1] + beta + x[..., t]))
+    return torch.stack(h, dim=-1)
+
+
+row = torch.tensor([0.0, 2, 0, 0, 0, 0])
+plots.compare_guess(my_guess, read_row(row, 0.5)[-1].item(), decimals=3)
+for alpha in (1.0, 0.5, 0.0, -0.5):
+    h = read_row(row, alpha)
+    package = irnn(row.view(1, 1, 1, -1), torch.full((4, 1), alpha), torch.zeros(4, 1), "loop")
+    print(f"α = {alpha:4}: h =", " ".join(f"{v:5.3f}" for v in h.tolist()))
+    assert torch.equal(package[1].flatten(), h)  # [1] is the sweep to the right
+
+# %% [markdown]
+# α says how much of the memory stays from one pixel to the next: 1 keeps all, .5 a half, 0 nothing.
+# With a negative α the memory would turn below zero, and the ReLU cuts it off: a lone bright pixel
+# leaves no trace. (Section 4 shows what a negative α is good for.)
+
+# %% [markdown]
+# ## 2 · Why start at the identity?
+#
+# Le, Jaitly and Hinton start the weight of the memory at the *identity*: α = 1, β = 0, with a
+# ReLU. They call this an IRNN. The code of SPANet starts at α = .2. Does it matter? We ask
+# autograd: how strongly does the last h depend on a pixel d steps earlier?
+#
+# **Predict** for α = .2 and d = 64: the derivative is 10 to the power of … (a pixel next to the
+# last one has 10⁻⁰·⁷).
+
+# %%
+my_guess = None  # write an exponent, such as -3
+
+# %%
+rows = torch.rand(500, 65, dtype=torch.float64)  # 500 rows of 65 positive numbers
+random_alpha = torch.rand(500, dtype=torch.float64) * 2 - 1  # one α per row, U(−1, 1)
+starts = {
+    "identity: α = 1": (1.0, torch.relu),
+    "α = 1.1": (1.1, torch.relu),
+    "random α in (−1, 1)": (random_alpha, torch.relu),
+    "α = .2": (0.2, torch.relu),
+    "tanh, α = 1": (1.0, torch.tanh),
+}
+
+
+def fade(x, alpha, bend):
+    """Return the derivative of the last h by the pixel d steps earlier: (rows, L), d = 0, 1, …"""
+    x = x.clone().requires_grad_()
+    last = read_row(x, alpha, bend=bend)[..., -1]  # (rows,)
+    return torch.autograd.grad(last.sum(), x)[0].flip(-1)  # (rows, L), d = 0 first
+
+
+fades = {name: fade(rows, *start).square().mean(0).sqrt() for name, start in starts.items()}
+plots.compare_guess(my_guess, fades["α = .2"][64].log10().item(), "(exponent)")
+
+# %%
+figure, axes = plots.new_figure(width=9, height=3.6)
+for name, values in fades.items():
+    axes[0, 0].plot(range(65), values, label=name)
+axes[0, 0].set(yscale="log", ylim=(1e-20, 1e4), xlabel="distance d, px")
+axes[0, 0].set_ylabel("size of the derivative (RMS)")
+axes[0, 0].axhline(1.2e-7, linestyle=":", color="grey")
+axes[0, 0].text(64, 2e-7, "rounding of float32", ha="right", fontsize=8, color="grey")
+axes[0, 0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+plots.show(
+    figure,
+    "The derivative over the distance on a logarithmic scale. Identity: a level line at 1. α = 1.1 "
+    "rises. Random α falls slowly; α = .2 and tanh fall steeply, below 1e-20 within 30 pixels.",
+)
+for name, values in fades.items():
+    print(f"{name:20} d = 1: {values[1]:.2g}   d = 8: {values[8]:.2g}   d = 64: {values[64]:.2g}")
+
+# %%
+at_64 = {name: values[64].item() for name, values in fades.items()}
+assert (fades["identity: α = 1"] == 1).all(), "the identity keeps every derivative, to the last bit"
+assert at_64["α = 1.1"] > 1 > at_64["random α in (−1, 1)"] > 1e-10 > at_64["α = .2"]
+assert at_64["tanh, α = 1"] < 1e-10
+
+# %% [markdown]
+# This is the power of lesson 04 again: α^d. At .2 a pixel 9 steps away is already below the
+# rounding of float32; it may as well not be there. 1.1 explodes. tanh fades though its α is 1: its
+# slope is below 1, and it flattens as h grows. Only α = 1 with a ReLU stands still, on a knife's
+# edge. Random starts are carried by the few α near ±1.
+#
+# One thing was too easy: all numbers were positive, so no ReLU ever cut. Features are not like that.
+#
+# **Predict:** α = 1 and rows of 257 inputs, positive or negative at random. In what percent of the
+# rows does *any* derivative arrive from 64 pixels away?
+
+# %%
+my_guess = None  # write a number from 0 to 100
+
+# %%
+signed = torch.randn(500, 257, dtype=torch.float64)  # mean 0
+shares = {}
+for mean in (0.0, -0.5):
+    arrives = fade(signed + mean, 1.0, torch.relu)  # (500, 257)
+    assert ((arrives == 0) | (arrives == 1)).all(), "all or nothing"
+    shares[mean] = 100 * (arrives != 0).double().mean(dim=0)  # (257,), percent by distance
+    text = ", ".join(f"d = {d}: {shares[mean][d]:.0f} %" for d in (1, 4, 16, 64))
+    print(f"inputs with mean {mean}: a derivative arrives in … of the rows: {text}")
+plots.compare_guess(my_guess, shares[0.0][64].item(), "%", decimals=0)
+assert shares[0.0][1] > shares[0.0][64] > shares[-0.5][64]
+
+# %% [markdown]
+# The derivative is exactly 1 or exactly 0, never between. It does not fade; it is *cut* where h
+# falls to zero on the way, and then everything before is forgotten at once. Inputs that are
+# negative on average cut it nearly everywhere. So the claim "the identity start keeps information
+# and gradients over long distances" holds **where h stays above zero**. Keep this in mind: below we
+# first look at positive inputs, then at a real network.
+
+# %% [markdown]
+# ## 3 · From a row to a picture
+#
+# A picture is a bundle of rows, and a bundle of columns. One weight per channel and *direction*
+# gives four sweeps: up, right, down, left, named after the way they move. We follow one bright
+# pixel.
+#
+# **Predict:** 25 × 25 pixels, one of them is bright: row 10, column 8, counted from 0. α = 1. How
+# many pixels are bright after the sweep to the right?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+spot = torch.zeros(25, 25)
+spot[10, 8] = 1
+ones, zeros = torch.ones(4, 1), torch.zeros(4, 1)  # (direction, channel)
+up, right, down, left = irnn(spot[None, None], ones, zeros, "loop")  # (1, 1, 25, 25) each
+plots.compare_guess(my_guess, (right > 0).sum().item(), "pixels", decimals=0)
+
+# %%
+sweeps.sweep_sliders(spot)
+
+# %% [markdown]
+# Move the position: grey is what a sweep has not reached yet, and orange is its front. Then change α. Watch the colour bar
+# when α is above 1. Without a running kernel, here are three stops:
+
+# %%
+from IPython.display import Image, display
+
+for alpha, position in ((1.0, 14), (1.0, 25), (0.8, 25)):
+    alt = f"Four sweeps of one bright pixel, α = {alpha}, after {position} rows or columns."
+    display(Image(sweeps.draw_sweeps(spot, alpha, position), format="png", alt=alt))
+
+# %%
+frames = {p: sweeps.draw_sweeps(spot, 0.8, p) for p in (0, 12, 25)}  # what the slider shows
+assert all(frame.startswith(b"\x89PNG") for frame in frames.values())
+assert len(set(frames.values())) == 3
+
+# %% [markdown]
+# Four rays, like the light of a lamp in a street of slits. Mind the names: after the sweep to the
+# *right* a pixel knows what is to its *left*.
+
+# %% [markdown]
+# ## 4 · One round is a cross
+#
+# Now turn the question round. Not: where does this pixel go? But: **what does the middle pixel
+# see?** The gradient knows: the derivative of one output by an input is exactly zero where no way
+# leads from one to the other. One round is four sweeps, added up (a network gives each a weight).
+#
+# **Predict:** in a picture of 21 × 31, how many pixels does the middle one see after one round?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+H, W = 21, 31
+x = torch.rand(1, 1, H, W, dtype=torch.float64) + 0.1  # positive: no ReLU cuts
+
+
+def one_round(x):
+    return irnn_stack(x, ones, zeros, "loop").sum(dim=1)  # (1, 4, 1, H, W) -> (1, 1, H, W)
+
+
+once = sweeps.influence(one_round, x)  # (H, W): derivatives of the middle pixel
+seen = once > 0
+plots.compare_guess(my_guess, seen.sum().item(), "pixels", decimals=0)
+cross = torch.zeros(H, W, dtype=torch.bool)
+cross[H // 2], cross[:, W // 2] = True, True
+assert torch.equal(seen, cross), "one round is the cross of its row and its column"
+
+# %% [markdown]
+# 21 + 31 − 1 = 51: its row and its column. Now the same layer once more, on its own output.
+#
+# **Predict** two things: how many of the 651 pixels does the middle one see after two rounds? And
+# on how many *ways* does a corner reach it? (With α = 1 the derivative counts the ways.)
+
+# %%
+my_guess = None  # write the number of pixels
+my_guess_ways = None  # write the number of ways from a corner
+
+# %%
+twice = sweeps.influence(lambda x: one_round(one_round(x)), x)  # (H, W)
+plots.compare_guess(my_guess, (twice > 0).sum().item(), "pixels", decimals=0)
+plots.compare_guess(my_guess_ways, twice[0, 0].item(), "ways", decimals=0)
+assert (twice > 0).all(), "two rounds are everything"
+assert torch.equal(twice[~cross], torch.full_like(twice[~cross], 2)), "off the cross: two ways"
+
+# %% [markdown]
+# Everything. The news of a corner first goes along its row to the middle column, and the second
+# round carries it down that column. Or first along its column, then along the row. Exactly **two
+# ways**, for every pixel that is not on the cross. Those on the cross have far more: they can stop
+# over at any pixel of their line.
+
+# %%
+maps = [torch.zeros(H, W), once, twice]
+maps[0][H // 2, W // 2] = 1  # no round: a pixel sees itself
+maps.append(sweeps.influence(lambda x: one_round(one_round(one_round(x))), x))
+sweeps.round_slider(maps)
+
+# %%
+for k in (1, 2):
+    alt = f"After {k} rounds: which pixels the middle one sees, and on how many ways."
+    display(Image(sweeps.draw_round(maps, k), format="png", alt=alt))
+
+frames = [sweeps.draw_round(maps, k) for k in (0, 1, 3)]  # what the slider shows
+assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)) == 3
+
+# %% [markdown]
+# ## 5 · Seen is not heard
+#
+# "Not zero" can be very little. SPANet's attention module puts 3×3 convolutions before, between and
+# after its two rounds. We ask the module itself: of all that moves the middle of its map, how
+# much comes from **more than 8 pixels away**?
+#
+# **Predict** for the start that the released code uses, α = .2: how many percent?
+
+# %%
+my_guess = None  # write a number from 0 to 100
+
+# %%
+features = torch.rand(1, 32, 65, 65)  # (B, C, H, W)
+D = factors.DISTANCES
+heard = {}
+for name, start in (("fresh, α = 1", 1.0), ("fresh, random α", "random"), ("fresh, α = .2", 0.2)):
+    de.set_seed(0)
+    module = SpatialAttention(SPANetConfig(alpha_init=start))
+    felt = factors.heard_by(module, features)  # (65, 65)
+    heard[name] = [100 * share for share in sweeps.share_beyond(felt, D)]
+    print(f"{name:16} sees {(felt > 0).double().mean():.0%} of all pixels; "
+          f"from beyond 8 px comes {heard[name][D.index(8)]:.3g} %")
+    assert (felt > 0).all()
+plots.compare_guess(my_guess, heard["fresh, α = .2"][D.index(8)], "%", decimals=4)
+assert heard["fresh, α = 1"][D.index(8)] > 50 > 1 > heard["fresh, α = .2"][D.index(8)]
+
+# %% [markdown]
+# All of them see 100 % of the picture. But from beyond 8 pixels the one that starts at α = .2 gets
+# less than a ten-thousandth of what moves it, and the identity about four fifths. Training can
+# change α. What did it make of .2 in the released network? (Its features are those of three
+# rainy photos; the others above got random ones.)
+
+# %%
+learned = factors.learned_factors()
+print(f"the released SPANet: {learned.source}")
+heard["released, trained"] = [100 * learned.summary["beyond"][str(d)] for d in D]
+figure, axes = plots.new_figure(width=9, height=3.4)
+plots.draw_curves(axes[0, 0], heard, D, xlabel="d, px", ylabel="% from beyond d")
+axes[0, 0].set(yscale="log", ylim=(1e-4, 150))
+axes[0, 0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+plots.show(
+    figure,
+    "Share of the influence from beyond d pixels, on a logarithmic scale: fresh with α = 1 and "
+    "random α stay high, the released network a little lower, fresh with α = .2 falls steeply.",
+)
+print(f"released: {heard['released, trained'][D.index(8)]:.0f} % from beyond 8 px")
+assert heard["released, trained"][D.index(8)] > 10
+
+# %% [markdown]
+# Training opened its ears: from almost nothing to about two fifths. So the bad start was not fatal
+# here; whether a better one would have been faster or better is not answered by this. How did α
+# change?
+
+# %% [markdown]
+# ## 6 · What became of α
+#
+# SPANet has 256 α: two rounds, four directions, 32 channels. All started at .2. If far sight is
+# what they are for, they should have grown towards 1.
+#
+# **Predict:** how many of the 256 are *negative* after training, in percent?
+
+# %%
+my_guess = None  # write a number from 0 to 100
+
+# %%
+alpha = learned.summary["alpha"]
+bars = [row for row in learned.counts if row["factor"] == "alpha"]
+plots.compare_guess(my_guess, 100 * alpha["negative"] / alpha["number"], "%")
+figure, axes = plots.new_figure(width=8, height=3.2)
+middles = [(bar["low"] + bar["high"]) / 2 for bar in bars]
+colours = [plots.COLOURS[1] if middle < 0 else plots.COLOURS[0] for middle in middles]
+axes[0, 0].bar(middles, [bar["count"] for bar in bars], width=0.045, color=colours)
+axes[0, 0].axvline(0.2, linestyle=":", color="black")
+axes[0, 0].text(0.21, 25, "all started here", fontsize=9)
+axes[0, 0].set(xlabel="α of the released SPANet (orange: negative)", ylabel="how many of 256")
+plots.show(figure, "Histogram of the 256 learned α from −.47 to 1, with its peak just above 0.")
+print(f"{alpha['smallest']} to {alpha['largest']}, median {alpha['quantiles']['50']}; "
+      f"below .1: {alpha['below 0.1']}, above .9: {alpha['above 0.9']} of {alpha['number']}")
+assert alpha["negative"] > 50 and alpha["above 0.9"] < 20
+
+# %%
+def reach(alpha):
+    """Return the distance after which less than 1 % of a memory is left."""
+    return math.log(0.01) / math.log(abs(alpha))
+
+
+for q in ("5", "25", "50", "75", "95"):
+    value = alpha["quantiles"][q]
+    print(f"α at {q:>2} %: {value:6.3f}, remembers {reach(value):5.1f} px")
+print(f"largest α: {alpha['largest']:6.3f}, remembers {reach(alpha['largest']):.0f} px")
+
+# %% [markdown]
+# Half of them ended below .1, nearly a third below zero; five of 256 are above .9. A typical channel
+# remembers two or three pixels, and the far sight of section 5 lies in the hands of a few: a
+# division of labour that nobody asked for.
+#
+# What can a *negative* memory be good for? Take a flat grey wall of .6 and read it with α = −.5.
+#
+# **Predict:** at which value does h come to rest?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+profile = torch.full((40,), 0.6)
+profile[18:22] += 0.3  # a streak, 4 px wide and brighter by a half
+swept = {f"α = {a}": read_row(profile, a) for a in (0.5, -0.5)}
+plots.compare_guess(my_guess, swept["α = -0.5"][12].item(), decimals=2)
+
+curves = {"x": profile, **swept}
+relative = {name: (values / values[17]).tolist() for name, values in curves.items()}  # wall = 1
+figure, axes = plots.new_figure(width=8, height=3.2)
+plots.draw_curves(axes[0, 0], {k: v[10:32] for k, v in relative.items()}, range(10, 32),
+                  xlabel="pixel (the streak: 18 to 21)", ylabel="h, the wall is 1")
+plots.show(figure, "A bright streak on a wall and two sweeps over it, relative to the wall.")
+for name, values in relative.items():
+    print(f"{name:9} first pixel of the streak {values[18]:.2f}, last {values[21]:.2f}, "
+          f"the pixel after it {values[22]:.2f}")
+first, after = ({name: values[k] for name, values in relative.items()} for k in (18, 22))
+assert first["α = -0.5"] > first["x"] > first["α = 0.5"]
+assert after["α = -0.5"] < 1 < after["α = 0.5"]
+
+# %% [markdown]
+# h = .6 − .5 · h rests at .4: the wall is *damped*. A new thing is not, because the memory it has
+# to pay for is the wall's. So its first pixel stands out more than in x, and the first pixel after
+# it is darker than the wall: a negative α **sharpens edges**. A positive α does the opposite: it is
+# late, and drags a tail behind the streak. Both in a picture:
+
+# %%
+photo = de.load_photo("rocket", long_side=320)[:, 100:180, 200:280]  # (3, 80, 80)
+numbers = (40.0, 40.0, 40.0, 3.0, 15.0, 0.3, 0)  # x, y, length, width, angle, brightness, layer
+R = render_streaks(Streaks(*(np.array([value]) for value in numbers)), 80, 80)  # (1, 80, 80)
+dry = photo.mean(dim=0)[None, None]  # (1, 1, 80, 80), grey
+wet = dry + R
+figure, axes = plots.new_figure(1, 4, width=12, height=2.9)
+plots.draw_picture(axes[0, 0], wet[0], "with one streak")
+for axis, a in zip(axes[0, 1:], (0.0, 0.8, -0.4), strict=True):
+    both = irnn(torch.cat((wet, dry)), torch.full((4, 1), a), zeros, "loop")[1]  # (2, 1, 80, 80)
+    trace = (both[0] - both[1])[0] * (1 - a)  # (80, 80); a flat wall would keep its grey
+    plots.draw_map(axis, trace, f"its trace, swept right, α = {a}", -0.3, 0.3, "PuOr_r")
+plots.show(figure, "A streak before a tower, and its trace in three sweeps to the right: as it is "
+           "with α = 0, smeared to the right with α = .8, with dark edges with α = −.4.")
+
+# %% [markdown]
+# (A trace is the difference between the sweeps with and without the streak; α = 0 keeps the streak
+# as it is.)
+
+# %% [markdown]
+# ## 7 · How to write a loop
+#
+# h_t needs h_{t−1}: a sweep is a loop, and Python loops are slow. But *how* slow depends on how they
+# are written. Most people index: `x[:, :, :, t]`. The package's plain loop takes the picture apart
+# once: `x.unbind(3)`. Forward they do the same. Backward, each index makes a gradient of the size of
+# the whole picture, all zeros but one line.
+#
+# **Predict:** double height and width. Four times as many pixels. By which factor grow the bytes
+# that forward and backward of the *indexing* loop write?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+def bytes_written(way, size):
+    """Return the bytes that four sweeps over (1, 4, size, size) and their backward pass write."""
+    shapes = ((1, 4, size, size), (4, 4), (4, 4))
+    x, a, b = (torch.rand(shape, requires_grad=True) for shape in shapes)
+    with sweeps.BytesWritten() as written:
+        way(x, a, b).sum().backward()
+    return written.total
+
+
+loops = {"indexing": bench_irnn.indexed_sweeps, "unbind": lambda *args: irnn_stack(*args, "loop")}
+counts = {name: [bytes_written(way, size) for size in (32, 64, 128)] for name, way in loops.items()}
+for name, values in counts.items():
+    print(f"{name:8}:", ", ".join(f"{v / 2**20:8.1f} MiB" for v in values), "for 32, 64, 128 px;",
+          f"the last doubling: × {values[2] / values[1]:.1f}")
+plots.compare_guess(my_guess, counts["indexing"][2] / counts["indexing"][1], "times")
+assert counts["indexing"][2] > 6 * counts["indexing"][1]
+assert counts["unbind"][2] < 5 * counts["unbind"][1]
+
+# %% [markdown]
+# Nearly eight in place of four: for each of the L lines one gradient of L × L pixels. It is the
+# same formula, and autograd is not to blame: it does what the index says. (Its `unbind` gives all
+# lines back in one piece.)
+
+# %% [markdown]
+# ## 8 · From a loop to a tree
+#
+# Can we do without waiting at all? One step is a map: h ↦ relu(α·h + c) = clamp(a·h + b, lo, hi)
+# with a = α, b = β + x, lo = 0 and hi = ∞. Two of these in a row are **one of the same kind**.
+#
+# **Predict** by hand: first relu(.5 h + 1), then relu(3 − h). What is the *largest* value that the
+# two together can give, for any h?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+big = torch.finfo(torch.float32).max  # stands for ∞: 0 · ∞ would not be a number
+first = ClampedAffine(*torch.tensor([0.5, 1.0, 0.0, big]))
+second = ClampedAffine(*torch.tensor([-1.0, 3.0, 0.0, big]))
+both = compose(second, first)
+print(f"one map: clamp({both.a:.1f} h + {both.b:.1f}, {both.lo:.0f}, {both.hi:.0f})")
+h = torch.linspace(-6, 6, 241)
+highest = second(first(h)).max().item()
+plots.compare_guess(my_guess, highest)
+assert torch.allclose(second(first(h)), both(h)) and both.hi == highest
+
+figure, axes = plots.new_figure(width=6, height=2.8)
+for name, values in {"first": first(h), "second": second(h), "first, then second": both(h)}.items():
+    axes[0, 0].plot(h, values, label=name, linewidth=3 if "then" in name else 1.2)
+axes[0, 0].set(xlabel="h before", ylabel="h after", ylim=(-0.3, 6))
+axes[0, 0].legend(fontsize=8, frameon=False)
+plots.show(figure, "Two bent lines, and their composition: a falling line with two flat ends.")
+
+# %% [markdown]
+# By hand: the slopes multiply, −1 · .5 = −.5. The constants: −1 · 1 + 3 = 2. The bounds go through
+# the second map: 0 becomes 3, and ∞ becomes 0 after the ReLU. A negative slope has *swapped* them.
+# So two pixels can be joined before anyone knows the h that comes in; then pairs of pairs, and so
+# on.
+#
+# **Predict:** how many rounds of joining does a row of 1,024 pixels take?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+x8 = torch.tensor([1.0, 0.5, -1.5, 2.0, 0.0, -0.4, 1.0, 0.2])  # a row of eight
+alpha8 = torch.tensor([0.0, -0.6, 0.9, 0.5, 0.8, 0.5, -0.5, 0.9])  # 0: the first has no memory
+maps8 = ClampedAffine(alpha8, x8, torch.zeros(8), torch.full((8,), big))
+joined, distance, rounds = maps8, 1, 0
+while distance < 8:
+    later = ClampedAffine(*(part[distance:] for part in joined))
+    earlier = ClampedAffine(*(part[:-distance] for part in joined))
+    new = zip(joined, compose(later, earlier), strict=True)  # all pairs at the same time
+    joined = ClampedAffine(*(torch.cat((old[:distance], n)) for old, n in new))
+    distance, rounds = 2 * distance, rounds + 1
+
+h8, memory = [], torch.tensor(0.0)
+for a, value in zip(alpha8, x8, strict=True):  # the loop, one after the other
+    memory = torch.relu(a * memory + value)
+    h8.append(memory)
+assert torch.allclose(joined(torch.zeros(8)), torch.stack(h8)) and rounds == 3
+assert all(torch.equal(*pair) for pair in zip(joined, prefix_maps(maps8), strict=True))
+plots.compare_guess(my_guess, math.log2(1024), "rounds", decimals=0)
+
+# %%
+plots.show(
+    sweeps.draw_scan(x8.tolist(), joined(torch.zeros(8)).tolist()),
+    "A tree: eight steps at the top, joined in three rounds; each box names the pixels it holds. "
+    "All eight steps lead to the last box of the last round.",
+)
+print(f"a row of 8: {rounds} rounds that wait for each other, in place of 7 steps; "
+      f"but {sum(8 - 2**k for k in range(rounds))} joins in place of 7 steps")
+
+# %% [markdown]
+# (The α of the eight steps differ here, to show that nothing depends on them being equal.) The tree
+# is **shallow, and does more work**: log₂ L rounds of nearly L joins each, every join several
+# multiplications. Good where thousands of pixels are computed at once, bad where two cores do one
+# after the other. On which side is your machine?
+
+# %% [markdown]
+# ## 9 · The race
+#
+# Five forms of the same numbers: two loops in Python; `rows`, the loop over whole blocks of memory
+# (the axis of the sweep in front) with its own backward pass; `numba`, a loop compiled for your
+# processor; `scan`, the tree. First: are they the same?
+#
+# **Predict:** forward and backward, how many times faster than the indexing loop is the compiled
+# one?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+x, a, b = torch.randn(2, 8, 40, 33), torch.rand(4, 8) * 2 - 1, torch.randn(4, 8) / 2
+plain = irnn_stack(x, a, b, "loop")  # (2, 4, 8, 40, 33)
+for name in METHODS:
+    error = (irnn_stack(x, a, b, name) - plain).abs().max().item()
+    print(f"{name:7} differs from the loop by {error:.1e}")
+    assert error < 1e-4, name
+
+# %%
+SIZE, CHANNELS = 128, 16
+x = torch.randn(1, CHANNELS, SIZE, SIZE, requires_grad=True)
+a, b = (torch.rand(4, CHANNELS, requires_grad=True) for _ in range(2))
+forms = {"loop that indexes": bench_irnn.indexed_sweeps}
+for method in ("loop", "rows", "numba", "scan"):
+    name = "loop over unbind" if method == "loop" else method
+    forms[name] = lambda *args, method=method: irnn_stack(*args, method)
+threads = torch.get_num_threads()
+torch.set_num_threads(1)  # other programs disturb one thread less than two
+both_ways = interleave({n: lambda f=f: f(x, a, b).sum().backward() for n, f in forms.items()}, 5)
+with torch.no_grad():
+    forward = interleave({n: lambda f=f: f(x, a, b) for n, f in forms.items()}, 5)
+torch.set_num_threads(threads)
+
+# %%
+slowest, lines = both_ways["loop that indexes"], []
+for name in forms:
+    ms = [f"{1000 * np.median(runs[name]):.1f}" for runs in (forward, both_ways)]
+    lines.append([name, *ms, f"{speedup(slowest, both_ways[name]):.1f}×"])
+print(machine_line())
+print(f"{CHANNELS} channels of {SIZE} × {SIZE}, one thread; medians, all forms in turn")
+print(text_table(["form", "forward, ms", "with backward, ms", "speed"], lines))
+plots.compare_guess(my_guess, speedup(slowest, both_ways["numba"]), "times")
+
+# %% [markdown]
+# Read the last column. From the first line to the second nothing changed but how a picture is taken
+# apart. Whether `rows` beats the plain loop, and where the tree lands, depends on your processor:
+# on two cores the tree's extra work has nowhere to go, on a GPU it has. A promise about speed is
+# worth nothing without such a table. (`derain-edu bench irnn` measures larger pictures.)
+
+# %% [markdown]
+# ## 10 · The way back, in three lines
+#
+# Who writes the loop also has to write its gradient. Let G_t be what arrives at h_t from outside.
+# h_t also goes into h_{t+1} with weight α, so what arrives in total, behind the ReLU, is
+#
+# $$g_t = [h_t > 0]\,(G_t + \alpha\,g_{t+1}), \qquad
+# \frac{\partial L}{\partial x_t} = g_t, \qquad
+# \frac{\partial L}{\partial\alpha} = \sum_{t>1} g_t\,h_{t-1}, \quad
+# \frac{\partial L}{\partial\beta} = \sum_{t>1} g_t$$
+#
+# It is the same recurrence, read from the end. The sums run over all uses of α, as in lesson 04; the
+# first pixel has none.
+#
+# **Predict** by hand: x = 1 1 1 1, α = 1, β = 0, L = h_4. What is ∂L/∂α?
+
+# %%
+my_guess = None  # write a number
+
+
+# %%
+class Sweep(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, alpha, beta):  # x (rows, L), alpha and beta one number each
+        h = read_row(x, alpha, beta)
+        ctx.save_for_backward(h, alpha)  # no x: the outputs are enough
+        return h
+
+    @staticmethod
+    def backward(ctx, G):
+        h, alpha = ctx.saved_tensors
+        g = torch.zeros_like(h)
+        after = 0
+        for t in reversed(range(h.shape[-1])):  # from the end to the start
+            g[..., t] = (h[..., t] > 0) * (G[..., t] + alpha * after)
+            after = g[..., t]
+        return g, (g[..., 1:] * h[..., :-1]).sum(), g[..., 1:].sum()
+
+
+four = torch.ones(1, 4, dtype=torch.float64)
+one, zero = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (1.0, 0.0))
+Sweep.apply(four, one, zero)[0, -1].backward()
+plots.compare_guess(my_guess, one.grad.item(), decimals=0)
+assert one.grad == 6 and zero.grad == 3
+
+# %% [markdown]
+# Here g = 1 1 1 1 and h = 1 2 3 4, so the sum is 1 + 2 + 3 = 6. And ∂L/∂β = 3: three pixels have
+# a β. One example proves little. `gradcheck` moves each input a bit, and compares the change of
+# each output with the formula. Would it notice a mistake? We make the most natural one.
+
+# %%
+class Wrong(Sweep):
+    @staticmethod
+    def backward(ctx, G):
+        g, by_alpha, _ = Sweep.backward(ctx, G)
+        return g, by_alpha, g.sum()  # β counted at the first pixel, too
+
+
+x = torch.randn(3, 9, dtype=torch.float64, requires_grad=True)
+a, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (-0.6, 0.3))
+ways = {"autograd": read_row, "three lines": Sweep.apply, "wrong": Wrong.apply}
+for name, way in ways.items():
+    passed = torch.autograd.gradcheck(way, (x, a, b), raise_exception=False)
+    print(f"{name:12} gradient check {'passed' if passed else 'FAILED'}")
+    assert passed == (name != "wrong")
+
+# %%
+shapes = ((1, 2, 5, 4), (4, 2), (4, 2))
+inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+assert torch.autograd.gradcheck(lambda *args: irnn_stack(*args, "rows"), inputs)
+print("the package's backward pass, all four directions: gradient check passed")
+
+x, a, b = torch.randn(1, 16, 96, 96), torch.rand(4, 16), torch.zeros(4, 16)
+x.requires_grad_()
+mib = {
+    m: peak_bytes(lambda m=m: irnn_stack(x, a, b, m).sum()) / 2**20 for m in ("loop", "rows", "numba")
+}
+print("peak memory of forward and backward:", ", ".join(f"{m} {v:.0f} MiB" for m, v in mib.items()))
+assert mib["rows"] < mib["loop"]
+
+# %% [markdown]
+# A formula of your own saves more than time. It needs the outputs only, where autograd keeps the
+# intermediate results of every step.
+
+# %% [markdown]
+# ## You can now …
+#
+# Two claims of the notes that this course grew from, with what you measured:
+
+# %%
+print(f"claim 6, two rounds let every pixel see the whole picture, one does not: one round sees "
+      f"{(once > 0).sum()} of {H * W} pixels, two see {(twice > 0).sum()}. It holds")
+print(f"  … but heard from beyond 8 px: {heard['fresh, α = .2'][D.index(8)]:.4f} % with α = .2, "
+      f"{heard['fresh, α = 1'][D.index(8)]:.0f} % with α = 1. It says nothing about how much")
+print(f"claim 7, the identity start keeps gradients over long distances: after 64 px "
+      f"{at_64['identity: α = 1']:.0f} against {at_64['α = .2']:.0e}. It holds while h > 0; with "
+      f"inputs of both signs {shares[0.0][64]:.0f} % survive")
+
+# %% [markdown]
+# - say what α does to a memory: keep, fade, explode, or sharpen edges;
+# - prove by gradients what a pixel sees: a cross, then everything; and measure how much it hears;
+# - read learned factors, and find that a few channels do the far sight;
+# - write a loop that is cheap to train, and turn it into a tree;
+# - derive a backward pass, and check it so that a wrong one fails.
+#
+# **Next:** a module that sees the whole picture can ask: what is a streak here? Lesson 06 opens
+# SPANet's attention map, and looks for a part of it that never worked.
