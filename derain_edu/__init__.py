@@ -36,6 +36,8 @@ _HOME = {
     "Trainer": "training",
     "train": "training",
     "derain": "restoration",
+    "export_onnx": "onnx_export",
+    "load_onnx": "onnx_model",
 }
 __all__ = [*_HOME, "__version__"]
 

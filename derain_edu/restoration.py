@@ -39,6 +39,7 @@ from derain_edu.devices import choose_device
 from derain_edu.errors import DerainError
 from derain_edu.images import PictureLike, check_batch, read_picture
 from derain_edu.models import create_model, list_models
+from derain_edu.onnx_model import OnnxModel, has_cuda, load_onnx
 from derain_edu.pretrained import read_weights
 
 OVERLAP = 48  # pixels kept away from each cut, see the table above
@@ -221,7 +222,8 @@ def load_model(
     ----------
     model : str, Path or nn.Module
         A name of :func:`derain_edu.list_models`; a file of the trainer, which knows its model;
-        or a network, which is returned as it is.
+        an ``.onnx`` file of :func:`derain_edu.export_onnx`; or a network, which is returned as
+        it is.
     pretrained : str or Path
         With a name: which weights, see :func:`derain_edu.create_model`.
     **options
@@ -242,6 +244,8 @@ def load_model(
         raise DerainError(
             f"{str(model)!r} is neither a model ({', '.join(list_models())}) nor an existing file"
         )
+    if Path(model).suffix.lower() == ".onnx":
+        return _load_onnx(model, pretrained, **options)
     name = read_weights(Path(model)).model
     if name is None:
         raise DerainError(
@@ -251,6 +255,25 @@ def load_model(
     if pretrained != "open":
         raise DerainError(f"{model} and {pretrained} are both weights: give one of the two")
     return create_model(name, pretrained=Path(model), **options)
+
+
+def _load_onnx(model: str | Path, pretrained: str | Path, **options: Any) -> OnnxModel:
+    if pretrained != "open":
+        raise DerainError(f"{model} has its weights inside: give it without {pretrained!r}")
+    if options:
+        raise DerainError(f"{model} is fixed: it can't take the options {', '.join(options)}")
+    return load_onnx(model)
+
+
+def place(network: nn.Module, device: str = "auto") -> torch.device:
+    """Move a network to a device, see :func:`derain_edu.choose_device`, and return the device.
+
+    With ``"auto"`` an ONNX file stays on the CPU where ONNX Runtime can't use the GPU.
+    """
+    stays = device == "auto" and isinstance(network, OnnxModel) and not has_cuda()
+    chosen = choose_device("cpu" if stays else device)
+    network.to(chosen)
+    return chosen
 
 
 def derain(
@@ -270,7 +293,8 @@ def derain(
     picture : str, Path, bytes, PIL.Image.Image, numpy.ndarray, Tensor or Picture
         What :func:`derain_edu.images.read_picture` takes.
     model : str, Path or nn.Module
-        A name of :func:`derain_edu.list_models`, a file that the trainer wrote, or a network.
+        A name of :func:`derain_edu.list_models`, a file that the trainer or
+        :func:`derain_edu.export_onnx` wrote, or a network.
     pretrained : str or Path
         Which weights for a model given by name. Default: ``"open"``, the course's own.
     device : str or torch.device, optional
@@ -295,5 +319,5 @@ def derain(
     source = read_picture(picture)
     network = load_model(model, pretrained, **options)
     if device is not None or not isinstance(model, nn.Module):
-        network.to(choose_device("auto" if device is None else str(device)))
+        place(network, "auto" if device is None else str(device))
     return source.give_back(derain_tensor(network, source.rgb, tile, overlap, progress))

@@ -11,13 +11,13 @@ from typing import Any
 
 from torch import nn
 
-from derain_edu.devices import choose_device, describe_device
+from derain_edu.devices import describe_device
 from derain_edu.errors import DerainError
 from derain_edu.images import read_picture, to_tensor
 from derain_edu.metrics import psnr, ssim
 from derain_edu.picture_files import SAVE_AS, check_save_path, save_picture
 from derain_edu.recipes import recipe as find_recipe
-from derain_edu.restoration import derain, load_model
+from derain_edu.restoration import derain, load_model, place
 from derain_edu.training_config import TrainConfig
 
 
@@ -124,10 +124,10 @@ def load_on(
     device: str, model: str, weights: str, say: Callable[[str], None] = print, **options: Any
 ) -> nn.Module:
     """Load a model for a command, put it on a device, and say in one line what runs where."""
-    network, place = load_model(model, weights, **options), choose_device(device)
+    network = load_model(model, weights, **options)
     label = model if Path(model).is_file() else f"{model}, weights {weights}"
-    say(f"{label}; {describe_device(place)}")
-    return network.to(place)
+    say(f"{label}; {describe_device(place(network, device))}")
+    return network
 
 
 def train_config(recipe: str | None, changes: dict[str, Any], out: Path | None) -> TrainConfig:

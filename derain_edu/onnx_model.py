@@ -1,0 +1,202 @@
+"""A network in an ONNX file, run by ONNX Runtime as if it were one of the course's own.
+
+:func:`load_onnx` returns a module with the same contract as every model: (B, 3, H, W) in,
+(B, 3, H, W) out, and a ``halo`` that tells :mod:`derain_edu.restoration` how to cut large
+pictures. Nothing of the network's Python code is needed: weights and operations are in the file,
+and what a graph can't say stands in its metadata, a table of strings:
+
+================  =================================================================
+key               value
+================  =================================================================
+derain_edu        version of this package that wrote the file
+model, options    what :func:`derain_edu.create_model` was given; options as JSON
+halo              reach of the network in pixels as JSON; ``null``: the whole picture
+inputs, outputs   names and shapes as JSON; letters are free sizes
+preprocessing     the contract of the numbers, one sentence in JSON per rule
+precision         ``float32``, or ``int8`` with how it was made
+opset, producer   version of the operators, and who translated the network
+================  =================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from derain_edu.errors import DerainError
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+@dataclass(frozen=True)
+class OnnxInfo:
+    """What a file says about itself, see the module's table."""
+
+    model: str
+    options: dict[str, Any]
+    halo: int | None
+    precision: str
+    opset: int
+    metadata: dict[str, str]  # all of it, as it stands in the file
+
+
+class OnnxModel(nn.Module):
+    """A network in a file: (B, 3, H, W) in, (B, 3, H, W) out, float32, any B, H, W ≥ 1.
+
+    Made by :func:`load_onnx`. It has no parameters to train, and no gradient passes it.
+    """
+
+    def __init__(self, path: Path, content: bytes, device: str = "cpu") -> None:
+        super().__init__()
+        self.path = path
+        self._content = content
+        self._threads = 0
+        self.device = torch.device("cpu")
+        self._session = None
+        self.to(device)
+        self.info = _read_info(path, self.session)
+        self.eval()
+
+    @property
+    def halo(self) -> int | None:
+        """How many pixels away an input pixel can change an output pixel; None: everywhere."""
+        return self.info.halo
+
+    @property
+    def session(self) -> Any:
+        """The session of ONNX Runtime; a new one if PyTorch's number of threads has changed."""
+        if self._session is None or self._threads != torch.get_num_threads():
+            self._threads = torch.get_num_threads()
+            self._session = open_session(self._content, self.path, self.device.type)
+        return self._session
+
+    def to(self, device: str | torch.device = "cpu", *args: Any, **kwargs: Any) -> OnnxModel:
+        """Choose where ONNX Runtime computes: on the CPU or, with its CUDA provider, on a GPU.
+
+        Raises
+        ------
+        DerainError
+            For another device, and for a GPU that ONNX Runtime can't use here.
+        """
+        place = torch.device(device)
+        if place.type not in ("cpu", "cuda"):
+            raise DerainError(f"{self.path} runs on cpu or cuda, not on {place}")
+        if place.type == "cuda" and not has_cuda():
+            raise DerainError(
+                f"{self.path} can't run on a GPU: this onnxruntime has no CUDA provider, so "
+                "choose the device cpu or install onnxruntime-gpu"
+            )
+        if place != self.device:
+            self.device, self._session = place, None
+        return self
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        """Run the graph; the result comes back on the device of ``rainy``."""
+        import numpy as np
+
+        array = np.ascontiguousarray(rainy.detach().to("cpu", torch.float32).numpy())
+        try:
+            (derained,) = self.session.run(None, {self.session.get_inputs()[0].name: array})
+        except Exception as error:
+            if "alloc" in str(error) or "memory" in str(error).lower():
+                raise MemoryError(f"{self.path}: {error}") from error
+            raise DerainError(
+                f"{self.path} can't compute {tuple(rainy.shape)} ({first_line(error)}): give "
+                "(B, 3, H, W)"
+            ) from error
+        return torch.from_numpy(derained).to(rainy.device)
+
+    def extra_repr(self) -> str:
+        return f"{self.path}, {self.info.model}, {self.info.precision}, halo={self.halo}"
+
+
+def load_onnx(path: str | Path, device: str = "cpu") -> OnnxModel:
+    """Open a network that :func:`derain_edu.export_onnx` or its int8 sister wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ``.onnx`` file.
+    device : str
+        ``"cpu"``, or ``"cuda"`` where onnxruntime-gpu is installed.
+
+    Returns
+    -------
+    OnnxModel
+        It works as many threads as ``torch.get_num_threads()`` says, also if that changes.
+
+    Raises
+    ------
+    DerainError
+        If there is no such file, if it is damaged, or if this package did not write it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DerainError(f"{path} does not exist: check the name, or export the model first")
+    return OnnxModel(path, path.read_bytes(), device)
+
+
+def has_cuda() -> bool:
+    """Return whether this installation of ONNX Runtime can use a GPU of NVIDIA."""
+    import onnxruntime
+
+    return CUDA in onnxruntime.get_available_providers()
+
+
+def open_session(content: bytes, path: Path, device: str = "cpu") -> Any:
+    """Return a session of ONNX Runtime with as many threads as PyTorch uses.
+
+    Raises
+    ------
+    DerainError
+        If the content is no ONNX graph that ONNX Runtime can run.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors only, and those raise
+    providers = [CUDA, CPU] if device == "cuda" else [CPU]
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=providers)
+    except Exception as error:  # ONNX Runtime has a class of its own for each cause
+        raise DerainError(
+            f"{path} can't be opened by ONNX Runtime ({first_line(error)}): export or copy it again"
+        ) from error
+
+
+def _read_info(path: Path, session: Any) -> OnnxInfo:
+    """Read and check what the file says about itself."""
+    found = dict(session.get_modelmeta().custom_metadata_map)
+    if "derain_edu" not in found:
+        raise DerainError(
+            f"{path} was not written by derain_edu, so its colours, range and reach are unknown: "
+            "export a model with derain_edu.export_onnx or `derain-edu export`"
+        )
+    shapes = [[*value.shape] for value in (*session.get_inputs(), *session.get_outputs())]
+    if [len(shape) for shape in shapes] != [4, 4] or any(shape[1] != 3 for shape in shapes):
+        raise DerainError(
+            f"{path} has inputs and outputs {shapes}, not one (B, 3, H, W) each: export it again"
+        )
+    try:
+        return OnnxInfo(
+            model=found["model"],
+            options=json.loads(found["options"]),
+            halo=json.loads(found["halo"]),
+            precision=found["precision"],
+            opset=int(found["opset"]),
+            metadata=found,
+        )
+    except (KeyError, ValueError) as error:
+        raise DerainError(f"{path} has damaged metadata ({error}): export it again") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, for a sentence of our own."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:200].rstrip(":. ")
