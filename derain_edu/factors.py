@@ -2,8 +2,8 @@
 
 The authors' weights are research artefacts without a clear licence, so this repository holds no
 copy of them. It holds counts: how many of the 256 α and 256 β (two rounds × four directions × 32
-channels) lie in each interval, and how much of what a pixel hears comes from how far. With the
-weights in the cache the same counts are made anew.
+channels) lie in each interval, how much of what a pixel hears comes from how far, and what is left
+of it when the largest α are held down. With the weights in the cache the same counts are made anew.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ LOW, HIGH, BINS = -0.5, 1.0, 30  # intervals of 0.05
 QUANTILES = (5, 25, 50, 75, 95)  # %
 DISTANCES = (0, 1, 2, 4, 8, 16, 24)  # px
 PHOTOS, SIDE = ("picosdeeuropa", "bridge", "china"), 65  # where a module's influence is measured
+CAPS = (0.9, 0.5)  # α are held down to these
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Factors:
 
     source: str  # "counted now" or "recorded"
     counts: list[dict[str, Any]]  # rows: factor, low, high, count
-    summary: dict[str, Any]  # alpha, beta: extremes, quantiles, shares; beyond: distance → share
+    summary: dict[str, Any]  # alpha, beta: extremes, quantiles, shares; beyond: distance → share;
+    # capped: the largest α allowed → the same shares
 
 
 def learned_factors() -> Factors:
@@ -79,10 +81,31 @@ def count_factors(model: SPANet, source: str) -> Factors:
             low = round(LOW + k * width, 2)
             rows.append({"factor": name, "low": low, "high": round(low + width, 2), "count": count})
         summary[name] = _describe(values)
-    curves = torch.tensor([share_beyond(heard(model, photo), DISTANCES) for photo in PHOTOS])
-    shares = [float(f"{share:.4g}") for share in curves.mean(dim=0)]
-    summary["beyond"] = dict(zip(map(str, DISTANCES), shares, strict=True))
+    summary["beyond"] = _beyond(model)
+    summary["capped"] = {str(top): _beyond(capped(model, top)) for top in CAPS}
     return Factors(source, rows, summary)
+
+
+def capped(model: SPANet, top: float) -> SPANet:
+    """Return a copy of a network whose α are at most ``top``."""
+    twin = copy.deepcopy(model)
+    for irnn in (twin.attention.irnn1, twin.attention.irnn2):
+        irnn.alpha.data.clamp_(max=top)
+    return twin
+
+
+def _beyond(model: SPANet) -> dict[str, float]:
+    shares = [float(f"{share:.4g}") for share in shares_beyond(model)]
+    return dict(zip(map(str, DISTANCES), shares, strict=True))
+
+
+def shares_beyond(model: SPANet) -> list[float]:
+    """Return which share of what a pixel hears comes from beyond each of :data:`DISTANCES`.
+
+    The mean over :data:`PHOTOS` of :func:`heard`.
+    """
+    curves = torch.tensor([share_beyond(heard(model, photo), DISTANCES) for photo in PHOTOS])
+    return curves.mean(dim=0).tolist()
 
 
 def _describe(values: Tensor) -> dict[str, Any]:
@@ -98,6 +121,7 @@ def _describe(values: Tensor) -> dict[str, Any]:
     }
 
 
+@torch.no_grad()
 def heard(model: SPANet, photo: str) -> Tensor:
     """Return what the middle of a network's first attention map hears of a rainy photo.
 
@@ -107,8 +131,10 @@ def heard(model: SPANet, photo: str) -> Tensor:
     rainy = add_rain(clean, "light", seed=4).rainy[None]  # (1, 3, SIDE, SIDE)
     caught: list[Tensor] = []
     hook = model.attention.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
-    model.attend(rainy)
-    hook.remove()
+    try:
+        model.attend(rainy)
+    finally:
+        hook.remove()
     return heard_by(model.attention, caught[0])
 
 

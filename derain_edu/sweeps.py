@@ -99,7 +99,7 @@ class BytesWritten(TorchDispatchMode):
         result = operation(*args, **(kwargs or {}))
         old = {leaf.untyped_storage().data_ptr() for leaf in _tensors((args, kwargs))}
         schema = operation._schema
-        if not schema.name.startswith("aten::empty"):  # it reserves memory and leaves it alone
+        if "empty" not in schema.name:  # that reserves memory and leaves it alone
             for leaf in _tensors(result):
                 if schema.is_mutable or leaf.untyped_storage().data_ptr() not in old:
                     self.total += leaf.numel() * leaf.element_size()
@@ -185,7 +185,7 @@ def draw_round(maps: Sequence[Tensor], number: int, zoom: int = ZOOM) -> bytes:
     shares = {"": [100 * count / pixels for count in counts]}
     draw_curves(axis, shares, range(len(maps)), xlabel="rounds", ylabel="pixels seen, %")
     axis.plot([number], shares[""][number : number + 1], "o", markersize=11,
-              markerfacecolor="none", color="k")
+              markerfacecolor="none", color="k", clip_on=False)
     axis.set_xticks(range(len(maps)))
     low, high = seen[seen > 0].min(), seen.max()
     return strip_png(
@@ -194,9 +194,13 @@ def draw_round(maps: Sequence[Tensor], number: int, zoom: int = ZOOM) -> bytes:
                 torch.where(seen > 0, _colour(SEEN), _colour(UNSEEN)), zoom
             ),
             f"in {low:,.0f} to {high:,.0f} ways (log)": _enlarged(coloured(ways), zoom),
-            f"{number} {'round' if number == 1 else 'rounds'}": figure,
+            _rounds(number): figure,
         }
     )
+
+
+def _rounds(number: int) -> str:
+    return f"{number} {'round' if number == 1 else 'rounds'}"
 
 
 def draw_scan(values: Sequence[float], results: Sequence[float]) -> Figure:
@@ -266,7 +270,10 @@ def round_slider(maps: Sequence[Tensor], zoom: int = ZOOM) -> Any:
 
     def words() -> str:
         seen = maps[number.value] > 0
-        return f"{number.value} rounds: the middle pixel sees {seen.float().mean():.0%} of all."
+        return (
+            f"{_rounds(number.value)}: the middle pixel sees {int(seen.sum())} of {seen.numel()} "
+            "pixels."
+        )
 
     return _shell([number], lambda: draw_round(maps, number.value, zoom), words)
 
