@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 
@@ -80,14 +81,61 @@ def test_layouts(method, layout):
     assert torch.allclose(irnn_stack(x, alpha, beta, method), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["numba", "scan"])
-def test_channels_last_stays_channels_last(method):
+@pytest.mark.parametrize("size", [(1, 1), (1, 37), (38, 1), (2, 3), (37, 70)])
+def test_all_forms_agree_on_narrow_and_uneven_pictures(size):
+    """Odd heights, one line, more lines than a block of the compiled loops."""
+    x, alpha, beta = example((2, 3, *size), torch.float32)
+    for memory in (torch.contiguous_format, torch.channels_last):
+        outs = {m: irnn_stack(x.contiguous(memory_format=memory), alpha, beta, m) for m in METHODS}
+        for (one, a), (other, b) in itertools.combinations(outs.items(), 2):
+            assert torch.allclose(a, b, atol=1e-5), (one, other)
+
+
+def test_channels_last_stays_channels_last():
     """So that the convolution after the concatenation needs no copy."""
     x, alpha, beta = example((2, 5, 9, 6), torch.float32)
     x = x.contiguous(memory_format=torch.channels_last)
-    if method == "numba":
-        out = irnn_stack(x, alpha, beta, method).flatten(1, 2)
-        assert out.is_contiguous(memory_format=torch.channels_last)
+    out = irnn_stack(x, alpha, beta, "numba").flatten(1, 2)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_threads_share_the_work_and_change_nothing(channels_last):
+    x, alpha, beta = example((3, 5, 41, 67), torch.float32)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    arriving, before, results = torch.randn(3, 4, 5, 41, 67), torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            inputs = [t.clone().requires_grad_() for t in (x, alpha, beta)]
+            out = irnn_stack(*inputs, "numba")
+            results.append([out, *torch.autograd.grad(out, inputs, arriving)])
+    finally:
+        torch.set_num_threads(before)
+    for one, three in zip(*results, strict=True):
+        assert torch.allclose(one, three, rtol=1e-5, atol=1e-4)
+    assert torch.equal(results[0][0], results[1][0])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_sweeps_too():
+    """A worker that loads data is a fork: it has none of the threads of its parent."""
+    code = """if True:
+        import os, torch
+        from derain_edu.models.irnn import irnn_stack
+        torch.set_num_threads(2)
+        x, one = torch.ones(1, 2, 3, 4), torch.ones(4, 2)
+        expected = irnn_stack(x, one, one, "numba")
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if torch.equal(irnn_stack(x, one, one, "numba"), expected) else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "0", done.stderr
 
 
 @pytest.mark.parametrize("method", [*TRAINABLE, "loop"])
@@ -116,6 +164,28 @@ def test_gradients_against_the_loop(method, channels_last, size):
         assert torch.allclose(ours, plain, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("method", TRAINABLE)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_gradient_may_lie_in_memory_as_it_likes(method, channels_last):
+    """``.sum()`` sends one number seen from everywhere, a permuted output a transposed gradient."""
+    x, alpha, beta = example((2, 3, 9, 8), torch.float32)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    weights = torch.randn(8, 9, 3, 4, 2)
+    losses = {
+        "expanded": lambda out: out.sum(),
+        "transposed": lambda out: (out.permute(4, 3, 2, 1, 0) * weights).sum(),
+        "every second": lambda out: out[..., ::2].square().sum(),
+    }
+    for name, loss in losses.items():
+        found = {}
+        for way in ("loop", method):
+            inputs = [t.clone().requires_grad_() for t in (x, alpha, beta)]
+            found[way] = torch.autograd.grad(loss(irnn_stack(*inputs, way)), inputs)
+        for ours, plain in zip(found[method], found["loop"], strict=True):
+            assert torch.allclose(ours, plain, rtol=1e-4, atol=1e-4), name
+
+
 def test_the_export_form_is_what_a_captured_graph_holds():
     x, alpha, beta = example((1, 2, 4, 5), torch.float32)
 
@@ -141,12 +211,13 @@ def test_half_precision_comes_back_as_it_went_in_and_is_summed_in_float32(method
     assert right[0, 0, 0, -1] == 600
 
 
-def test_bfloat16_under_autocast():
+@pytest.mark.parametrize("method", [*TRAINABLE, None])
+def test_bfloat16_under_autocast(method):
     x, alpha, beta = example((2, 4, 9, 8), torch.float32)
     conv = torch.nn.Conv2d(4, 4, 3, padding=1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         features = conv(x)
-        out = irnn_stack(features, alpha.requires_grad_(), beta)
+        out = irnn_stack(features, alpha.requires_grad_(), beta, method)
         assert features.dtype == out.dtype == torch.bfloat16
         out.float().square().mean().backward()
     exact = irnn_stack(features.detach().float(), alpha.detach(), beta, "loop")
@@ -220,11 +291,18 @@ def test_numba_is_loaded_only_when_it_runs():
         (torch.zeros(1, 3, 0, 4), torch.zeros(4, 3), "with H, W ≥ 1"),
         (torch.zeros(1, 3, 4, 4), torch.zeros(3), r"alpha must be \(4, 3\)"),
         (torch.zeros(1, 3, 4, 4), torch.zeros(4, 2), r"alpha must be \(4, 3\)"),
+        (torch.zeros(1, 2, 4, 4), torch.zeros(4, 2), r"beta must be \(4, 2\)"),
     ],
 )
 def test_bad_input(x, alpha, message):
     with pytest.raises(DerainError, match=message):
         irnn(x, alpha, torch.zeros(4, 3))
+
+
+def test_the_compiled_loops_say_where_they_run():
+    x = torch.zeros(1, 3, 4, 4, device="meta")
+    with pytest.raises(DerainError, match="runs on the CPU, and x is on meta: take 'scan'"):
+        METHODS["numba"](x, torch.zeros(4, 3), torch.zeros(4, 3))
 
 
 def test_unknown_method():
