@@ -37,7 +37,7 @@ _HOME = {
     "train": "training",
     "derain": "restoration",
     "export_onnx": "onnx_export",
-    "load_onnx": "onnx_model",
+    "load_onnx": "onnx_network",
 }
 __all__ = [*_HOME, "__version__"]
 

@@ -33,7 +33,7 @@ from derain_edu import __version__
 from derain_edu.checkpoints import write_atomically
 from derain_edu.errors import DerainError
 from derain_edu.models import create_model, list_models, model_options
-from derain_edu.onnx_model import first_line, open_session
+from derain_edu.onnx_network import first_line, open_session
 
 OPSET = 18  # version of the operators: what PyTorch's exporter writes without a conversion
 DIMS = ("batch", 3, "height", "width")
@@ -256,7 +256,7 @@ def _difference(model: nn.Module, session: Any, rainy: Tensor) -> float:
 
 
 def describe(model: nn.Module, proto: Any) -> dict[str, str]:
-    """Return the metadata of a file, see :mod:`derain_edu.onnx_model`."""
+    """Return the metadata of a file, see :mod:`derain_edu.onnx_network`."""
     shapes = [
         json.dumps({value.name: sizes(value) for value in values})
         for values in (proto.graph.input, proto.graph.output)
