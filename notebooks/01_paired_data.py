@@ -187,9 +187,10 @@ assert 2 < more < 4.5 and 4.5 < brighter < 6.1
 # %% [markdown]
 # Twice the brightness doubles R in every pixel, and a squared error grows four times: 10·log₁₀(4)
 # = 6.02 dB, minus what clips in the sky. Twice the streaks lie mostly side by side: twice the
-# squared error, 10·log₁₀(2) = 3.01 dB, and a little more where they overlap. **To PSNR, one streak
-# counts as much as four of half its brightness.** Keep the two numbers: 6 dB more is half the
-# error, 3 dB more is half the squared error.
+# squared error, 10·log₁₀(2) = 3.01 dB, and a little more where they overlap.
+#
+# **To PSNR, one streak counts as much as four of half its brightness.** Keep the two numbers: 6 dB
+# more is half the error, 3 dB more is half the squared error.
 #
 # ### Three ways to meet the picture
 #
@@ -284,7 +285,9 @@ plots.show(figure, "Three differences, twice as bright as they are: clean streak
 
 # %% [markdown]
 # One pixel costs more than the rain itself. The middle picture is what such a pair teaches: that
-# every edge is "rain". How bad is that for training? Suppose that the pairs of a data set are off
+# every edge is "rain".
+#
+# How bad is that for training? Suppose that the pairs of a data set are off
 # by −1, 0 or +1 pixel, at random. The network can't know which. The answer with the smallest mean
 # squared error is the **mean** of the three: a blur. Even a perfect network would stop there.
 
@@ -300,8 +303,10 @@ assert errors[0] < errors[1] and ceiling < 35
 
 # %% [markdown]
 # The training loss prefers the blur to the truth. The authors' PReNet reaches 37.48 dB on Rain100L
-# (Ren et al. 2019); with pairs that are off by a pixel, no network could get near that on this
-# photo. So look at your pairs **before** you train. Rain only adds light (a veil is the
+# (Ren et al. 2019). A network that gives the best answer to pairs that are off by a pixel stays far
+# below that on this photo.
+#
+# So look at your pairs **before** you train. Rain only adds light (a veil is the
 # exception), so a few lines can find the common faults. (They need edges: in a patch of plain sky
 # every move fits.)
 
@@ -428,8 +433,9 @@ assert statistics.median(measured["our heavy"][2]) < statistics.median(measured[
 
 # %% [markdown]
 # Circles are our rain; the crosses of the benchmarks appear once those are in the cache. Compare
-# circles and crosses of the same family. Overlap does not mean that the rains are
-# equal: what counts is whether a network that learned on one removes the other. The tests of this
+# circles and crosses of the same family.
+#
+# Overlap does not mean that the rains are equal: what counts is whether a network that learned on one removes the other. The tests of this
 # package (`tests/conformance`) measure that with the authors' networks, which never saw our rain.
 
 # %%
@@ -497,9 +503,9 @@ assert spread > 3
 assert winner["prenet_matlab"] == "B" and winner["rgb"] == "A"
 
 # %% [markdown]
-# Same files, same truth. The protocols do not even agree **which picture is better**. Differences
-# of 0.1 dB decide about publications; these are many times as large. Where do they come from? We
-# walk from one PSNR to the other, and change one thing per step.
+# Same files, same truth. The protocols do not even agree **which picture is better**. In the paper
+# of PReNet, 0.49 dB lie between it and PRN (Rain100L); the scores of picture B lie many times
+# farther apart. Where does that come from? We walk from one PSNR to the other, one step at a time.
 
 # %%
 luma = metrics.luma  # (1, 3, H, W) -> (1, 1, H, W), black at 16/255 and white at 235/255
@@ -529,8 +535,8 @@ for name, scores in ladder.items():
     assert abs(scores[4] - table[name[0]]["prenet_matlab"][0]) < 1e-6  # we arrived
 
 # %% [markdown]
-# - **RGB → Y.** Rain is grey: the error of A is the same in red, green and blue, so nothing
-#   changes. JPEG saves on colour, and Y hardly sees colour: B jumps.
+# - **RGB → Y.** Rain is grey: the error of A is the same in red, green and blue (except where one
+#   of them clips), so hardly anything changes. JPEG saves on colour, and Y hardly sees colour: B jumps.
 # - **0–1 → 16–235.** White is 235/255 instead of 1, so every error shrinks by 219/255. That alone
 #   is worth exactly 20·log₁₀(255/219) = **1.32 dB**, for any picture.
 # - **Rounded or cut.** What is left of the rain is always too bright, and cutting makes A darker,
@@ -570,8 +576,10 @@ assert abs(range_2 - table["B"]["spanet_released"][1]) < 1e-6
 assert range_2 > range_1
 
 # %% [markdown]
-# SPANet's evaluation forgot to say that the values end at 1. The library took 2, and every score
-# rose. None of this is fraud; all of it is a trap. People who could not reproduce a number wrote
+# SPANet's evaluation forgot to say that the values end at 1. The library took 2, and the score rose.
+# None of this is fraud; all of it is a trap.
+#
+# People who could not reproduce a number wrote
 # at least six public threads (PReNet #5 and #7, MSPFN #17 and #21, MPRNet #125, Restormer #40),
 # each time for one of these reasons.
 #
@@ -661,4 +669,4 @@ assert different == 8
 # - **draw batches again**: sample k is a function of the seed and of k.
 #
 # One equation with two unknowns was the start. In **lesson 02** a network learns to solve it: a
-# stack of residual blocks, trained in about a minute, on just these batches.
+# stack of residual blocks, trained in about a minute, on batches like these.

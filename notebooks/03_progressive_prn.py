@@ -25,9 +25,11 @@ import derain_edu as de
 
 # %% [markdown]
 # The baseline of lesson 02 is a row of blocks. Each block works once, on features, and only the
-# last layer makes a picture. PRN is one short network that runs again and again, and each run makes
-# a picture. Its weights never change between the runs, so how can the first run do something else
-# than the last? We build PRN, watch it work, and take it apart.
+# last layer makes a picture.
+#
+# PRN is one short network that runs again and again, and each run makes a picture. Its weights
+# never change between the runs, so how can the first run do something else than the last? We build
+# PRN, watch it work, and take it apart.
 
 # %%
 print(f"derain_edu {de.__version__}")
@@ -116,9 +118,10 @@ assert second < first, "pass 2 sees a cleaner draft and must find less rain in i
 
 # %% [markdown]
 # **Edit 3: show both.** The head sees O and the draft, six channels instead of three. This is PRN.
-# The head's weights change their shape, so this edit has to be trained. We write all three edits
-# by hand and compare with the package, with trained weights. In the words of the paper's figure 2:
-# head + ReLU is f_in, the blocks are f_res, the tail is f_out.
+# The head's weights change their shape, so this edit has to be trained.
+#
+# We write all three edits by hand and compare with the package, with trained weights. In the words
+# of the paper's figure 2: head + ReLU is f_in, the blocks are f_res, the tail is f_out.
 
 # %%
 tag = best_pretrained("prn")  # the authors' weights if you have downloaded them, else the course's
@@ -272,9 +275,10 @@ plots.show(
 # %% [markdown]
 # The dotted line is the trained T. Right: the steps get smaller and smaller, the loop comes to
 # rest. Left: *where* it rests is another question. The loss asked for a good picture after T
-# stages, not for one that stays good. The authors' PRN (T = 6) loses a few tenths of a dB on
-# average until stage 12; other weights of the same network stay level. And the mean hides that
-# photos differ: each has its own best stage.
+# stages, not for one that stays good.
+#
+# The authors' PRN (T = 6) loses a few tenths of a dB on average until stage 12; other weights of
+# the same network stay level. And the mean hides that photos differ: each has its own best stage.
 
 # %% [markdown]
 # ### The network doesn't know which stage it is in
@@ -315,10 +319,11 @@ for name, x in ends.items():
     print(f"draft {name}: {curves[name][-1]:.2f} dB, {apart:.2f} grey levels apart: {same}")
 
 # %% [markdown]
-# The perfect draft gets *worse*: the network does not know that it is perfect, and pulls it towards
-# its own answer. The rainy draft climbs towards the same answer from the other side. A black draft
-# lies far from everything in training, so nothing promises that it finds the way: some weights do
-# it, others don't. The printed lines say what yours do.
+# The perfect draft gets *worse*: the network does not know that it is perfect, and pulls it
+# towards its own answer. The rainy draft climbs towards the same answer from the other side.
+#
+# A black draft lies far from everything in training, so nothing promises that it finds the way:
+# some weights do it, others don't. The printed lines say what yours do.
 #
 # Keep this picture in mind: **not six jobs, but one job six times.** "Here is the rainy picture,
 # here is a draft: give me the rain layer." Only the drafts differ.
@@ -327,9 +332,10 @@ for name, x in ends.items():
 # ## 4 · Feature stages against picture stages
 #
 # The baseline has stages too: its blocks. But what flows between them has 32 channels and is no
-# picture. Only the tail turns it into one, and the tail is a linear layer. So we may apply it
-# after *each* block, and the difference from block to block is what this block adds to the
-# result: five blocks and a head, six pictures, and their sum is the whole answer.
+# picture. Only the tail turns it into one, and the tail is a linear layer.
+#
+# So we may apply it after *each* block, and the difference from block to block is what this block
+# adds to the result: five blocks and a head, six pictures, and their sum is the whole answer.
 
 # %%
 def contributions(baseline, rainy):
@@ -378,23 +384,27 @@ for axis, k in zip(axes[1, 1:], shown, strict=False):
     plots.draw_picture(axis, views[k - 1].picture, f"PRN, stage {k}")
 plots.show(
     figure,
-    "Top: the baseline's mean feature map after the head and after each block: grey, embossed. "
+    "Top: the baseline's mean feature map after the head and after each block: a grey relief. "
     "Bottom: PRN's output after its stages: photos with less and less rain.",
 )
 
 # %% [markdown]
 # Top row: nothing to hang on a wall. The tail was trained to read the *last* features only, so the
-# blocks before are free to write in any code they like. Bottom row: each stage must hand on a
-# picture, because three channels are all that passes to the next stage. PRN can be stopped at any
-# stage; the baseline can't.
+# blocks before are free to write in any code they like. After block 3 of 5, only a third of the
+# gain is there.
+#
+# Bottom row: each stage must hand on a picture, because three channels are all that passes to the
+# next stage. Stop PRN after stage 1, and more than half of its gain is there.
 
 # %% [markdown]
 # ## 5 · What does each stage take away?
 #
-# A common story: the first stage removes the big streaks, later stages restore details. We made the
-# rain, so we can check. The **energy** of a change (sum of its squares) can be split in two ways:
-# by place, on streak pixels or background; and by size, with a Fourier transform, into waves longer
-# than 16 px, 16–8, 8–4, and shorter than 4 px.
+# A common story: the first stage removes the big streaks, later stages restore details. We made
+# the rain, so we can check.
+#
+# The **energy** of a change (sum of its squares) can be split in two ways: by place, on streak
+# pixels or background; and by size, with a Fourier transform, into waves longer than 16 px, 16–8,
+# 8–4, and shorter than 4 px.
 
 # %%
 EDGES = (0, 1 / 16, 1 / 8, 1 / 4, 1)  # waves per pixel; the largest that exists is √½ = 0.71
@@ -487,6 +497,7 @@ verdict("repair later: the error on the background falls after stage 1",
 # %% [markdown]
 # Stage 1 does more than all others together: this held for all weights that we tried, so it is an
 # assert. The rest of the story is no law of the architecture; the verdicts depend on the training.
+#
 # With the authors' PRN the error on the background *grows* from stage to stage, while the error on
 # the streaks falls by more: nothing is repaired, the background pays for the rain. And where the
 # pooled shares drift towards finer detail, the interval says whether six photos agree on it.
@@ -526,9 +537,11 @@ assert all(torch.equal(outputs[0], x) for x in outputs), "without a draft all st
 
 # %% [markdown]
 # Both halves are needed *by these weights*. That is less than it seems: weights that grew up with
-# two inputs are lost when one goes dark, and a network trained without it might do well. So the
-# fair question needs training: four small PRNs, the same steps and samples, three seeds each.
-# The authors' tables never had this 2×2: their PReNet_x drops the rainy input *and* the addition.
+# two inputs are lost when one goes dark, and a network trained without it might do well.
+#
+# So the fair question needs training: four small PRNs, the same steps and samples, three seeds
+# each. The authors' tables never had this 2×2: their PReNet_x drops the rainy input *and* the
+# addition.
 
 # %%
 def draw_recorded(name, alt):
@@ -570,8 +583,10 @@ for concat in ("on", "off"):
 # %% [markdown]
 # Look at the dots before the bars. Where one dot lies far from its two sisters, a training went
 # wrong, and no mean repairs that: the interval grows until it covers nearly everything. Three
-# seeds can show a large effect and hide a small one. (The authors saw it too: "final loss may
-# yield gradient vanish or explosion in few tries", PReNet issue 19. Lesson 04 looks into it.)
+# seeds can show a large effect and hide a small one.
+#
+# (The authors saw it too: "final loss may yield gradient vanish or explosion in few tries", PReNet
+# issue 19. Lesson 04 looks into it.)
 #
 # For comparison, the authors' fully trained ablation weights on the 100 images of Rain100H, one
 # training each: no concatenation 28.91 dB, with it 29.32 dB, and with + O as well 29.46 dB.
@@ -599,9 +614,11 @@ print(f"smallest value after the head {before.min():.2f}, one block later {after
 
 # %% [markdown]
 # Most of the head's outputs would be cut. But look one block further: a residual block ends in a
-# ReLU after the addition, so it cuts what its skip path carries below zero, unless its branch lifts
-# it. Without the ReLU in the head, negative values live for one block longer, no more. A large
-# effect would be a surprise. Here is the 2×2, same budget, three seeds:
+# ReLU after the addition, so it cuts what its skip path carries below zero, unless its branch
+# lifts it.
+#
+# Without the ReLU in the head, negative values live for one block longer, no more. A large effect
+# would be a surprise. Here is the 2×2, same budget, three seeds:
 
 # %%
 rows = draw_recorded(
@@ -614,13 +631,20 @@ verdict("the head's ReLU hurts the baseline",
 verdict("the head's ReLU helps PRN", by_seed(rows, "PRN, head ReLU on", "PRN, head ReLU off"), "dB")
 
 # %% [markdown]
+# Neither half of the claim is shown: both intervals cover zero. For the baseline the interval is
+# narrow, so an effect, if there is one, is small. For PRN it is wide, because one of its three
+# trainings went wrong: the same run as in section 6.
+
+# %% [markdown]
 # ## 8 · Specialists and generalists
 #
-# An image from the notes that this course grew from: the baseline's blocks are **specialists**, each used once for
-# one thing; PRN's are **generalists**, who do a bit of everything, again and again. What would we
-# see if that were true? (a) The six contributions of the baseline differ in kind more than PRN's
-# stages do. (b) If a specialist is away, nobody steps in; if a generalist misses one stage, the
-# next stages make up for it. First (a), with the measure of section 5.
+# An image from the notes that this course grew from: the baseline's blocks are **specialists**,
+# each used once for one thing; PRN's are **generalists**, who do a bit of everything, again and
+# again. What would we see if that were true?
+#
+# (a) The six contributions of the baseline differ in kind more than PRN's stages do. (b) If a
+# specialist is away, nobody steps in; if a generalist misses one stage, the next stages make up
+# for it. First (a), with the measure of section 5.
 
 # %%
 by_block = table_of(parts_of)  # (6, head + 5, 6)
@@ -709,10 +733,15 @@ verdict("yet blocks are needed: PRN loses if a block is away in all stages", los
 
 # %% [markdown]
 # Read the table from left to right. The last stage is the one that nobody checks. A block that is
-# away earlier costs little: the next stage gets a bad draft, still sees the original, and does
-# the job. This is the strength of the loop, and it is measurable. Whether one should call it
-# *generalist* is a matter of taste; (a) and (b) say which part of the image is carried by numbers.
-# The other half of the claim, that specialists overfit more, belongs to lesson 02.
+# away in stage 1 costs little: the next stage gets a bad draft, still sees the original, and makes
+# up for most of it.
+#
+# Do six photos agree? With the authors' weights the interval excludes zero. With the course's own
+# it does not: the photos differ too much.
+#
+# Whether one should call such a block a *generalist* is a matter of taste; (a) and (b) say which
+# part of the image is carried by numbers. The other half of the claim, that specialists overfit
+# more, belongs to lesson 02.
 
 # %% [markdown]
 # ## You can now …
