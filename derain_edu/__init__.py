@@ -38,6 +38,7 @@ _HOME = {
     "derain": "restoration",
     "export_onnx": "onnx_export",
     "load_onnx": "onnx_network",
+    "quantize_onnx": "quantization",
 }
 __all__ = [*_HOME, "__version__"]
 

@@ -7,68 +7,34 @@ inside the commands, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from derain_edu import __version__
+from derain_edu.cli_course import course_app
+from derain_edu.cli_parts import (
+    Device,
+    Layout,
+    Model,
+    OneSentence,
+    Stages,
+    TileSize,
+    Weights,
+    given,
+)
 from derain_edu.errors import DerainError
-
-
-class _OneSentence(TyperGroup):
-    """The commands; what a person can mend ends in one sentence and status 2, no traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        with _one_sentence():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    try:
-        yield
-    except DerainError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    except BrokenPipeError:
-        raise  # the reader (such as `head`) has seen enough: Typer ends quietly
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        sentence = f"error:{where} {error.strerror or error}: check the path and the disk"
-        typer.echo(sentence, err=True)
-        raise typer.Exit(2) from error
-
 
 app = typer.Typer(
     name="derain-edu",
-    cls=_OneSentence,
+    cls=OneSentence,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Model = Annotated[str, typer.Option(help="A model's name, or a file that `train` wrote.")]
-Weights = Annotated[
-    str, typer.Option(help="open (the course's own), official-rain100l, …, or a file.")
-]
-Stages = Annotated[
-    int | None, typer.Option(min=1, help="Stages of a progressive model. [its own number]")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …")]
-TileSize = Annotated[
-    int | None,
-    typer.Option(min=1, help="Largest side of a window; smaller needs less memory. [496]"),
-]
-Layout = Annotated[
-    str, typer.Option(help="Of a folder: plain, rain100l, rain12, rain1400, rain800 or spa.")
-]
-
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -90,6 +56,7 @@ def commands(
     derain-edu derain street.jpg           take the rain out of a photo
     derain-edu evaluate --data synthetic   measure a model
     derain-edu train --minutes 10          train one yourself
+    derain-edu export prenet               write it as an ONNX file, to run without Python
     derain-edu COMMAND --help              all options, with examples
     """
 
@@ -123,6 +90,7 @@ def derain_command(
       derain-edu derain street.jpg -o clean.png --model prenet --weights official-rain100h
       derain-edu derain *.jpg -o derained/
       derain-edu derain street.jpg --model runs/first/model.safetensors
+      derain-edu derain street.jpg --model prenet.onnx
     """
     from derain_edu.devices import reuse_memory
     from derain_edu.shell import derain_files, load_on, output_paths
@@ -131,7 +99,7 @@ def derain_command(
     if clean is not None and len(pictures) > 1:
         raise DerainError("--clean is the twin of one photo: give one photo")
     targets = output_paths(pictures, output)
-    network = load_on(device, model, weights, typer.echo, **_given(stages=stages))
+    network = load_on(device, model, weights, typer.echo, **given(stages=stages))
     problems = derain_files(targets, network, tile, clean, typer.echo)
     for problem in problems:
         typer.echo(f"error: {problem}", err=True)
@@ -171,7 +139,7 @@ def evaluate(
     from derain_edu.shell import load_on
 
     sentence, pairs = open_pairs(data, layout)
-    network = load_on(device, model, weights, typer.echo, **_given(stages=stages))
+    network = load_on(device, model, weights, typer.echo, **given(stages=stages))
     typer.echo(f"{sentence}; protocol {protocol}\n{HEADER}")
     scores = measure(network, islice(pairs, limit), protocol, tile, on_score=typer.echo)
     typer.echo(mean_score(scores))
@@ -233,7 +201,7 @@ def train(
     from derain_edu.training import train as train_model
 
     reuse_memory()
-    changes = _given(
+    changes = given(
         model=model, minutes=minutes, steps=steps, epochs=epochs, stages=stages, loss=loss, lr=lr,
         pretrained=weights, patch_size=patch_size, batch_size=batch_size, schedule=schedule,
         grad_clip=grad_clip, ema=ema, precision=precision, channels_last=channels_last,
@@ -258,9 +226,35 @@ def train(
 
 
 @app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A model's name, or a file.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The ONNX file. [MODEL.onnx]")
+    ] = None,
+    weights: Weights = "open",
+    stages: Stages = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Smaller and faster, rounded.")] = False,
+) -> None:
+    """Write a model as an ONNX file that runs without Python.
+
+    For every batch, height and width; checked against the model before it is written. With
+    --int8 the convolutions compute with bytes, calibrated on the course's training photos.
+
+    \b
+    Examples:
+      derain-edu export prenet
+      derain-edu export prenet -o rain100h.onnx --weights official-rain100h
+      derain-edu export prenet -o prenet_int8.onnx --int8
+    """
+    from derain_edu.shell import export_file
+
+    typer.echo(export_file(model, weights, output, int8, **given(stages=stages)))
+
+
+@app.command()
 def bench(
     what: Annotated[
-        str, typer.Argument(help="train, rain, derain, irnn or spanet.", show_default=False)
+        str, typer.Argument(help="train, rain, derain, irnn, spanet or onnx.", show_default=False)
     ],
 ) -> None:
     """Time this project's way against the plain way.
@@ -272,6 +266,7 @@ def bench(
       derain-edu bench derain   PReNet on one picture
       derain-edu bench irnn     the sweeps of SPANet, in all their forms
       derain-edu bench spanet   SPANet on one picture
+      derain-edu bench onnx     PReNet in ONNX Runtime, float and int8
     """
     from derain_edu.bench import run
     from derain_edu.devices import reuse_memory
@@ -340,65 +335,8 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def lab(
-    lesson: Annotated[str, typer.Argument(help="Number or name of a lesson.")] = "00",
-    port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8888,
-    browser: Annotated[
-        bool | None, typer.Option(help="Open a browser. [where there is one]")
-    ] = None,
-) -> None:
-    """Open the course in JupyterLab."""
-    from derain_edu.course import lab as open_lab
-
-    open_lab(lesson, port, browser)
-
-
-@app.command()
-def course(
-    only: Annotated[list[str] | None, typer.Option(help="Only these lessons.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Keep executed notebooks and pages here.")
-    ] = None,
-) -> None:
-    """Run the lessons without a browser.
-
-    Prints minutes, peak memory and result of each.
-    """
-    from derain_edu.course import run_course
-
-    if any(run.error for run in run_course(only or (), out)):
-        raise typer.Exit(1)
-
-
-@app.command()
-def notebooks() -> None:
-    """Write the .ipynb files of the lessons again.
-
-    Needed after a change to notebooks/*.py.
-    """
-    from derain_edu.course import build_notebooks
-
-    for path in build_notebooks():
-        typer.echo(path)
-
-
-@app.command()
-def pictures(
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="[data/results/pictures]")
-    ] = None,
-) -> None:
-    """Draw the pictures of the README again."""
-    from derain_edu.showcase import readme_pictures
-
-    for path in readme_pictures(out):
-        typer.echo(path)
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """Return the options that the user gave."""
-    return {name: value for name, value in options.items() if value is not None}
+# Commands of the course itself stand at the same level, last.
+app.add_typer(course_app)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain_edu.bench_irnn import bench_irnn, bench_spanet
+from derain_edu.bench_onnx import bench_onnx
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.losses import neg_ssim
@@ -193,6 +194,7 @@ BENCHES: dict[str, Callable[..., str]] = {
     "derain": bench_derain,
     "irnn": bench_irnn,
     "spanet": bench_spanet,
+    "onnx": partial(bench_onnx, plain_twin),
 }
 
 

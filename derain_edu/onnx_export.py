@@ -11,7 +11,8 @@ graph's input still looks free. So :func:`export_onnx`
 3. writes the file only then, first under a temporary name.
 
 PReNet's stages are unrolled (six copies of the operations), but their weights are stored once.
-SPANet's sweeps become ``Scan``, ONNX's loop: see :mod:`derain_edu.models.irnn`.
+SPANet's sweeps become ``Scan``, ONNX's loop. :mod:`derain_edu.onnx_forms` says which operations
+are chosen, and why.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from derain_edu import __version__
 from derain_edu.checkpoints import write_atomically
 from derain_edu.errors import DerainError
 from derain_edu.models import create_model, list_models, model_options
+from derain_edu.onnx_forms import runtime_form
 from derain_edu.onnx_network import first_line, open_session
 
 OPSET = 18  # version of the operators: what PyTorch's exporter writes without a conversion
@@ -77,10 +79,9 @@ def export_onnx(model: nn.Module, path: str | Path) -> Path:
     twin = _evaluation_twin(model)
     proto = _translate(twin, model_name(model))
     check_free_sizes(proto)
-    add_metadata(proto, describe(model, proto))
-    content = proto.SerializeToString()
-    check_outputs(twin, content, path)
-    return save_onnx(content, path)
+    difference = check_outputs(twin, proto.SerializeToString(), path)
+    add_metadata(proto, describe(model, proto, difference))
+    return save_onnx(proto, path)
 
 
 def check_onnx_path(path: str | Path) -> Path:
@@ -122,10 +123,12 @@ def _translate(model: nn.Module, name: str) -> Any:
     # As plain names, or as Dim.AUTO, other things happen to a frozen size: see check_free_sizes.
     free = {axis: torch.export.Dim(d) for axis, d in enumerate(DIMS) if isinstance(d, str)}
     try:
-        with _silence(), torch.no_grad():
+        with silence(), torch.no_grad():
+            form, translations = runtime_form(model)
             program = torch.onnx.export(
-                model, (example,), dynamo=True, dynamic_shapes=(free,), opset_version=OPSET,
+                form, (example,), dynamo=True, dynamic_shapes=(free,), opset_version=OPSET,
                 input_names=["rainy"], output_names=["derained"], verbose=False,
+                custom_translation_table=translations,
             )  # fmt: skip
             proto = program.model_proto
     except Exception as error:  # whatever the network's own code or the exporter raises
@@ -133,11 +136,17 @@ def _translate(model: nn.Module, name: str) -> Any:
             f"{name} can't be exported to ONNX ({_root_cause(error)}): write its forward pass "
             "with tensor operations only, and no Python if or for that looks into a tensor"
         ) from error
-    # The exporter notes for each node which line of which file it came from.
+    for opset in [o for o in proto.opset_import if o.domain and not proto.functions]:
+        proto.opset_import.remove(opset)  # of functions that were inlined
+    remove_notes(proto)
+    return proto
+
+
+def remove_notes(proto: Any) -> None:
+    """Remove what a tool noted for each node: names of files on this machine, mostly."""
     for item in (*_all_nodes(proto.graph), *proto.graph.value_info, proto.graph):
         item.doc_string = ""
         del item.metadata_props[:]
-    return proto
 
 
 def _root_cause(error: BaseException) -> str:
@@ -156,8 +165,8 @@ def _all_nodes(graph: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the exporter's progress, warnings and log lines off the screen."""
+def silence() -> Iterator[None]:
+    """Keep the progress, warnings and log lines of a chatty tool off the screen."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -255,7 +264,7 @@ def _difference(model: nn.Module, session: Any, rainy: Tensor) -> float:
 # -- the file -------------------------------------------------------------------------------------
 
 
-def describe(model: nn.Module, proto: Any) -> dict[str, str]:
+def describe(model: nn.Module, proto: Any, difference: float) -> dict[str, str]:
     """Return the metadata of a file, see :mod:`derain_edu.onnx_network`."""
     shapes = [
         json.dumps({value.name: sizes(value) for value in values})
@@ -271,6 +280,7 @@ def describe(model: nn.Module, proto: Any) -> dict[str, str]:
         "outputs": shapes[1],
         "preprocessing": json.dumps(PREPROCESSING),
         "precision": "float32",
+        "checked": json.dumps({"sizes": CHECKED, "largest_difference": difference}),
         "opset": str(proto.opset_import[0].version),
         "producer": f"{proto.producer_name} {proto.producer_version}",
     }
@@ -284,11 +294,11 @@ def add_metadata(proto: Any, metadata: dict[str, str]) -> None:
         proto.metadata_props.add(key=key, value=value)
 
 
-def save_onnx(content: bytes, path: Path) -> Path:
+def save_onnx(proto: Any, path: Path) -> Path:
     """Write the file so that it is never seen half-written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
+        write_atomically(path, proto.SerializeToString())
     except OSError as error:
         path.with_name(path.name + ".part").unlink(missing_ok=True)
         raise DerainError(f"{path} can't be written ({error}): choose another place") from error

@@ -13,7 +13,8 @@ model, options    what :func:`derain_edu.create_model` was given; options as JSO
 halo              reach of the network in pixels as JSON; ``null``: the whole picture
 inputs, outputs   names and shapes as JSON; letters are free sizes
 preprocessing     the contract of the numbers, one sentence in JSON per rule
-precision         ``float32``, or ``int8`` with how it was made
+precision         ``float32``, or ``int8`` and how it was made
+checked           sizes and largest difference of the comparison with the network, as JSON
 opset, producer   version of the operators, and who translated the network
 ================  =================================================================
 """

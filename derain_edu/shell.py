@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -15,7 +17,10 @@ from derain_edu.devices import describe_device
 from derain_edu.errors import DerainError
 from derain_edu.images import read_picture, to_tensor
 from derain_edu.metrics import psnr, ssim
+from derain_edu.onnx_export import check_onnx_path, export_onnx
+from derain_edu.onnx_network import OnnxModel, load_onnx
 from derain_edu.picture_files import SAVE_AS, check_save_path, save_picture
+from derain_edu.quantization import quantize_onnx
 from derain_edu.recipes import recipe as find_recipe
 from derain_edu.restoration import derain, load_model, place
 from derain_edu.training_config import TrainConfig
@@ -128,6 +133,52 @@ def load_on(
     label = model if Path(model).is_file() else f"{model}, weights {weights}"
     say(f"{label}; {describe_device(place(network, device))}")
     return network
+
+
+def export_file(
+    model: str, weights: str, output: Path | None = None, int8: bool = False, **options: Any
+) -> str:
+    """Write a model as an ONNX file, for ``derain-edu export``.
+
+    Parameters
+    ----------
+    model, weights
+        What :func:`derain_edu.restoration.load_model` takes. With ``int8`` also an ONNX file.
+    output : Path, optional
+        Default: the model's name with ``.onnx``.
+    int8 : bool
+        See :func:`derain_edu.quantization.quantize_onnx`.
+    **options
+        Fields of the model's configuration.
+
+    Returns
+    -------
+    str
+        Two lines: the file, and how it was checked.
+    """
+    target = check_onnx_path(output or Path(f"{Path(model).stem}{'_int8' * int8}.onnx"))
+    network = load_model(model, weights, **options)
+    if not isinstance(network, OnnxModel):
+        with tempfile.TemporaryDirectory() as folder:
+            exported = export_onnx(network, Path(folder) / "float.onnx" if int8 else target)
+            if int8:
+                quantize_onnx(exported, target)
+    elif int8:
+        quantize_onnx(network.path, target)
+    else:
+        raise DerainError(f"{model} is an ONNX file already: --int8 makes a smaller one of it")
+    return _about_export(target)
+
+
+def _about_export(path: Path) -> str:
+    info = load_onnx(path).info
+    checked = json.loads(info.metadata["checked"])
+    sizes = ", ".join("×".join(map(str, size)) for size in checked["sizes"])
+    line = f"{path}: {path.stat().st_size / 1e6:.2f} MB, opset {info.opset}, {info.precision}\n"
+    line += f"largest difference to the model {checked['largest_difference']:.1e} on {sizes}"
+    if "fidelity_dB" in info.metadata:
+        line += f"; int8 to float {info.metadata['fidelity_dB']} dB"
+    return line
 
 
 def train_config(recipe: str | None, changes: dict[str, Any], out: Path | None) -> TrainConfig:

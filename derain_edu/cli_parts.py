@@ -1,0 +1,61 @@
+"""The parts of the command line: how an error reads, and options that several commands share.
+
+Nothing here imports PyTorch, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from derain_edu.errors import DerainError
+
+
+class OneSentence(TyperGroup):
+    """The commands; what a person can mend ends in one sentence and status 2, no traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with _one_sentence():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except DerainError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except BrokenPipeError:
+        raise  # the reader (such as `head`) has seen enough: Typer ends quietly
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        sentence = f"error:{where} {error.strerror or error}: check the path and the disk"
+        typer.echo(sentence, err=True)
+        raise typer.Exit(2) from error
+
+
+Model = Annotated[str, typer.Option(help="A model's name, or a file of `train` or `export`.")]
+Weights = Annotated[
+    str, typer.Option(help="open (the course's own), official-rain100l, …, or a file.")
+]
+Stages = Annotated[
+    int | None, typer.Option(min=1, help="Stages of a progressive model. [its own number]")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …")]
+TileSize = Annotated[
+    int | None,
+    typer.Option(min=1, help="Largest side of a window; smaller needs less memory. [496]"),
+]
+Layout = Annotated[
+    str, typer.Option(help="Of a folder: plain, rain100l, rain12, rain1400, rain800 or spa.")
+]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that the user gave."""
+    return {name: value for name, value in options.items() if value is not None}

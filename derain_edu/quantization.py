@@ -1,0 +1,156 @@
+"""Turn an exported network into one that computes its convolutions with 8-bit whole numbers.
+
+A number x becomes a byte q: ``x ≈ scale · (q − zero)``. Weights get a scale per output channel.
+Features get one per layer, from the smallest and largest value on some rainy pictures: the
+*calibration*. The processor then multiplies bytes, four in the time of one float, and moves a
+quarter of the memory. The tool is ONNX Runtime's own, ``quantize_static``. What this module adds
+is the choice of what to leave alone:
+
+*What touches a picture stays float.* A derained picture is the rainy one plus small corrections,
+so the convolutions at both ends (3 or 6 channels in, or 3 out), and the sums of pictures between
+them, would spend their 256 steps on the wrong range. They are 2 % of PReNet's work.
+
+*Sums and products stay float.* What a residual block or a memory cell adds up over and over, adds
+up the rounding as well.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from derain_edu.datasets import SyntheticRain
+from derain_edu.errors import DerainError
+from derain_edu.images import check_batch
+from derain_edu.onnx_export import (
+    add_metadata,
+    check_free_sizes,
+    check_onnx_path,
+    remove_notes,
+    save_onnx,
+    silence,
+)
+from derain_edu.onnx_network import OnnxModel, first_line, load_onnx
+from derain_edu.rain import TRAINING_MIX
+
+OPERATIONS = ["Conv", "Relu", "Concat", "Sigmoid"]  # the rest stays float
+CROPS, CROP_SIZE = 16, 128  # calibration pictures: how many, and pixels on a side
+FAITHFUL = 20.0  # dB: below that, a result is another picture and not a rounded one
+
+
+def quantize_onnx(
+    source: str | Path, path: str | Path, pictures: Sequence[Tensor] | None = None
+) -> Path:
+    """Write an int8 version of an exported network.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file of :func:`derain_edu.export_onnx`.
+    path : str or Path
+        The new file, a name that ends in ``.onnx``.
+    pictures : sequence of Tensor, optional
+        Rainy pictures (3, H, W) in [0, 1] to measure the ranges of the layers on: like those
+        that the network is for, and none that its quality is measured on. Default: crops of the
+        course's training photos in the training rain.
+
+    Returns
+    -------
+    Path
+        The file; :func:`derain_edu.load_onnx` and everything that takes the source take it too.
+
+    Raises
+    ------
+    DerainError
+        If the source is no float file of this package, if the pictures are none, if the network
+        can't be quantized, or if its output is another picture then. No file is left behind.
+    """
+    path, network = check_onnx_path(path), load_onnx(source)
+    if network.info.precision != "float32":
+        raise DerainError(f"{source} is {network.info.precision} already: give the float file")
+    pictures = calibration_pictures() if pictures is None else list(pictures)
+    if not pictures:
+        raise DerainError("there are no pictures to calibrate with: give at least one")
+    batches = [check_batch(picture[None], "pictures") for picture in pictures]
+    proto = _quantize(network, batches)
+    check_free_sizes(proto)
+    note = f"int8 convolutions, calibrated on {len(batches)} pictures"
+    add_metadata(proto, network.info.metadata | {"precision": note})
+    fidelity = _fidelity(network, OnnxModel(path, proto.SerializeToString()), batches)
+    add_metadata(proto, {"fidelity_dB": f"{fidelity:.1f}"})
+    return save_onnx(proto, path)
+
+
+def calibration_pictures(count: int = CROPS, size: int = CROP_SIZE) -> list[Tensor]:
+    """Return crops of training photos in the rain that the course trains with, always the same.
+
+    A list of (3, size, size), in steps of 1/255 as a file would hold them.
+    """
+    crops = SyntheticRain(rain=TRAINING_MIX, patch_size=size)
+    return [(crops[k]["rainy"] * 255).round() / 255 for k in range(count)]
+
+
+def _quantize(network: OnnxModel, batches: list[Tensor]) -> Any:
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder, silence():
+        simplified, result = Path(folder) / "simplified.onnx", Path(folder) / "int8.onnx"
+        try:
+            quant_pre_process(str(network.path), str(simplified), skip_symbolic_shape=True)
+            quantize_static(
+                str(simplified), str(result), _Reader(network, batches),
+                quant_format=QuantFormat.QDQ, per_channel=True, op_types_to_quantize=OPERATIONS,
+                activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+                nodes_to_exclude=_around_pictures(onnx.load(simplified).graph),
+            )  # fmt: skip
+            proto = onnx.load(result)
+        except Exception as error:  # whatever ONNX Runtime's tool meets in a graph
+            raise DerainError(
+                f"{network.path} can't be quantized ({first_line(error)}): use the float file"
+            ) from error
+    remove_notes(proto)
+    return proto
+
+
+class _Reader:
+    """What ``quantize_static`` calls for its next input."""
+
+    def __init__(self, network: OnnxModel, batches: list[Tensor]) -> None:
+        name = network.session.get_inputs()[0].name
+        self.inputs = iter([{name: batch.float().numpy()} for batch in batches])
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self.inputs, None)
+
+
+def _around_pictures(graph: Any) -> list[str]:
+    """Return the names of the nodes that touch a picture, which has 3 channels, or two of them."""
+    weights = {item.name: item.dims for item in graph.initializer if len(item.dims) == 4}
+    convs = [n for n in graph.node if n.op_type == "Conv" and n.input[1] in weights]
+    ends = [n for n in convs if weights[n.input[1]][0] == 3 or weights[n.input[1]][1] in (3, 6)]
+    read = {name for node in ends for name in node.input}
+    joined = [n for n in graph.node if n.op_type == "Concat" and n.output[0] in read]
+    return [node.name for node in (*ends, *joined)]
+
+
+def _fidelity(network: OnnxModel, int8: OnnxModel, batches: list[Tensor]) -> float:
+    """Return the PSNR of the int8 network's pictures against the float network's, in dB."""
+    errors = [
+        (int8(batch).clamp(0, 1) - network(batch).clamp(0, 1)).square().mean() for batch in batches
+    ]
+    error = float(torch.stack(errors).mean())
+    fidelity = math.inf if error == 0 else -10 * math.log10(error)
+    if not fidelity >= FAITHFUL:
+        raise DerainError(
+            f"the int8 network's pictures differ from the float one's ({fidelity:.1f} dB, less "
+            f"than {FAITHFUL:.0f}): calibrate with other pictures, or use the float file"
+        )
+    return fidelity
