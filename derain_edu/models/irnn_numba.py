@@ -32,10 +32,11 @@ from torch import Tensor
 
 COLUMNS, ROWS = 32, 4  # lines of a channels-last sweep that run together, up/down and right/left
 
-# "contract" allows a·b + c in one instruction and "reassoc" sums in any order. What is not
-# allowed is to assume that there are no NaNs: a NaN must reach the loss, which stops the trainer.
-_FAST = {"contract", "reassoc", "nsz"}
-_compiled = njit(nogil=True, cache=True, fastmath=_FAST)
+# "contract" allows a·b + c in one instruction. What is not allowed is to assume that there are no
+# NaNs: a NaN must reach the loss, which stops the trainer. The sums of the backward pass may run in
+# any order ("reassoc"). A sweep may not: α·h + (β + x) in this order has the shortest wait for h.
+_compiled = njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+_compiled_sums = njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
 
 
 # -- contiguous: a plane (H, W) is one channel of one picture -------------------------------------
@@ -66,23 +67,25 @@ def _columns_forward(x, a, b, a_left, b_left, right, left):
     So four pixels that do not wait for each other are in flight. An odd last row runs twice.
     """
     height, width = x.shape
+    zero = x.dtype.type(0)  # a plain 0 would make h a float64
     for i in range(0, height, 2):
         k = min(i + 1, height - 1)
-        h0 = h1 = g0 = g1 = gain = bias = gain_left = bias_left = a * 0
+        x0, x1, right0, right1 = x[i], x[k], right[i], right[k]
+        y0, y1, left0, left1 = x[i, ::-1], x[k, ::-1], left[i, ::-1], left[k, ::-1]
+        h0 = h1 = g0 = g1 = gain = bias = gain_left = bias_left = zero
         for j in range(width):
-            m = width - 1 - j
-            h0 = gain * h0 + (bias + x[i, j])
-            h1 = gain * h1 + (bias + x[k, j])
-            g0 = gain_left * g0 + (bias_left + x[i, m])
-            g1 = gain_left * g1 + (bias_left + x[k, m])
-            right[i, j] = h0 = 0 if h0 < 0 else h0
-            right[k, j] = h1 = 0 if h1 < 0 else h1
-            left[i, m] = g0 = 0 if g0 < 0 else g0
-            left[k, m] = g1 = 0 if g1 < 0 else g1
+            h0 = gain * h0 + (bias + x0[j])
+            h1 = gain * h1 + (bias + x1[j])
+            g0 = gain_left * g0 + (bias_left + y0[j])
+            g1 = gain_left * g1 + (bias_left + y1[j])
+            right0[j] = h0 = zero if h0 < 0 else h0
+            right1[j] = h1 = zero if h1 < 0 else h1
+            left0[j] = g0 = zero if g0 < 0 else g0
+            left1[j] = g1 = zero if g1 < 0 else g1
             gain, bias, gain_left, bias_left = a, b, a_left, b_left  # not for the first pixel
 
 
-@_compiled
+@_compiled_sums
 def _rows_backward(h, grad, a, grad_x, g, reverse):
     """Run a vertical sweep back; add to ``grad_x``, return ∂α and ∂β. ``g`` is a row to work in."""
     height, width = h.shape
@@ -107,7 +110,7 @@ def _rows_backward(h, grad, a, grad_x, g, reverse):
     return grad_a, grad_b
 
 
-@_compiled
+@_compiled_sums
 def _columns_backward(right, left, grad_right, grad_left, a, a_left, grad_x, work, sums):
     """Run both horizontal sweeps back; add to ``grad_x``, and ∂α, ∂β of both to ``sums`` (4,).
 
@@ -150,7 +153,7 @@ def _planes_forward(x, alpha, beta, out, start, stop):
         _columns_forward(x[n, c], a[1], b[1], a[3], b[3], out[n, 1, c], out[n, 3, c])
 
 
-@_compiled
+@_compiled_sums
 def _planes_backward(out, grad, alpha, grad_x, grad_alpha, grad_beta, start, stop):
     channels = out.shape[2]
     work = np.empty((2, out.shape[4]), out.dtype)
@@ -196,7 +199,7 @@ def _lines_forward(x, alpha, beta, out, d, start, stop):
         t += step
 
 
-@_compiled
+@_compiled_sums
 def _lines_backward(out, grad, alpha, grad_x, grad_alpha, grad_beta, d, start, stop):
     """Run these sweeps back; add to ``grad_x`` (H, W, C) and to ∂α and ∂β, both (4, C)."""
     vertical, reverse = d % 2 == 0, d == 0 or d == 3
@@ -231,7 +234,7 @@ def _blocks_forward(x, alpha, beta, out, vertical, block, start, stop):
             _lines_forward(x[n], alpha, beta, out[n], d, first, min(first + block, lines))
 
 
-@_compiled
+@_compiled_sums
 def _blocks_backward(out, grad, alpha, grad_x, sums, vertical, block, start, stop):
     """Run them back. ``sums`` (2, pieces, 4, C) gets ∂α and ∂β, each piece on its own."""
     lines = out.shape[2] if vertical else out.shape[1]
