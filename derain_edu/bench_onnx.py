@@ -99,8 +99,8 @@ def bench_onnx(
     for name, runs in seconds.items():
         megabytes = f"{sizes[name] / 1e6:.2f}" if name in sizes else ""
         cells = f"{median(runs):.3f}", f"{speedup(seconds['plain'], runs):.2f}×", megabytes
-        loss = scores["this project"] - scores[name]
-        rows.append([name, *cells, f"{scores[name]:.2f}", f"{loss + 0.0:.3f}"])
+        loss = round(scores["this project"] - scores[name], 3) + 0.0  # and no "-0.000"
+        rows.append([name, *cells, f"{scores[name]:.2f}", f"{loss:.3f}"])
     trained = own["this project"].config.stages
     title = (
         f"PReNet, T = {stages}, on one picture of {size}×{size}; PSNR on Y: the open "

@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | say what a spatial attention map is and does; build SPANet's module piece by piece; judge a map by order, by threshold and as a probability; read in a checkpoint how it was trained; write the test that finds a part of a network that does nothing |
 # | **Before you start** | lesson 05 |
-# | **Time** | 60 minutes; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 60 minutes; the cells take 30 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538) |
 
 # %% tags=["bootstrap"]
@@ -273,9 +273,9 @@ assert heights[0] < heights[-1]
 # %% [markdown]
 # ## 3 · Is it a probability?
 #
-# The notes that this course grew from say so: "the probability that this place belongs to a streak". That is more
-# than the right order. Of all pixels with A = .7, seven in ten would have to be rainy. This is
-# called *calibration*, and it can be checked by counting.
+# The notes that this course grew from say so: "the probability that this place belongs to a
+# streak". That is more than the right order. Of all pixels with A = .7, seven in ten would have to
+# be rainy. This is called *calibration*, and it can be checked by counting.
 #
 # **Predict:** collect all pixels whose A is between .6 and .7. How many percent of them are rainy?
 
@@ -716,15 +716,18 @@ for line in ("w", "y.mul(w)", "y.mul_(w)"):
 code = "y = self.main(x)\ny.mul(w)\ny.mul_(w)\nnames.add('rain')\n"
 print("our search says:", forensics.dropped_results(code))
 files = sorted(Path(de.__file__).parent.rglob("*.py"))
-hits = [hit for file in files for hit in forensics.dropped_results(file.read_text("utf-8"))]
+hits = [f"{file.name}, {hit}" for file in files
+        for hit in forensics.dropped_results(file.read_text("utf-8"))]
 print(f"and in the {len(files)} files of this package: {hits or 'nothing'}")
 
 # %% [markdown]
 # A bare `w` is useless for sure, and linters report it (ruff: rule B018). A *call* may do something,
-# so they let it pass: in the tree `y.mul(w)` and the in-place `y.mul_(w)` are the same thing. (A test
-# of this project runs ruff on both.) Our search knows the habit of PyTorch, an underscore for "in
-# place", and finds the line. It accuses an innocent set, too: someone has to look at each hit. A search
-# is a hint. **The test is the proof.** Now on the real network, in both modes, with the branch wanting
+# so they let it pass: in the tree `y.mul(w)` and the in-place `y.mul_(w)` are the same thing. (A
+# test of this project runs ruff on both.)
+#
+# Our search knows the habit of PyTorch, an underscore for "in place", and finds the line. It accuses
+# the innocent, too: a set that grows, a list of notes. Someone has to look at each hit. A search is
+# a hint. **The test is the proof.** Now on the real network, in both modes, with the branch wanting
 # gradients:
 
 # %%
@@ -767,8 +770,8 @@ assert drop.mean() > 0
 # %% [markdown]
 # Untrained weights lie around .5 everywhere, so they say nothing; but each round of sweeps now reaches
 # the next layer at half its size. The *order* of the pixels suffers little, the *level* of the map
-# much: what was nearly a probability is none any more. A bug that has been trained over is part of the network. That is why this
-# course has two modes, and two sets of weights.
+# much: what was nearly a probability is none any more. A bug that has been trained over is part of
+# the network. That is why this course has two modes, and two sets of weights.
 
 # %% [markdown]
 # ### 6.5 At which rate did it learn?
