@@ -27,7 +27,7 @@ RECIPES: dict[str, TrainConfig] = {
         model="prenet", options={"stages": 4}, steps=800, patch_size=48, ema=0.995, **_COMMON
     ),
     **{
-        f"open-spanet{tag}": TrainConfig(  # 30 minutes
+        f"open-spanet{tag}": TrainConfig(  # 45 minutes
             model="spanet", options={"direction_attention": acts}, steps=2000, patch_size=48,
             lr=2e-3, grad_clip=1.0, ema=0.995, attention_mask="true", **_COMMON,
         )
