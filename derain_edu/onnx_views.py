@@ -168,11 +168,11 @@ def draw_stages(graph: Any, names: Mapping[str, str] | None = None) -> Figure:
         for stage in range(1, last + 1):
             full = (stage, row) in used
             dots.plot(
-                stage, row, "o", color=WEIGHT_COLOUR, markerfacecolor=None if full else "white",
+                stage, row, "o", color=WEIGHT_COLOUR, markerfacecolor=WEIGHT_COLOUR if full else "white",
                 linestyle="", markersize=8, alpha=1 if full else 0.5,
             )  # fmt: skip
     for stage in range(1, last):
-        for start, end in sorted(_arrows(graph, uses, stage)):
+        for start, end in _arrows(graph, uses, stage):
             picture = rows[end.weight] == 0
             dots.annotate(
                 "", (end.stage - 0.06, rows[end.weight]), (start.stage + 0.06, rows[start.weight]),
@@ -194,9 +194,9 @@ def _in_order(graph: Any, uses: list[Use]) -> list[str]:
     return [item.name for item in graph.initializer if item.name in used]
 
 
-def _arrows(graph: Any, uses: list[Use], stage: int) -> set[tuple[Use, Use]]:
+def _arrows(graph: Any, uses: list[Use], stage: int) -> list[tuple[Use, Use]]:
     """Return from where to where each tensor goes that a stage hands to the next one."""
-    pairs = set()
+    pairs = []
     for name in carried_over(graph, stage):
         made = next(k for k, node in enumerate(graph.node) if name in node.output)
         start = [use for use in uses if use.position <= made and use.stage <= stage]
@@ -204,7 +204,7 @@ def _arrows(graph: Any, uses: list[Use], stage: int) -> set[tuple[Use, Use]]:
         read = next(
             k for k, node in enumerate(graph.node) if k >= border and name in node.input
         )
-        pairs.add((start[-1], next(use for use in uses if use.position >= read)))
+        pairs.append((start[-1], next(use for use in uses if use.position >= read)))
     return pairs
 
 
@@ -250,3 +250,22 @@ def _small_graph(start: list[Any], end: list[Any]) -> Any:
     ]
     node = helper.make_node("Relu", ["rainy"], ["derained"])
     return helper.make_graph([node], "small", values[:1], values[1:])
+
+
+# -- what people move -----------------------------------------------------------------------------
+
+
+def frames_slider(name: str, frames: Mapping[str, bytes], start: int = 0) -> Any:
+    """Return a slider over pictures that are drawn already, PNG bytes by label."""
+    import ipywidgets
+
+    slider = ipywidgets.SelectionSlider(options=list(frames), index=start, description=name)
+    image = ipywidgets.Image(
+        value=frames[slider.value], format="png", layout=ipywidgets.Layout(max_width="100%")
+    )
+
+    def update(_change: object = None) -> None:
+        image.value = frames[slider.value]
+
+    slider.observe(update, names="value")
+    return ipywidgets.VBox([slider, image])
