@@ -50,6 +50,7 @@ from derain_edu.timing import table as text_table
 
 de.choose_device("cpu", verbose=True)  # a file for everyone is checked on what everyone has
 torch.set_grad_enabled(False)  # nothing is trained here
+torch.set_num_threads(1)  # other programs disturb one thread less than two
 de.set_seed(0)
 temporary = tempfile.TemporaryDirectory()  # gone with the kernel
 folder = Path(temporary.name)
@@ -108,8 +109,9 @@ print("stored:", ", ".join(views.stored_tensors(graph)))
 
 # %% [markdown]
 # None. The file holds three operations and two numbers, and nothing of our class, not even the line
-# that wrote the visits. Look at the shapes in the first line: some visits of the export saw numbers,
-# one saw **letters**. A letter stands for any size. This will be important in section 3.
+# that wrote the visits. Look at the first line: one visit saw **letters** in place of sizes, and made
+# the graph; a letter stands for any size (section 3). The visits with numbers came later: this package
+# compares file and network at three other sizes before it keeps a file (section 2).
 
 # %% [markdown]
 # Now PReNet, with this course's weights and T = 4 stages. The same photo goes through the Python
@@ -245,13 +247,15 @@ one_percent = {layer: mistake(layer, 1.01) for layer in layers}
 for layer in layers:
     print(f"{layer:16} lost: {lost[layer]:.0e}   1 % too large: {one_percent[layer]:.0e}")
 print(f"rounding: {difference.max():.0e}, tolerance {TOLERANCE:.0e}, half a grey level {0.5 / 255:.0e}")
-assert min(lost.values()) > TOLERANCE > 10 * difference.max()
-assert min(lost.values()) < 0.5 / 255, "half a grey level would not see it"
+seen = [layer for layer in layers if lost[layer] > TOLERANCE]
+assert {"head", "blocks.2.conv1", "tail"} <= set(seen) and TOLERANCE > 10 * difference.max()
+assert lost["blocks.2.conv1"] < 0.5 / 255, "half a grey level would not see it"
 
 # %% [markdown]
-# The tolerance lies between both: far above rounding, below a single lost weight. Half a grey level
-# would have missed two of the four. And 1e-5 is no magic either: a weight deep inside that is wrong
-# by one percent hides in the rounding.
+# The tolerance lies far above rounding, and finds three of the four lost weights. Half a grey level
+# would have found two. And 1e-5 is no magic: one middling weight of the gates' 73,728 moves the
+# picture less than that, and one that is one percent too large, deep inside, hides in the rounding.
+# So smaller is better, as long as rounding stays below.
 #
 # One size proves one size. Three that neither this page nor the export has seen:
 
@@ -486,7 +490,7 @@ ways = {
 pairs = validation_pairs(192)
 scores = {name: np.mean([de.psnr(way(rain).clamp(0, 1), truth) for rain, truth in pairs])
           for name, way in ways.items()}
-picture = torch.rand(1, 3, 256, 256)
+picture = torch.rand(1, 3, 192, 192)
 seconds = interleave({name: lambda way=way: way(picture) for name, way in ways.items()}, 3)
 
 # %%
@@ -498,7 +502,7 @@ for name, runs in seconds.items():
     loss = scores["this package"] - scores[name]
     rows.append([name, *cells, f"{scores[name]:.2f}", f"{abs(loss) if abs(loss) < 5e-4 else loss:.3f}"])
 print(machine_line())
-print(f"T = {T}, 256 × 256, median of 3 rounds, all ways in turn; PSNR on {len(pairs)} validation photos")
+print(f"T = {T}, 192 × 192, one thread, 3 rounds, all ways in turn; PSNR on {len(pairs)} validation photos")
 print(text_table(["way", "s", "times as fast", "MB", "PSNR", "loss, dB"], rows))
 plots.compare_guess(my_guess, speedup(slow, seconds["ONNX Runtime, float32"]), "times")
 plots.compare_guess(my_guess_int8, speedup(slow, seconds["ONNX Runtime, int8"]), "times")
@@ -508,7 +512,7 @@ assert int8_path.stat().st_size < 0.6 * path.stat().st_size
 
 # %% [markdown]
 # Your numbers depend on your processor, and on what else it does. For comparison, a quiet machine
-# with two cores that know AVX512, T = 6, 512 × 512 (`derain-edu bench onnx` measures this for you):
+# with two cores (and two threads) that know AVX512, T = 6, 512 × 512 (`derain-edu bench onnx` measures this for you):
 #
 # | way | s | times as fast | MB | loss, dB |
 # |---|---|---|---|---|
@@ -557,11 +561,11 @@ print(Counter(node.domain or "onnx" for node in rewritten["and blocks in memory"
 assert len(rewritten["nodes joined"].node) < len(rewritten["as exported"].node)
 
 # %% [markdown]
-# Look at the first two lines of ONNX Runtime: without rewriting, leaving Python alone gained little or
-# nothing when we ran this, and joining a convolution with its ReLU (fewer nodes) hardly more. For
-# pictures of this size Python's share was small anyway.
+# Look at the first two lines of ONNX Runtime. On a quiet machine, leaving Python alone gained nothing
+# (1.0×), and joining a convolution with its ReLU (fewer nodes) no more: for pictures of this size
+# Python's share is small.
 #
-# On our processor nearly all of the gain came with the last line: features lie in memory in **blocks**
+# On our processor the gain came with the last line: features lie in memory in **blocks**
 # of 8 or 16 channels, as wide as one instruction is. "Turns" counts where a tensor is turned from one
 # layout into the other. This is why the package exports the gates one by one: a split of a joint
 # convolution would need dozens of turns. (On a processor without such blocks the last two lines are
@@ -647,8 +651,9 @@ for bits in (8, 7, 6, 5, 4, 3, 2):
     axis.hist([h.flatten(), z.flatten()], bins=120, range=(-0.4, 1.2), stacked=True,
               label=["memory h", "features z"])
     step = (z.max() - h.min()).item() / (2**bits - 1)
-    for k in range(2**bits if bits < 7 else 0):
-        axis.axvline(h.min() + k * step, color="black", linewidth=0.5)
+    values = rounded(torch.linspace(h.min(), z.max(), 2000), bits).unique() if bits < 7 else []
+    for value in values:
+        axis.axvline(value, color="black", linewidth=0.5)
     axis.set(yscale="log", xlabel=f"what the gates read; a step is {step:.3f}")
     axis.legend(fontsize=7, frameon=False)
     zoomed = shown.repeat_interleave(3, 1).repeat_interleave(3, 2)
@@ -721,11 +726,11 @@ step = (z.max() - h.min()).item() / 15
 zeros = (h.abs() < step / 2).float().mean()
 print(f"one scale: −{shared_scale:.2f} dB; a scale each: −{own_scales:.2f} dB")
 print(f"the shared step is {step:.3f}; of the memory, {zeros:.0%} lies within half a step of 0")
-assert own_scales < shared_scale / 2 and zeros > 0.9
+assert own_scales < shared_scale / 2 and zeros > 0.8
 
 # %% [markdown]
-# With the shared step nearly the whole memory is rounded to zero: the network *forgets*. Its step was
-# made by somebody else's largest value. With 8 bits the step is .006, and the memory survives: this is
+# With the shared step about nine tenths of the memory are rounded to zero: the network *forgets*. Its step was
+# made by somebody else's largest value. With 8 bits the step is .0055, and the memory survives: this is
 # why the file's gates may be bytes.
 #
 # The real file (`quantize_onnx`) leaves the head and the tail as floats: they are two percent of the
@@ -822,10 +827,13 @@ plots.compare_guess(my_guess, right - kept["BGR"], "dB", decimals=2)
 assert kept["0 to 255"] < right - 3 and kept["not clamped"] < right and kept["−1 to 1"] < right
 
 # %% [markdown]
-# The wrong range costs nearly all of the gain. Mixed-up colours cost next to nothing: rain is grey, and
-# this network has hardly learned to care. **That is the dangerous kind**: a mistake that no one notices,
-# until other weights or other photos make it dear. So a contract is checked by numbers that must
-# agree to 1e-5, never by looking at a picture.
+# Of a gain of about 7 dB the range 0 to 255 leaves next to nothing, and −1 to 1 a third. Rows and columns
+# swapped leave *nothing*: this network knows streaks that fall, not streaks that lie. A missing clamp
+# ruins a few pixels, which are then black or white.
+#
+# Mixed-up colours cost a few tenths of a decibel: rain is grey. **That is the dangerous kind**, a mistake
+# that nobody notices until other weights or photos make it dear. So a contract is checked by numbers
+# that must agree, never by looking at a picture.
 #
 # And a swap that the shape can see, channels last, is refused at once:
 
@@ -857,8 +865,8 @@ assert refused
 #
 # - tell eager code, graph and runtime apart, and say what is left behind: everything that is Python;
 # - read a file: nodes per stage, weights once, three tensors from stage to stage, a loop as `Scan`;
-# - choose a tolerance: above rounding, below the smallest mistake. 1e-5 is no matter of beauty. It is
-#   what tells "added in another order" from "one weight is lost";
+# - choose a tolerance: above rounding, and as far below a mistake as you can. 1e-5 is no matter of
+#   beauty: it tells "added in another order" from most cases of "one weight is lost";
 # - catch a frozen size before your users do, and say what can't be exported: decisions by sizes or
 #   values in Python, Python loops over the picture, random numbers;
 # - ask of a speed-up where it comes from, by switching its parts off;

@@ -1,0 +1,156 @@
+"""What lesson 08 lists and draws of a graph, and the checker of its exercise."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+import derain_edu as de
+from derain_edu import onnx_views as views
+from derain_edu.errors import DerainError
+from derain_edu.onnx_export import sizes
+from derain_edu.plots import figure_png
+
+LESSON = Path(__file__).resolve().parent.parent / "notebooks" / "08_onnx_export.py"
+
+
+@pytest.fixture(scope="module")
+def prenet(tmp_path_factory):
+    model = de.create_model("prenet", channels=4, blocks=1, stages=3)
+    path = de.export_onnx(model, tmp_path_factory.mktemp("views") / "prenet.onnx")
+    return model, onnx.load(path).graph
+
+
+@pytest.fixture(scope="module")
+def spanet(tmp_path_factory):
+    model = de.create_model("spanet", channels=4, blocks=1, stages=1)
+    return onnx.load(de.export_onnx(model, tmp_path_factory.mktemp("views") / "s.onnx")).graph
+
+
+def test_nodes_and_tensors_are_counted(prenet):
+    model, graph = prenet
+    counts = views.count_nodes(graph)
+    assert sum(counts.values()) == len(graph.node)
+    assert counts["Conv"] == 3 * (1 + 4 + 2 + 1) - 1  # stage 1 has no forget gate
+    assert list(counts.values()) == sorted(counts.values(), reverse=True)
+    stored = views.stored_tensors(graph)
+    assert stored["head.weight"] == ((4, 6, 3, 3), 4 * 4 * 6 * 9)
+    floats = [i.name for i in graph.initializer if i.data_type == TensorProto.FLOAT]
+    parameters = sum(p.numel() for p in model.parameters())
+    assert sum(stored[name][1] for name in floats) == 4 * parameters
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, np.int8, np.float16])
+def test_bytes_of_a_tensor(kind):
+    tensor = onnx.numpy_helper.from_array(np.zeros((3, 5), kind))
+    assert views.tensor_bytes(tensor) == np.zeros((3, 5), kind).nbytes
+    assert views.tensor_bytes(onnx.numpy_helper.from_array(np.array(1, kind))) == kind().nbytes
+
+
+def test_stages_use_the_same_weights_and_hand_on_three_tensors(prenet):
+    _, graph = prenet
+    uses = views.weight_uses(graph)
+    by_stage = [[u.weight for u in uses if u.stage == k] for k in (1, 2, 3)]
+    assert by_stage[1] == by_stage[2] and len(by_stage[1]) == 8
+    assert set(by_stage[1]) - set(by_stage[0]) == {"memory.gates.1.weight"}
+    assert all(graph.node[u.position].op_type == "Conv" for u in uses)
+    assert [len(views.carried_over(graph, k)) for k in (1, 2, 3)] == [3, 3, 0]
+
+
+def test_the_stages_are_drawn(prenet):
+    _, graph = prenet
+    figure = views.draw_stages(graph, {"head.weight": "the head"})
+    bars, dots = figure.axes
+    assert [text.get_text() for text in bars.get_yticklabels()][:2] == ["the head", "memory.gates.0"]
+    full = [line for line in dots.lines if line.get_marker() == "o"]
+    rings = [line for line in full if line.get_markerfacecolor() == "white"]
+    assert (len(full), len(rings), len(dots.texts)) == (24, 1, 6)  # 6 arrows
+    assert Image.open(BytesIO(figure_png(figure))).width == 1000
+
+
+def test_a_graph_without_stored_weights_is_a_sentence():
+    with pytest.raises(DerainError, match="no convolution of this graph"):
+        views.weight_uses(views._small_graph(["b", 3, "h", "w"], ["b", 3, "h", "w"]))
+
+
+def test_a_scan_reads_as_a_loop(spanet):
+    scans = views.scan_nodes(spanet)
+    assert len(scans) == 8
+    loops = [next(x for x in views.scan_lines(s) if x.startswith("for ")) for s in scans[:4]]
+    ends = [("axis 2", True), ("axis 3", False), ("axis 2", False), ("axis 3", True)]
+    for line, (axis, backwards) in zip(loops, ends, strict=True):  # up, right, down, left
+        assert axis in line and ("from the last one" in line) == backwards
+    lines = views.scan_lines(scans[0])
+    operations = re.findall(r"= (\w+)\(", "\n".join(lines))
+    assert operations[:4] == ["Mul", "Add", "Add", "Relu"]
+    assert lines[-1].endswith(f"to {scans[0].output[2]}")
+    with pytest.raises(DerainError, match="not a Scan"):
+        views.scan_lines(helper.make_node("Relu", ["x"], ["y"], name="n"))
+
+
+# ------------------------------------------------------------------------------ the exercise
+
+
+def solution():
+    """The folded solution of the lesson, as a function."""
+    code = LESSON.read_text(encoding="utf-8").split("```python\n")[1].split("# ```")[0]
+    space = {"sizes": sizes}
+    exec(re.sub(r"^# ?", "", code, flags=re.MULTILINE), space)
+    return space["frozen_sizes"]
+
+
+def test_the_checker_takes_the_lessons_solution(capsys):
+    assert views.check_frozen_sizes(solution())
+    assert capsys.readouterr().out.count("✅") == 4
+
+
+def input_only(graph):
+    return [("rainy", k) for k in (0, 2, 3) if not isinstance(sizes(graph.input[0])[k], str)]
+
+
+def counts_colours(graph):
+    found = [(v.name, k, s) for v in (*graph.input, *graph.output) for k, s in enumerate(sizes(v))]
+    return [(name, k) for name, k, size in found if not isinstance(size, str)]
+
+
+def skips_the_number_three(graph):
+    found = [(v.name, k, s) for v in (*graph.input, *graph.output) for k, s in enumerate(sizes(v))]
+    return [(name, k) for name, k, size in found if not isinstance(size, str) and size != 3]
+
+
+WRONG = {
+    "not written": lambda graph: None,
+    "raises": lambda graph: graph.nothing,
+    "always empty": lambda graph: [],
+    "a number": lambda graph: 3,
+    "numbers": lambda graph: [3],
+    "input only": input_only,
+    "counts the colours": counts_colours,
+    "skips the number 3": skips_the_number_three,
+}
+
+
+@pytest.mark.parametrize("answer", WRONG.values(), ids=WRONG.keys())
+def test_the_checker_refuses(answer, capsys):
+    assert not views.check_frozen_sizes(answer)
+    said = capsys.readouterr().out
+    assert "❌" in said or "not written yet" in said
+
+
+# ------------------------------------------------------------------------------ the slider
+
+
+def test_the_slider_shows_each_frame():
+    box = views.frames_slider("bits", {"8": b"a", "4": b"b", "2": b"c"}, start=1)
+    slider, image = box.children
+    assert image.value == b"b"
+    for label, png in (("8", b"a"), ("2", b"c")):
+        slider.value = label
+        assert image.value == png
