@@ -74,7 +74,8 @@ def scan_lines(scan: Any) -> list[str]:
             _at(options, name, k) for name in ("scan_input_axes", "scan_input_directions")
         )
         order = ", from the last one to the first" if reverse else ""
-        lines.append(f"for {before[states + k]} in {scan.input[states + k]} along axis {axis}{order}:")
+        what = f"{before[states + k]} in {scan.input[states + k]}"
+        lines.append(f"for {what} along axis {axis}{order}:")
     lines += [f"    {node_line(node)}" for node in body.node]
     lines.append(f"    {', '.join(before[:states])} = {', '.join(after[:states])}")
     lines += [f"    append {name} to {to}" for name, to in _written(scan, after, states)]
@@ -163,13 +164,13 @@ def draw_stages(graph: Any, names: Mapping[str, str] | None = None) -> Figure:
     bars.set_yticks(range(len(rows)), labels, fontsize=8)
     bars.set(xlabel="stored once: kB in the file", ylim=(len(rows) - 0.4, -0.6))
     used = {(use.stage, rows[use.weight]) for use in uses}
-    for weight, row in rows.items():
+    for row in rows.values():
         dots.axhline(row, color=WEIGHT_COLOUR, alpha=0.25, linewidth=1, zorder=0)
         for stage in range(1, last + 1):
             full = (stage, row) in used
             dots.plot(
-                stage, row, "o", color=WEIGHT_COLOUR, markerfacecolor=WEIGHT_COLOUR if full else "white",
-                linestyle="", markersize=8, alpha=1 if full else 0.5,
+                stage, row, "o", color=WEIGHT_COLOUR, markersize=8, alpha=1 if full else 0.5,
+                markerfacecolor=WEIGHT_COLOUR if full else "white",
             )  # fmt: skip
     for stage in range(1, last):
         for start, end in _arrows(graph, uses, stage):
@@ -201,9 +202,7 @@ def _arrows(graph: Any, uses: list[Use], stage: int) -> list[tuple[Use, Use]]:
         made = next(k for k, node in enumerate(graph.node) if name in node.output)
         start = [use for use in uses if use.position <= made and use.stage <= stage]
         border = [use for use in uses if use.stage == stage + 1][0].position
-        read = next(
-            k for k, node in enumerate(graph.node) if k >= border and name in node.input
-        )
+        read = next(k for k, node in enumerate(graph.node) if k >= border and name in node.input)
         pairs.append((start[-1], next(use for use in uses if use.position >= read)))
     return pairs
 
