@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,17 +78,13 @@ def scan_lines(scan: Any) -> list[str]:
         lines.append(f"for {what} along axis {axis}{order}:")
     lines += [f"    {node_line(node)}" for node in body.node]
     lines.append(f"    {', '.join(before[:states])} = {', '.join(after[:states])}")
-    lines += [f"    append {name} to {to}" for name, to in _written(scan, after, states)]
-    return lines
+    written = zip(after[states:], scan.output[states:], strict=True)
+    return lines + [f"    append {name} to {to}" for name, to in written]
 
 
 def _at(options: Mapping[str, Any], name: str, position: int) -> int:
     """Return an entry of a list of the node; what is left out is 0 by the standard."""
     return options[name].ints[position] if name in options else 0
-
-
-def _written(scan: Any, after: list[str], states: int) -> Iterator[tuple[str, str]]:
-    return zip(after[states:], scan.output[states:], strict=True)
 
 
 # -- the stages -----------------------------------------------------------------------------------
