@@ -216,7 +216,7 @@ sweeps.sweep_sliders(spot)
 from IPython.display import Image, display
 
 stops = {
-    (1.0, 14): "right and down have reached the bright pixel and drag a line to their front; up and "
+    (1.0, 14): "right and down have reached the bright pixel, drag a line to their front; up and "
     "left have not reached it yet.",
     (1.0, 25): "each sweep has drawn a line of even brightness from the pixel to the border.",
     (0.8, 25): "the same four lines, but each fades on its way.",
@@ -448,7 +448,7 @@ assert after["α = -0.5"] < 1 < after["α = 0.5"]
 # %%
 def trace(width, a):
     """Return a photo with a streak, and what the streak adds to the sweep to the right."""
-    numbers = (14.0, 16.0, 22.0, width, 15.0, 0.3, 0)  # x, y, length, width, angle, brightness, layer
+    numbers = (14.0, 16.0, 22.0, width, 15.0, 0.3, 0)  # x, y, length, width, angle, light, layer
     R = render_streaks(Streaks(*(np.array([value]) for value in numbers)), 32, 32)  # (1, 32, 32)
     both = torch.stack((dry + R, dry))  # (2, 1, 32, 32)
     swept = irnn(both, torch.full((4, 1), a), zeros, "loop")[1]
@@ -537,7 +537,7 @@ for name, values in {"first": first(h), "second": second(h), "first, then second
     axes[0, 0].plot(h, values, label=name, linewidth=3 if "then" in name else 1.2)
 axes[0, 0].set(xlabel="h before", ylabel="h after", ylim=(-0.3, 6))
 axes[0, 0].legend(fontsize=8, frameon=False)
-plots.show(figure, "The first map rises from 0, the second falls to 0. Their composition is flat at "
+plots.show(figure, "The first map rises from 0, the second falls to 0. Composed, they are flat at "
            "3, falls, and is flat at 0.")
 
 # %% [markdown]
@@ -714,7 +714,8 @@ print("the package's backward pass, all four directions: gradient check passed")
 x, a, b = torch.randn(1, 16, 96, 96), torch.rand(4, 16), torch.zeros(4, 16)
 x.requires_grad_()
 mib = {
-    m: peak_bytes(lambda m=m: irnn_stack(x, a, b, m).sum()) / 2**20 for m in ("loop", "rows", "numba")
+    m: peak_bytes(lambda m=m: irnn_stack(x, a, b, m).sum()) / 2**20
+    for m in ("loop", "rows", "numba")
 }
 print("peak memory of forward and backward:", ", ".join(f"{m} {v:.1f} MiB" for m, v in mib.items()))
 assert mib["rows"] < mib["loop"]

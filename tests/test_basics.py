@@ -25,10 +25,11 @@ FLOORS = [
     "models.irnn",
     "models.residual models.prn models.spanet datasets losses",
     "pretrained models",
-    "training_config objective checkpoints parallel training recipes onnx_network "
-    "restoration evaluation onnx_export quantization",
+    "training_config objective checkpoints parallel training recipes onnx_network onnx_sweeps "
+    "onnx_forms restoration evaluation onnx_export quantization",
     "experiments bench_irnn bench_onnx bench",
-    "plots features gates widgets showcase lessons course doctor shell __main__",
+    "plots widgets features gates sweeps factors map_scores attention_views forensics onnx_views "
+    "showcase lessons course doctor shell cli_parts cli_course __main__",
 ]
 
 
