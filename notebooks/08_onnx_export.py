@@ -108,7 +108,9 @@ print("stored:", ", ".join(views.stored_tensors(graph)))
 
 # %% [markdown]
 # None. The file holds three operations and two numbers, and nothing of our class, not even the line
-# that wrote the visits. Look at the first line: one visit saw **letters** in place of sizes, and made
+# that wrote the visits.
+#
+# Look at the first line: one visit saw **letters** in place of sizes, and made
 # the graph; a letter stands for any size (section 3). The visits with numbers came later: this package
 # compares file and network at three other sizes before it keeps a file (section 2).
 
@@ -218,7 +220,7 @@ equal = 100 * (eager == outside).float().mean().item()
 plots.compare_guess(my_guess, equal, "%", decimals=0)
 as_bytes = [(255 * picture.clamp(0, 1)).round() for picture in (eager, outside)]
 changed = (as_bytes[0] != as_bytes[1]).float().mean()
-print(f"largest difference {difference.max():.1e}; saved as bytes, {changed:.2%} of the values differ")
+print(f"largest difference {difference.max():.1e}; as bytes, {changed:.2%} of the values differ")
 print(f"the tolerance {TOLERANCE:.0e} is {255 * TOLERANCE:.4f} of a grey level")
 assert equal < 100 and changed < 0.001
 
@@ -249,7 +251,7 @@ lost = {layer: mistake(layer, 0) for layer in layers}
 one_percent = {layer: mistake(layer, 1.01) for layer in layers}
 for layer in layers:
     print(f"{layer:16} lost: {lost[layer]:.0e}   1 % too large: {one_percent[layer]:.0e}")
-print(f"rounding: {difference.max():.0e}, tolerance {TOLERANCE:.0e}, half a grey level {0.5 / 255:.0e}")
+print(f"rounding {difference.max():.0e}, tolerance {TOLERANCE:.0e}, half a level {0.5 / 255:.0e}")
 seen = [layer for layer in layers if lost[layer] > TOLERANCE]
 assert {"head", "blocks.2.conv1", "tail"} <= set(seen) and TOLERANCE > 10 * difference.max()
 assert lost["blocks.2.conv1"] < 0.5 / 255, "half a grey level would not see it"
@@ -258,6 +260,7 @@ assert lost["blocks.2.conv1"] < 0.5 / 255, "half a grey level would not see it"
 # The tolerance lies far above rounding, and finds three of the four lost weights. Half a grey level
 # would have found two. And 1e-5 is no magic: one middling weight of the gates' 73,728 moves the
 # picture less than that, and one that is one percent too large, deep inside, hides in the rounding.
+#
 # So smaller is better, as long as rounding stays below.
 #
 # One size proves one size. Three that neither this page nor the export has seen:
@@ -450,7 +453,9 @@ print("\n".join(views.scan_lines(scans[0])))
 # %% [markdown]
 # Compare with lesson 05, h = relu(α·h + β + x): `a` is α, and `bias` is the β. The first pixel has
 # none, so the bias is a part of the state: it starts as zeros, and is β (`return_val1`, a stored
-# tensor) from the second step on. "From the last one to the first" is what makes this the sweep *up*.
+# tensor) from the second step on.
+#
+# "From the last one to the first" is what makes this the sweep *up*.
 #
 # The unrolled sweep above has 98 nodes for 19 columns. This one has the same few for any width:
 
@@ -503,9 +508,9 @@ slow, rows = seconds["plain PyTorch"], []
 for name, runs in seconds.items():
     cells = f"{np.median(runs):.3f}", f"{speedup(slow, runs):.2f}×", megabytes.get(name, "")
     loss = scores["this package"] - scores[name]
-    rows.append([name, *cells, f"{scores[name]:.2f}", f"{abs(loss) if abs(loss) < 5e-4 else loss:.3f}"])
+    rows.append([name, *cells, f"{scores[name]:.2f}", f"{round(loss, 3) + 0.0:.3f}"])
 print(machine_line())
-print(f"T = {T}, 192 × 192, one thread, 3 rounds, all ways in turn; PSNR on {len(pairs)} validation photos")
+print(f"T = {T}, 192 × 192, one thread, ways in turn; PSNR on {len(pairs)} validation photos")
 print(text_table(["way", "s", "times as fast", "MB", "PSNR", "loss, dB"], rows))
 plots.compare_guess(my_guess, speedup(slow, seconds["ONNX Runtime, float32"]), "times")
 plots.compare_guess(my_guess_int8, speedup(slow, seconds["ONNX Runtime, int8"]), "times")
@@ -569,7 +574,9 @@ assert len(rewritten["nodes joined"].node) < len(rewritten["as exported"].node)
 # Python's share is small.
 #
 # On our processor the gain came with the last line: features lie in memory in **blocks**
-# of 8 or 16 channels, as wide as one instruction is. "Turns" counts where a tensor is turned from one
+# of 8 or 16 channels, as wide as one instruction is.
+#
+# "Turns" counts where a tensor is turned from one
 # layout into the other. This is why the package exports the gates one by one: a split of a joint
 # convolution would need dozens of turns. (On a processor without such blocks the last two lines are
 # alike.)
@@ -645,7 +652,7 @@ caught = []
 hook = model.memory.gate_conv.register_forward_pre_hook(lambda _, x: caught.append(x[0]))
 own = score()
 hook.remove()
-z, h = caught[-1][:, :32], caught[-1][:, 32:]  # what the gates of the last stage read, (4, 32, 80, 80)
+z, h = caught[-1].chunk(2, dim=1)  # what the gates of the last stage read, (4, 32, 80, 80)
 few_z, few_h = (np.histogram(part, 120, (-0.4, 1.2))[0] for part in (z, h))
 frames, fall = {}, {}
 for bits in (8, 7, 6, 5, 4, 3, 2):
@@ -698,15 +705,17 @@ short = [name.replace("memory.gate_conv", "gates").replace("blocks.", "").replac
          for name in convolutions]
 for axis, (bits, values) in zip(axes[0], losses.items(), strict=True):
     plots.draw_bars(axis, short, values, ylabel=f"dB lost with {bits} bits")
-plots.show(figure, "Decibels lost when one convolution is rounded. With 8 bits: nearly nothing, the "
-           "head most. With 4 bits: the gates by far, then head, first block and tail.")
+plots.show(figure, "Decibels lost when one convolution is rounded. With 8 bits: nearly nothing, "
+           "the head most. With 4 bits: the gates by far, then head, first block and tail.")
 middle = max(losses[4][4:12])
 assert losses[4][1] == max(losses[4]) and min(losses[4][0], losses[4][12]) > middle
 assert int(np.argmax(losses[8])) == 0
 
 # %% [markdown]
 # "The ends suffer, because they touch the picture": that was our own guess. It is half of the truth.
-# With 8 bits it fits: what little is lost is lost in the head. With 4 bits both ends lose more than
+# With 8 bits it fits: what little is lost is lost in the head.
+#
+# With 4 bits both ends lose more than
 # the middle of the blocks (so does the first block's first convolution, which reads the memory). But
 # the **gates** lose far more than the ends. Why?
 #
@@ -746,7 +755,8 @@ assert own_scales < shared_scale / 2 and zeros > 0.8
 # %%
 info = int8.info
 print(f"{info.precision}; against the float file {info.metadata['fidelity_dB']} dB")
-print(f"int8 costs {scores['this package'] - scores['ONNX Runtime, int8']:.3f} dB on validation photos")
+costs = scores["this package"] - scores["ONNX Runtime, int8"]
+print(f"int8 costs {costs:.3f} dB on validation photos")
 kinds = Counter(onnx.TensorProto.DataType.Name(t.data_type)
                 for t in onnx.load(int8_path).graph.initializer if len(t.dims) == 4)
 print("its convolution weights:", dict(kinds))
@@ -797,8 +807,8 @@ from_outside = de.to_tensor(folder / "derained.png")
 saved = de.to_tensor(folder / "rainy.png")[None]  # the photo as the file holds it
 in_python = de.to_tensor(de.to_pil(model(saved)))
 levels_apart = (255 * (from_outside - in_python).abs()).max().item()
-print(f"inside {de.psnr(in_python, clean[0]):.2f} dB, outside {de.psnr(from_outside, clean[0]):.2f} "
-      f"dB; largest difference {levels_apart:.0f} grey levels")
+inner, outer = (de.psnr(picture, clean[0]) for picture in (in_python, from_outside))
+print(f"inside {inner:.2f} dB, outside {outer:.2f} dB; they differ by {levels_apart:.0f} grey levels")
 assert levels_apart <= 1.01
 
 # %% [markdown]
@@ -855,7 +865,9 @@ assert refused
 # %% [markdown]
 # A C++, C#, Java or JavaScript program needs the same five lines as ours: decode the photo, put it
 # into (1, 3, H, W) floats from 0 to 1, run, clamp, encode. ONNX Runtime exists for all of them, also
-# for phones and for the browser. Large photos are cut into tiles that overlap by the halo; a network
+# for phones and for the browser.
+#
+# Large photos are cut into tiles that overlap by the halo; a network
 # whose halo is `null`, such as SPANet, must see the photo whole.
 #
 # From the shell, without a line of Python:
