@@ -467,7 +467,7 @@ for width in (23, 64):
     print(f"width {width}: {tuple(spa(some).shape)}, largest difference {apart:.1e}")
     assert apart <= TOLERANCE
 body = next(a.g for a in scans[0].attribute if a.name == "body")
-print(f"{len(body.node)} nodes in the loop; reach of the network: {spa.halo or 'the whole picture'}")
+print(f"{len(body.node)} nodes in the loop; reach: {spa.halo or 'the whole picture'}")
 
 # %% [markdown]
 # So a loop can end up in a graph in two ways. **Unrolled** if its length is known when you export (T
@@ -808,7 +808,7 @@ saved = de.to_tensor(folder / "rainy.png")[None]  # the photo as the file holds 
 in_python = de.to_tensor(de.to_pil(model(saved)))
 levels_apart = (255 * (from_outside - in_python).abs()).max().item()
 inner, outer = (de.psnr(picture, clean[0]) for picture in (in_python, from_outside))
-print(f"inside {inner:.2f} dB, outside {outer:.2f} dB; they differ by {levels_apart:.0f} grey levels")
+print(f"inside {inner:.2f} dB, outside {outer:.2f} dB; apart by {levels_apart:.0f} grey levels")
 assert levels_apart <= 1.01
 
 # %% [markdown]
