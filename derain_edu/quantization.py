@@ -10,8 +10,9 @@ is the choice of what to leave alone:
 so the convolutions at both ends (3 or 6 channels in, or 3 out), and the sums of pictures between
 them, would spend their 256 steps on the wrong range. They are 2 % of PReNet's work.
 
-*The last stage computes in float.* A stage corrects the one before it, rounding included; nobody
-comes after the last. (Its weights are shared with the other stages, so they are the rounded ones.)
+*The gates of the last stage compute in float.* They read features and memory joined, which share
+one scale though the memory is much smaller. A stage corrects the one before it, rounding included;
+nobody comes after the last. (Its weights are those of the other stages: the rounded ones.)
 
 *Sums and products stay float.* What a residual block or a memory cell adds up over and over, adds
 up the rounding as well.
@@ -138,18 +139,20 @@ class _Reader:
 
 
 def _stay_float(graph: Any) -> list[str]:
-    """Return the names of the nodes that touch a picture, and those of the last stage.
+    """Return the names of the nodes that touch a picture, and of the last stage's gates.
 
     A picture has 3 channels, two of them side by side have 6. A stage ends with a convolution that
-    makes a picture; a network with one such convolution has no stages.
+    makes a picture; a network with one such convolution has no stages. Gates read what was joined.
     """
     weights = {item.name: item.dims for item in graph.initializer if len(item.dims) == 4}
     convs = [n for n in graph.node if n.op_type == "Conv" and n.input[1] in weights]
-    makers = [n for n in convs if weights[n.input[1]][0] == 3]
-    readers = [n for n in convs if weights[n.input[1]][1] in (3, 6)]
-    names = [node.name for node in graph.node]
-    last = names[names.index(makers[-2].name) :] if len(makers) > 1 else []
-    return [*{node.name for node in (*makers, *readers)}, *last]
+    makers = [k for k, n in enumerate(convs) if weights[n.input[1]][0] == 3]
+    joined = {node.output[0] for node in graph.node if node.op_type == "Concat"}
+    last = convs[makers[-2] :] if len(makers) > 1 else []
+    gates = [n.name for n in last if n.input[0] in joined]
+    shapes = [(n.name, weights[n.input[1]]) for n in convs]
+    ends = [name for name, shape in shapes if shape[0] == 3 or shape[1] in (3, 6)]
+    return sorted({*ends, *gates})
 
 
 def _fidelity(network: OnnxModel, int8: OnnxModel, batches: list[Tensor]) -> float:

