@@ -20,8 +20,9 @@ from derain_edu.map_scores import Score, score_at
 from derain_edu.metrics import auc
 from derain_edu.models.irnn import DIRECTIONS
 from derain_edu.models.spanet import SPANet
-from derain_edu.plots import chart, colour_bar, coloured, draw_curves, strip_png
+from derain_edu.plots import chart, colour_bar, coloured, draw_curves, enlarged, strip_png
 from derain_edu.rain import add_rain
+from derain_edu.sliders import slider_with_stops
 
 # RGB of the pixels that a threshold finds, misses, and takes for rain by mistake
 FOUND, MISSED, FALSE = (0.0, 0.62, 0.45), (0.9, 0.62, 0.0), (0.8, 0.24, 0.5)
@@ -180,9 +181,9 @@ def draw_threshold(
     axis.legend(fontsize=7, frameon=False, loc="lower center")
     return strip_png(
         {
-            "rainy": _enlarged(rainy, zoom),
-            "map A": _enlarged(coloured(values), zoom),
-            f"A ≥ {now.threshold:.2f}: IoU {now.iou:.2f}": _enlarged(
+            "rainy": enlarged(rainy, zoom),
+            "map A": enlarged(coloured(values), zoom),
+            f"A ≥ {now.threshold:.2f}: IoU {now.iou:.2f}": enlarged(
                 verdicts(values, mask, now.threshold), zoom
             ),
             f"precision {now.precision:.2f}, recall {now.recall:.2f}": figure,
@@ -198,11 +199,11 @@ def draw_angle(views: Sequence[AngleView], position: int, zoom: int = ZOOM) -> b
     view = views[position]
     top = max(float(v.weights.max()) for v in views)
     height = zoom * view.rainy.shape[-2]
-    parts: dict[str, Any] = {f"rain at {view.angle:.0f}°": _enlarged(view.rainy, zoom)}
+    parts: dict[str, Any] = {f"rain at {view.angle:.0f}°": enlarged(view.rainy, zoom)}
     for name, weights, on, off in zip(
         DIRECTIONS, view.weights, view.on_streaks, view.elsewhere, strict=True
     ):
-        parts[f"{name}: {on:.2f}, else {off:.2f}"] = _enlarged(coloured(weights / top), zoom)
+        parts[f"{name}: {on:.2f}, else {off:.2f}"] = enlarged(coloured(weights / top), zoom)
     parts[" "] = colour_bar(top, height)
     figure, axis = chart(280, max(220, height))
     curves = {"": [v.leaning for v in views]}
@@ -211,10 +212,6 @@ def draw_angle(views: Sequence[AngleView], position: int, zoom: int = ZOOM) -> b
     axis.axhline(0, color="grey", linewidth=0.8)
     parts["leaning"] = figure
     return strip_png(parts)
-
-
-def _enlarged(picture: Tensor, zoom: int) -> Tensor:
-    return picture.repeat_interleave(zoom, dim=-2).repeat_interleave(zoom, dim=-1)
 
 
 # -- what people move -----------------------------------------------------------------------------
@@ -231,9 +228,9 @@ def threshold_slider(rainy: Tensor, values: Tensor, mask: Tensor) -> Any:
             f"recall {s.recall:.0%}. Green: found, yellow: missed, pink: falsely called."
         )
 
-    return _slider(
-        "threshold", [f"{t:.2f}" for t in THRESHOLDS], len(THRESHOLDS) // 2,
-        lambda k: draw_threshold(rainy, values, mask, scores, k), words,
+    return slider_with_stops(
+        lambda k: draw_threshold(rainy, values, mask, scores, k),
+        "threshold", [f"{t:.2f}" for t in THRESHOLDS], len(THRESHOLDS) // 2, words,
     )
 
 
@@ -246,29 +243,7 @@ def angle_slider(views: Sequence[AngleView]) -> Any:
             f"{views[k].auc:.2f}, leaning {views[k].leaning:+.3f}."
         )
 
-    return _slider(
-        "angle", [f"{view.angle:.0f}°" for view in views], len(views) // 2,
-        lambda k: draw_angle(views, k), words,
+    return slider_with_stops(
+        lambda k: draw_angle(views, k),
+        "angle", [f"{view.angle:.0f}°" for view in views], len(views) // 2, words,
     )
-
-
-def _slider(
-    name: str, labels: Sequence[str], start: int, draw: Callable[[int], bytes],
-    words: Callable[[int], str],
-) -> Any:
-    """Return a slider with one stop per label above a picture, and the same in words below it."""
-    import ipywidgets
-
-    slider = ipywidgets.SelectionSlider(
-        options=[(label, k) for k, label in enumerate(labels)], value=start, description=name
-    )
-    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
-    text = ipywidgets.HTML()
-
-    def update(_change: object = None) -> None:
-        image.value = draw(slider.value)
-        text.value = f"<small>{words(slider.value)}</small>"
-
-    slider.observe(update, names="value")
-    update()
-    return ipywidgets.VBox([slider, image, text])

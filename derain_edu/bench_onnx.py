@@ -23,7 +23,7 @@ from derain_edu.models import create_model
 from derain_edu.onnx_export import export_onnx
 from derain_edu.onnx_network import load_onnx
 from derain_edu.photos import load_photo, photo_names
-from derain_edu.quantization import calibration_pictures, quantize_onnx
+from derain_edu.quantization import CROPS, calibration_pictures, quantize_onnx
 from derain_edu.rain import add_rain
 from derain_edu.timing import interleave, machine_line, speedup, table
 
@@ -71,7 +71,7 @@ def bench_onnx(
     rounds: int = 3,
     size: int = 512,
     long_side: int = 256,
-    crops: int = 16,
+    crops: int = CROPS,
     stages: int = 6,
 ) -> str:
     """Compare five ways to run PReNet: time, size of the file, PSNR and what it loses.

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from derain_edu.errors import DerainError
 from derain_edu.plots import COLOURS, new_figure
+from derain_edu.sliders import shell
 
 PICTURE_COLOUR, MEMORY_COLOUR, WEIGHT_COLOUR = COLOURS[1], COLOURS[2], COLOURS[0]
 
@@ -255,12 +256,4 @@ def frames_slider(name: str, frames: Mapping[str, bytes], start: int = 0) -> Any
     import ipywidgets
 
     slider = ipywidgets.SelectionSlider(options=list(frames), index=start, description=name)
-    image = ipywidgets.Image(
-        value=frames[slider.value], format="png", layout=ipywidgets.Layout(max_width="100%")
-    )
-
-    def update(_change: object = None) -> None:
-        image.value = frames[slider.value]
-
-    slider.observe(update, names="value")
-    return ipywidgets.VBox([slider, image])
+    return shell([slider], lambda: frames[slider.value])

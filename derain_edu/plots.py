@@ -69,6 +69,11 @@ def picture_png(picture: Tensor, zoom: int = 1) -> bytes:
     return buffer.getvalue()
 
 
+def enlarged(picture: Tensor, zoom: int) -> Tensor:
+    """Return a picture (..., H, W) with each pixel as a square of ``zoom`` × ``zoom``."""
+    return picture.float().repeat_interleave(zoom, dim=-2).repeat_interleave(zoom, dim=-1)
+
+
 def chart(width: int, height: int) -> tuple[Figure, Axes]:
     """Return a small figure of ``width`` × ``height`` pixels and its one axis, quick to draw.
 

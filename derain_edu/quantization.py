@@ -145,14 +145,13 @@ def _stay_float(graph: Any) -> list[str]:
     makes a picture; a network with one such convolution has no stages. Gates read what was joined.
     """
     weights = {item.name: item.dims for item in graph.initializer if len(item.dims) == 4}
-    convs = [n for n in graph.node if n.op_type == "Conv" and n.input[1] in weights]
-    makers = [k for k, n in enumerate(convs) if weights[n.input[1]][0] == 3]
-    joined = {node.output[0] for node in graph.node if node.op_type == "Concat"}
+    nodes = [n for n in graph.node if n.op_type == "Conv" and n.input[1] in weights]
+    convs = [(n.name, n.input[0], weights[n.input[1]]) for n in nodes]
+    ends = {name for name, _, shape in convs if shape[0] == 3 or shape[1] in (3, 6)}
+    makers = [k for k, (_, _, shape) in enumerate(convs) if shape[0] == 3]
     last = convs[makers[-2] :] if len(makers) > 1 else []
-    gates = [n.name for n in last if n.input[0] in joined]
-    shapes = [(n.name, weights[n.input[1]]) for n in convs]
-    ends = [name for name, shape in shapes if shape[0] == 3 or shape[1] in (3, 6)]
-    return sorted({*ends, *gates})
+    joined = {node.output[0] for node in graph.node if node.op_type == "Concat"}
+    return sorted(ends | {name for name, source, _ in last if source in joined})
 
 
 def _fidelity(network: OnnxModel, int8: OnnxModel, batches: list[Tensor]) -> float:

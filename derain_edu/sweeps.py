@@ -24,9 +24,11 @@ from derain_edu.plots import (
     colour_bar,
     coloured,
     draw_curves,
+    enlarged,
     new_figure,
     strip_png,
 )
+from derain_edu.sliders import shell
 
 FRONT = (0.84, 0.37, 0.0)  # RGB of the line between what a sweep has done and what it has not
 SEEN, UNSEEN = (0.0, 0.45, 0.7), (0.85, 0.85, 0.85)  # RGB
@@ -130,7 +132,7 @@ def draw_sweeps(x: Tensor, alpha: float, position: int, zoom: int = ZOOM) -> byt
     swept = irnn_stack(x[None, None], torch.full((4, 1), float(alpha)), torch.zeros(4, 1), "rows")
     swept = swept[0, :, 0]  # (1, 4, 1, H, W) -> (4, H, W)
     top = max(float(swept.max()), 1e-12)
-    parts: dict[str, Tensor | Figure] = {"before": _enlarged(x.expand(3, -1, -1), zoom)}
+    parts: dict[str, Tensor | Figure] = {"before": enlarged(x.expand(3, -1, -1), zoom)}
     for name, values in zip(DIRECTIONS, swept, strict=True):
         length = x.shape[0] if name in ("up", "down") else x.shape[1]
         done = min(position, length)
@@ -150,7 +152,7 @@ def _on_its_way(x: Tensor, values: Tensor, name: str, done: int, zoom: int) -> T
     inside[start:stop] = True
     inside = inside[:, None] if axis == 0 else inside
     waiting = (0.6 + 0.4 * x).expand(3, -1, -1)
-    picture = _enlarged(torch.where(inside, coloured(values), waiting), zoom)
+    picture = enlarged(torch.where(inside, coloured(values), waiting), zoom)
     front = (start if reverse else stop) * zoom
     if 0 < done < length:
         line = picture.narrow(axis + 1, front - 1, 2)  # a view: painting it paints the picture
@@ -160,10 +162,6 @@ def _on_its_way(x: Tensor, values: Tensor, name: str, done: int, zoom: int) -> T
 
 def _colour(rgb: tuple[float, float, float]) -> Tensor:
     return torch.tensor(rgb).view(3, 1, 1)
-
-
-def _enlarged(picture: Tensor, zoom: int) -> Tensor:
-    return picture.float().repeat_interleave(zoom, dim=1).repeat_interleave(zoom, dim=2)
 
 
 def draw_round(maps: Sequence[Tensor], number: int, zoom: int = ZOOM) -> bytes:
@@ -190,10 +188,10 @@ def draw_round(maps: Sequence[Tensor], number: int, zoom: int = ZOOM) -> bytes:
     low, high = seen[seen > 0].min(), seen.max()
     return strip_png(
         {
-            f"sees {counts[number]} of {pixels} pixels": _enlarged(
+            f"sees {counts[number]} of {pixels} pixels": enlarged(
                 torch.where(seen > 0, _colour(SEEN), _colour(UNSEEN)), zoom
             ),
-            f"in {low:,.0f} to {high:,.0f} ways (log)": _enlarged(coloured(ways), zoom),
+            f"in {low:,.0f} to {high:,.0f} ways (log)": enlarged(coloured(ways), zoom),
             _rounds(number): figure,
         }
     )
@@ -257,7 +255,7 @@ def sweep_sliders(x: Tensor, zoom: int = ZOOM) -> Any:
     def words() -> str:
         return f"Each sweep has done {position.value} rows or columns, with α = {alpha.value:.1f}."
 
-    return _shell(
+    return shell(
         [position, alpha], lambda: draw_sweeps(x, alpha.value, position.value, zoom), words
     )
 
@@ -275,21 +273,4 @@ def round_slider(maps: Sequence[Tensor], zoom: int = ZOOM) -> Any:
             "pixels."
         )
 
-    return _shell([number], lambda: draw_round(maps, number.value, zoom), words)
-
-
-def _shell(controls: list[Any], draw: Callable[[], bytes], words: Callable[[], str]) -> Any:
-    """Put controls above a picture that follows them, and the same in words below it."""
-    import ipywidgets
-
-    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
-    text = ipywidgets.HTML()
-
-    def update(_change: object = None) -> None:
-        image.value = draw()
-        text.value = f"<small>{words()}</small>"
-
-    for control in controls:
-        control.observe(update, names="value")
-    update()
-    return ipywidgets.VBox([*controls, image, text])
+    return shell([number], lambda: draw_round(maps, number.value, zoom), words)

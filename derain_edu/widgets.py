@@ -7,7 +7,7 @@ tested at the ends and in the middle of their ranges. The shells use only what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -25,6 +25,7 @@ from derain_edu.models.residual import Residual
 from derain_edu.plots import COLOURS, ERROR_SCALE, chart, draw_curves, picture_png, strip_png
 from derain_edu.rain import PRESETS, VISIBLE, RainConfig, add_rain
 from derain_edu.restoration import derain
+from derain_edu.sliders import slider_over
 
 CHANGE_SCALE = 10  # changes between two stages are small: show them ten times as large
 
@@ -92,7 +93,7 @@ def stage_slider(
     """Return the stage slider: all stages are computed once, so it answers at once."""
     views = stage_views(model, rainy, clean, stages)
     frames = [draw_stage(views, view.stage, model.config.stages) for view in views]
-    return _slider_over(
+    return slider_over(
         lambda stage: frames[stage - 1], "stage", 1, stages, start,
         lambda stage: f"The picture after stage {stage}: PSNR {views[stage - 1].psnr:.2f} dB",
     )
@@ -113,7 +114,7 @@ def gate_slider(
         words = ", ".join(f"{name} by {value:.3f}" for name, value in mean.items())
         return f"Stage {stage}: on average over all pixels the rain changes the {words}"
 
-    return _slider_over(
+    return slider_over(
         lambda stage: frames[stage - 1], "stage", 1, len(views), start, describe
     )
 
@@ -128,7 +129,7 @@ def depth_slider(
     """
     views = depth_views(model, seen, rainy, mask)
     frames = [draw_depth(views, view.depth) for view in views]
-    return _slider_over(
+    return slider_over(
         frames.__getitem__, "depth", 0, len(views) - 1, start,
         lambda depth: f"The read-out {views[depth].name}: AUC {views[depth].read_out_auc:.2f}",
     )
@@ -163,7 +164,7 @@ def swipe(before: Tensor, after: Tensor, position: float) -> Tensor:
 def swipe_slider(before: Tensor, after: Tensor) -> Any:
     """Return a before/after slider over two pictures (3, H, W) of one size."""
     before, after = before.clamp(0, 1), after.clamp(0, 1)
-    return _slider_over(
+    return slider_over(
         lambda percent: picture_png(swipe(before, after, percent / 100)), "swipe", 0, 100, 50,
         lambda percent: f"The left {percent} % of the picture before, the rest after",
     )
@@ -221,26 +222,6 @@ def config_from_sliders(start: RainConfig, seed: int = 0, **values: Any) -> Rain
     ranges = ("length", "width", "angle", "brightness", "veil", "layers")
     values = {k: (v, v) if k in ranges else v for k, v in values.items()}
     return replace(start, **values)
-
-
-def _slider_over(
-    draw: Callable[[int], bytes], name: str, low: int, high: int, start: int,
-    describe: Callable[[int], str],
-) -> Any:
-    """Return a slider above a picture; ``draw`` gives the PNG of a position."""
-    import ipywidgets
-
-    slider = ipywidgets.IntSlider(start, low, high, description=name)
-    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
-    words = ipywidgets.HTML()  # the same in words, for those who can't see the picture
-
-    def update(_change: object = None) -> None:
-        image.value = draw(slider.value)
-        words.value = f"<small>{describe(slider.value)}</small>"
-
-    slider.observe(update, names="value")
-    update()
-    return ipywidgets.VBox([slider, image, words])
 
 
 def _flops_of_one_stage(model: PRN, rainy: Tensor) -> float:

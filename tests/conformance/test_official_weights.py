@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 from derain_edu.models import create_model
+from derain_edu.onnx_export import export_onnx
+from derain_edu.onnx_network import load_onnx
 from derain_edu.photos import data_folder
 
 GOLDEN = [
@@ -40,6 +43,19 @@ def test_all_stages_equal_the_released_network(reference, filled_cache, name, ta
     assert difference < 1e-5
     # Lesson 00 shows the recorded figures: they must be of the size that is measured here.
     assert difference < 10 * recorded_differences()[name, tag]
+
+
+@pytest.mark.parametrize(("name", "tag", "file"), GOLDEN)
+def test_the_onnx_file_gives_the_last_stage(reference, filled_cache, tmp_path, name, tag, file):
+    """By ONNX Runtime alone, as a program without PyTorch would run it."""
+    path = export_onnx(create_model(name, pretrained=tag), tmp_path / "network.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    with np.load(reference / "golden" / file) as golden:
+        rainy, stages = golden["rainy_rgb_uint8"], golden["stages"]
+    rainy = rainy.transpose(2, 0, 1)[None].astype(np.float32) / 255
+    (derained,) = session.run(["derained"], {"rainy": rainy})
+    assert np.abs(derained - stages[-1]).max() <= 1e-5
+    assert load_onnx(path).info.model == name
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 from derain_edu.models import create_model
+from derain_edu.onnx_export import export_onnx
 
 
 @pytest.mark.parametrize("method", [None, "loop", "rows", "scan"])
@@ -24,6 +26,18 @@ def test_picture_and_maps(reference, filled_cache, method, channels_last):
     assert (maps[0] - attention).abs().max() <= 1e-5
     assert (derained[0] - picture).abs().max() <= 1e-5
     assert torch.equal(model(rainy), derained)
+
+
+def test_the_onnx_file_gives_the_picture(reference, filled_cache, tmp_path):
+    """By ONNX Runtime alone, as a program without PyTorch would run it."""
+    model = create_model("spanet", pretrained="official-spa")
+    path = export_onnx(model, tmp_path / "network.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    with np.load(reference / "golden" / "spanet_released.npz") as file:
+        rainy, picture = file["rainy_rgb_uint8"], file["derained_rgb"]
+    rainy = rainy.transpose(2, 0, 1)[None].astype(np.float32) / 255
+    (derained,) = session.run(["derained"], {"rainy": rainy})
+    assert np.abs(derained - picture).max() <= 1e-5
 
 
 def test_the_direction_weights_are_there_but_idle(filled_cache):
