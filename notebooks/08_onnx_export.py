@@ -525,11 +525,11 @@ assert int8_path.stat().st_size < 0.6 * path.stat().st_size
 #
 # | way | s | times as fast | MB | loss, dB |
 # |---|---|---|---|---|
-# | plain PyTorch | 1.72 | 1 | | |
-# | this package | 1.55 | 1.12 | | 0.000 |
-# | this package, channels-last | 1.36 | 1.26 | | 0.000 |
-# | ONNX Runtime, float32 | 1.09 | 1.60 | .72 | 0.000 |
-# | ONNX Runtime, int8 | .76 | 2.26 | .35 | −0.004 |
+# | plain PyTorch | 1.88 | 1 | | |
+# | this package | 1.67 | 1.13 | | 0.000 |
+# | this package, channels-last | 1.56 | 1.26 | | 0.000 |
+# | ONNX Runtime, float32 | 1.21 | 1.58 | .72 | 0.000 |
+# | ONNX Runtime, int8 | .78 | 2.43 | .35 | 0.001 |
 #
 # The same machine in a busier hour took 7.1 s, 6.3, 5.1 and 2.6 for the first four: ONNX Runtime
 # was 2.7 times as fast. So a ratio, too, depends on the neighbours.
