@@ -537,8 +537,8 @@ for name, values in {"first": first(h), "second": second(h), "first, then second
     axes[0, 0].plot(h, values, label=name, linewidth=3 if "then" in name else 1.2)
 axes[0, 0].set(xlabel="h before", ylabel="h after", ylim=(-0.3, 6))
 axes[0, 0].legend(fontsize=8, frameon=False)
-plots.show(figure, "The first map rises from 0, the second falls to 0. Composed, they are flat at "
-           "3, falls, and is flat at 0.")
+plots.show(figure, "The first map rises from 0, the second falls to 0. Composed, they are flat "
+           "at 3, fall, and are flat at 0.")
 
 # %% [markdown]
 # By hand: the slopes multiply, −1 · .5 = −.5. The constants: −1 · 1 + 3 = 2. The bounds go through
