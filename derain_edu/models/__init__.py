@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,37 @@ _MODELS: dict[str, tuple[Callable[..., nn.Module], type, dict[str, Any]]] = {
 }
 
 
+# What register_model added: networks of one lesson, or your own.
+_REGISTERED: dict[str, tuple[Callable[..., nn.Module], type, dict[str, Any]]] = {}
+
+
 def list_models() -> list[str]:
-    """Return the names that :func:`create_model` knows."""
+    """Return the names of the course's networks, which :func:`create_model` knows."""
     return list(_MODELS)
+
+
+def register_model(name: str, model_class: Callable[..., nn.Module], config_class: type) -> None:
+    """Make a network of your own known to :func:`create_model`, and so to the trainer.
+
+    Parameters
+    ----------
+    name : str
+        A new name. Registering it again replaces what you registered before.
+    model_class : callable
+        ``model_class(config)`` returns the network, which keeps it as ``.config``.
+    config_class : type
+        A dataclass of plain values (numbers, words, tuples), all with defaults.
+
+    Raises
+    ------
+    DerainError
+        If the name is one of the course's, or ``config_class`` is no dataclass.
+    """
+    if name in _MODELS:
+        raise DerainError(f"{name!r} is a model of the course: choose another name")
+    if not is_dataclass(config_class):
+        raise DerainError(f"config_class must be a dataclass, got {config_class!r}")
+    _REGISTERED[name] = (model_class, config_class, {})
 
 
 def create_model(name: str, pretrained: str | Path | None = None, **options: Any) -> nn.Module:
@@ -92,6 +120,7 @@ def model_options(model: nn.Module) -> dict[str, Any]:
 
 
 def _entry(name: str) -> tuple[Callable[..., nn.Module], type, dict[str, Any]]:
-    if name not in _MODELS:
-        raise DerainError(f"unknown model {name!r}: choose one of {', '.join(_MODELS)}")
-    return _MODELS[name]
+    known = {**_MODELS, **_REGISTERED}
+    if name not in known:
+        raise DerainError(f"unknown model {name!r}: choose one of {', '.join(known)}")
+    return known[name]
