@@ -17,7 +17,11 @@ from derain_edu.training_config import PRECISIONS, TrainConfig
 
 
 def objective(
-    model: nn.Module, batch: Mapping[str, Tensor], config: TrainConfig, loss: Loss
+    model: nn.Module,
+    batch: Mapping[str, Tensor],
+    config: TrainConfig,
+    loss: Loss,
+    stages: int | None = None,
 ) -> Tensor:
     """Run a network on a batch and return the one number that training pushes down.
 
@@ -32,19 +36,21 @@ def objective(
         Its precision, stage weights, and what concerns attention.
     loss : callable
         What :func:`derain_edu.losses.make_loss` returns.
+    stages : int, optional
+        T of a progressive network in this step. Default: its own.
     """
     rainy, low, maps = batch["rainy"], PRECISIONS[config.precision], None
     with torch.autocast(rainy.device.type, dtype=low, enabled=low is not None):
         if hasattr(model, "unroll"):
-            stages = model.unroll(rainy, checkpoint=config.checkpoint_stages)
+            pictures = model.unroll(rainy, stages, checkpoint=config.checkpoint_stages)
         elif config.attention_mask:
             derained, maps = model.attend(rainy)  # (B, 3, H, W), (B, stages, H, W)
-            stages = [derained]
+            pictures = [derained]
         else:
-            stages = [model(rainy)]
+            pictures = [model(rainy)]
     # A loss subtracts nearly equal numbers: always in float32.
-    stages = [x_t.float() for x_t in stages]
-    total = stage_loss(stages, batch["clean"], loss, config.stage_weights)
+    pictures = [x_t.float() for x_t in pictures]
+    total = stage_loss(pictures, batch["clean"], loss, config.stage_weights)
     if maps is None:
         return total
     first = maps[:, :1].float()

@@ -8,7 +8,8 @@ Read :meth:`Trainer.step` first. It is the whole of training::
 
 Then :meth:`Trainer.run`, which repeats it until the budget is spent. Everything is a function of
 the configuration, the seed and the step number: step s uses the samples ``s·B … s·B + B − 1`` of
-an endless data stream, and a learning rate that depends only on the progress. So a run that was
+an endless data stream, a learning rate that depends only on the progress, and the difficulty that
+the :class:`~derain_edu.curriculum.Plan` of the run gives it. So a run that was
 stopped (or killed) and resumed gives, on a CPU with the same number of threads, the same weights
 to the last bit as one that ran through. The exception is a budget in minutes: there the progress
 is the training time, and no two runs take equally long.
@@ -86,7 +87,7 @@ class Trainer:
         self.device = self.ranks.device(config.device)
         if config.precision == "fp16" and self.device.type == "cpu":
             raise DerainError("fp16 needs a GPU: choose precision 'float32' or 'bf16'")
-        self.data, self.validation, self.total_steps = open_data(config, data, validation)
+        self.data, self.validation, self.plan = open_data(config, data, validation)
         self.data_fingerprint = fingerprint(self.data[0]["rainy"])
         set_seed(config.seed)
         self.model = self._new_model()
@@ -95,7 +96,6 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.weights, lr=config.lr)
         # fp16 has few small numbers: the loss is scaled up so that gradients don't become 0.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
-        self.loss = make_loss(config.loss)
         self.folder = RunFolder(config.out if self.ranks.first else None)
         self.steps_done, self.seconds, self.best = 0, 0.0, -math.inf
         self.since_row = [0.0, 0.0, 0]  # sum of losses, sum of gradient norms, how many
@@ -105,8 +105,9 @@ class Trainer:
         config = self.config
         stages = {} if config.stages is None else {"stages": config.stages}
         model = create_model(config.model, config.pretrained, **config.options, **stages)
-        if not hasattr(model, "unroll") and (config.stage_weights or config.checkpoint_stages):
-            raise DerainError(f"{config.model} has no stages to weight or to checkpoint")
+        of_stages = (config.stage_weights, config.checkpoint_stages, self.plan.curriculum.stages)
+        if not hasattr(model, "unroll") and any(of_stages):
+            raise DerainError(f"{config.model} has no stages to weight, to checkpoint or to grow")
         if not hasattr(model, "attend") and config.attention_mask:
             raise DerainError(f"{config.model} has no attention map that a mask could teach")
         return model.train().to(self.device, memory_format=config.layout)
@@ -135,11 +136,11 @@ class Trainer:
 
     def loss_of(self, batch: dict[str, Tensor]) -> Tensor:
         """Run the network on a batch and compare with the clean pictures."""
-        config = self.config
+        config, setting = self.config, self.plan.at(self.steps_done)
         rainy = batch["rainy"].to(self.device, memory_format=config.layout, non_blocking=True)
         clean = batch["clean"].to(self.device, non_blocking=True)
         moved = {**batch, "rainy": rainy, "clean": clean}
-        return objective(self.model, moved, config, self.loss)
+        return objective(self.model, moved, config, make_loss(setting.loss), setting.stages)
 
     def check_finite(self, loss: Tensor, norm: Tensor) -> None:
         """Stop before a NaN or an infinite gradient reaches the weights."""
@@ -150,7 +151,7 @@ class Trainer:
         what = "gradient" if torch.isfinite(loss) else "loss"
         raise DerainError(
             f"the {what} of step {self.steps_done + 1} is not finite; its batch is samples "
-            f"{self.samples(self.steps_done)} of the data; {self.folder.last_good()}. "
+            f"{self.plan.samples(self.steps_done)} of the data; {self.folder.last_good()}. "
             "Look at these samples, lower lr, or set grad_clip"
         )
 
@@ -191,23 +192,18 @@ class Trainer:
     @property
     def progress(self) -> float:
         """How much of the budget is spent, from 0 to 1."""
-        if self.total_steps is None:
+        if self.plan.steps is None:
             return min(1.0, self.seconds / (60 * self.config.minutes))
-        return self.steps_done / self.total_steps
+        return self.steps_done / self.plan.steps
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
         return self.config.lr * SCHEDULES[self.config.schedule](self.progress)
 
-    def samples(self, step: int) -> list[int]:
-        """Return which samples of the data a step uses (steps are counted from 0)."""
-        first = step * self.config.batch_size
-        return list(range(first, first + self.config.batch_size))
-
     def batches(self) -> Iterator[dict[str, Tensor]]:
         """Yield this rank's part of every batch, beginning at the next step, without end."""
-        shares = (self.ranks.share(self.samples(s)) for s in itertools.count(self.steps_done))
+        shares = (self.ranks.share(self.plan.samples(s)) for s in itertools.count(self.steps_done))
         loader = DataLoader(
             self.data,
             batch_sampler=shares,
@@ -243,7 +239,7 @@ class Trainer:
         (loss, norm, count), self.since_row = self.since_row, [0.0, 0.0, 0]
         return {
             "step": self.steps_done,
-            "samples": self.steps_done * self.config.batch_size,
+            "samples": self.plan.samples(self.steps_done - 1)[-1] + 1,
             "minutes": self.seconds / 60,
             "loss": loss / count,  # the mean since the last row
             "lr": self.optimizer.param_groups[0]["lr"],
@@ -264,7 +260,7 @@ class Trainer:
 
     def _progress_bar(self) -> tqdm:
         hidden = {} if self.ranks.first else {"disable": True}  # (not False: TQDM_DISABLE decides)
-        return tqdm(total=self.total_steps, initial=self.steps_done, unit="step", **hidden)
+        return tqdm(total=self.plan.steps, initial=self.steps_done, unit="step", **hidden)
 
     def save(self, name: str) -> None:
         """Write a checkpoint: everything that the next step depends on."""

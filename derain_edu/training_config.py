@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from derain_edu.curriculum import Curriculum, Plan, PlannedRain, rain_named
 from derain_edu.datasets import RandomPatches, SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.losses import MASKS, make_loss
-from derain_edu.rain import TRAINING_MIX
 
 Row = dict[str, Any]  # of the log: step, samples, minutes, loss, lr, grad_norm, validation_psnr
 
@@ -66,6 +66,7 @@ class TrainConfig:
     data: str = "mix"  # a preset of rain.py, or "mix" for its TRAINING_MIX; see also train(data=…)
     patch_size: int = 64  # pixels, the side of the square patches
     batch_size: int = 8  # patches per step, over all processes together
+    curriculum: Curriculum | None = None  # what gets harder during the run, see curriculum.py
     # towards what, and how fast
     loss: str = "neg_ssim"  # see losses.py; sums such as "neg_ssim+0.1*l1"
     stage_weights: tuple[float, ...] | None = None  # loss weight of each stage; None: only the last
@@ -94,12 +95,12 @@ class TrainConfig:
         budgets = [b for b in (self.steps, self.epochs, self.minutes) if b is not None]
         if len(budgets) != 1 or budgets[0] <= 0:
             raise DerainError("give exactly one budget, larger than 0: steps, epochs or minutes")
-        make_loss(self.loss)
+        losses = self.curriculum and self.curriculum.loss
+        for loss in (self.loss, *(losses.values if losses else ())):
+            make_loss(loss)
         for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if (value := getattr(self, name)) not in choices:
-                raise DerainError(
-                    f"unknown {name} {value!r}: choose one of {', '.join(choices)}"
-                )
+                raise DerainError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
         if self.attention_mask is not None and self.attention_mask not in MASKS:
             raise DerainError(
                 f"unknown attention_mask {self.attention_mask!r}: choose one of {', '.join(MASKS)}"
@@ -131,20 +132,22 @@ class TrainResult:
 
 def open_data(
     config: TrainConfig, data: Any = None, validation: Sequence[dict[str, Tensor]] | None = None
-) -> tuple[Any, Sequence[dict[str, Tensor]], int | None]:
-    """Return the training stream, the validation pairs, and the number of steps (if it is fixed).
+) -> tuple[Any, Sequence[dict[str, Tensor]], Plan]:
+    """Return the training stream, the validation pairs, and the plan of the run.
 
     ``data`` and ``validation`` are what the caller brought, see
     :class:`derain_edu.training.Trainer`; what is missing is made from ``config``.
     """
-    rain = TRAINING_MIX if config.data == "mix" else config.data
+    rain, changes = rain_named(config.data), config.curriculum.changes if config.curriculum else []
+    if data is not None and {"rain", "patch_size"} & set(changes):
+        raise DerainError(
+            "a curriculum of rain or patches makes its own pairs: leave data out, or choose another"
+        )
     if data is None and validation is None and config.validate_every:
         # Always seed 0: runs with different seeds are judged by the same pictures.
         size, split = config.validation_size, "validation"
         pairs = SyntheticRain(rain=rain, patch_size=size, seed=0, split=split)
         validation = [pairs[k] for k in range(config.validation_pairs)]
-    if data is None:
-        data = SyntheticRain(rain=rain, patch_size=config.patch_size, seed=config.seed)
     epoch = ENDLESS_EPOCH
     if hasattr(data, "__len__"):
         epoch = len(data)
@@ -152,4 +155,7 @@ def open_data(
     steps = config.steps
     if config.epochs is not None:
         steps = math.ceil(config.epochs * epoch / config.batch_size)
-    return data, validation or [], steps
+    plan = Plan(config, steps)
+    if data is None:
+        data = PlannedRain(plan)
+    return data, validation or [], plan

@@ -23,10 +23,10 @@ FLOORS = [
     "errors photos devices timing images picture_files fetching download rain_config streaks rain "
     "metrics models.blocks models.irnn_numba models.irnn_scan "
     "models.irnn",
-    "models.residual models.prn models.spanet datasets losses",
+    "models.residual models.prn models.spanet models.transplant datasets losses",
     "pretrained models",
-    "training_config objective checkpoints parallel training recipes onnx_network onnx_sweeps "
-    "onnx_forms restoration evaluation onnx_export quantization",
+    "curriculum training_config objective checkpoints parallel training recipes onnx_network "
+    "onnx_sweeps onnx_forms restoration evaluation onnx_export quantization",
     "experiments bench_irnn bench_onnx bench",
     "plots sliders widgets features gates sweeps factors map_scores attention_views forensics "
     "onnx_views showcase lessons course doctor shell cli_parts cli_course __main__",

@@ -147,7 +147,7 @@ def test_shapes_ranges_and_the_mask(rain: RainConfig) -> None:
     assert result.mask.shape == (1, 37, 53) and result.mask.dtype == torch.bool
     assert result.rainy.min() >= 0 and result.rainy.max() <= 1 and result.streaks.min() >= 0
     assert torch.equal(result.mask[0], result.streaks.max(0).values > VISIBLE)
-    assert 0 < result.mask.float().mean()
+    assert result.mask.any() or rain.density[0] < 0.1  # (next to nothing may be nothing)
 
 
 def test_the_same_seed_gives_the_same_rain_whatever_else_is_drawn() -> None:
