@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from derain_edu import __version__
+from derain_edu.cli_board import board_app
 from derain_edu.cli_course import course_app
 from derain_edu.cli_parts import (
     Device,
@@ -109,9 +110,16 @@ def derain_command(
 
 @app.command()
 def evaluate(
-    data: Annotated[str, typer.Option(help="synthetic, rain100l, rain100h or a folder.")],
-    model: Model = "prenet",
+    data: Annotated[
+        str | None, typer.Option(help="synthetic, rain100l, rain100h or a folder.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model's name, or a file of `train` or `export`. [prenet]")
+    ] = None,
     weights: Weights = "open",
+    benchmarks: Annotated[
+        bool, typer.Option("--benchmarks", help="Rain100L and Rain100H, all models [or --model].")
+    ] = False,
     protocol: Annotated[
         str, typer.Option(help="prenet_matlab, restormer_y, spanet_released or rgb.")
     ] = "prenet_matlab",
@@ -131,15 +139,29 @@ def evaluate(
       derain-edu evaluate --data synthetic
       derain-edu evaluate --data rain100l --weights official-rain100l --csv scores.csv
       derain-edu evaluate --data my_pairs --layout plain --protocol rgb
+      derain-edu evaluate --weights open --benchmarks
     """
     from itertools import islice
 
-    from derain_edu.evaluation import HEADER, mean_score, open_pairs, write_scores
+    from derain_edu.evaluation import (
+        HEADER,
+        mean_score,
+        open_pairs,
+        score_benchmarks,
+        write_scores,
+    )
     from derain_edu.evaluation import evaluate as measure
     from derain_edu.shell import load_on
 
+    if (data is None) == (not benchmarks):
+        raise DerainError("say what to measure on: --data, such as synthetic, or --benchmarks")
+    if benchmarks:
+        means = score_benchmarks(weights, model, protocol, limit, device, typer.echo)
+        if csv is not None:
+            write_scores(means, csv)
+        return
     sentence, pairs = open_pairs(data, layout)
-    network = load_on(device, model, weights, typer.echo, **given(stages=stages))
+    network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
     typer.echo(f"{sentence}; protocol {protocol}\n{HEADER}")
     scores = measure(network, islice(pairs, limit), protocol, tile, on_score=typer.echo)
     typer.echo(mean_score(scores))
@@ -335,7 +357,8 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-# Commands of the course itself stand at the same level, last.
+# Commands around your own network and of the course itself stand at the same level, last.
+app.add_typer(board_app)
 app.add_typer(course_app)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from derain_edu.datasets import PairedFolder
 from derain_edu.download import cached_set, read_manifest
 from derain_edu.errors import DerainError
 from derain_edu.metrics import PROTOCOLS, psnr, ssim
+from derain_edu.models import list_models
 from derain_edu.photos import load_photo, photo_names
+from derain_edu.pretrained import list_pretrained
 from derain_edu.rain import add_rain
-from derain_edu.restoration import derain_tensor
+from derain_edu.restoration import derain_tensor, load_model, place
 
 BENCHMARKS = ("rain100l", "rain100h")
 SYNTHETIC_PRESETS = ("light", "heavy")
@@ -181,3 +184,91 @@ def open_pairs(data: str, layout: str = "plain") -> tuple[str, Any]:
         raise DerainError(f"--data {data!r} is neither {choices} nor a folder: check the name")
     pairs = PairedFolder(data, layout)
     return f"{data}: {len(pairs)} pairs", pairs
+
+
+def models_with(weights: str, model: str | None = None) -> list[tuple[str, str]]:
+    """Return the models that have these weights, and the tag of each.
+
+    Parameters
+    ----------
+    weights : str
+        A tag. ``"open"`` means every weight file that comes with the course, so also
+        ``"open-paper"`` and the like.
+    model : str, optional
+        Only this one, or a weight file.
+
+    Raises
+    ------
+    DerainError
+        If there is none.
+    """
+    if model is not None and Path(model).is_file():
+        return [(model, weights)]
+    if model is not None and model not in list_models():
+        raise DerainError(f"{model!r} is neither a model nor a file: derain-edu evaluate --help")
+    found = []
+    for name in list_models() if model is None else [model]:
+        for tag in list_pretrained(name):
+            if tag == weights or (weights == "open" and tag.startswith("open-")):
+                found.append((name, tag))
+    if not found:
+        raise DerainError(f"no model of the course has weights {weights!r}: try open")
+    return found
+
+
+def score_benchmarks(
+    weights: str = "open",
+    model: str | None = None,
+    protocol: str = "prenet_matlab",
+    limit: int | None = None,
+    device: str = "auto",
+    say: Callable[[Any], None] = print,
+) -> list[Score]:
+    """Measure every model that has these weights on the benchmarks in the cache.
+
+    Parameters
+    ----------
+    weights, model
+        See :func:`models_with`.
+    protocol : str
+        One of :data:`derain_edu.metrics.PROTOCOLS`.
+    limit : int, optional
+        Only the first pairs of each benchmark.
+    device : str
+        See :func:`derain_edu.restoration.place`.
+    say : callable
+        Gets each line of the table as soon as it is known, and a sentence for a benchmark that
+        is missing.
+
+    Returns
+    -------
+    list of Score
+        The means, named ``SET MODEL TAG``.
+
+    Raises
+    ------
+    DerainError
+        If no benchmark is in the cache.
+    """
+    if protocol not in PROTOCOLS:
+        raise DerainError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    chosen = models_with(weights, model)
+    here = [data for data in BENCHMARKS if cached_set(data) is not None]
+    missing = [data for data in BENCHMARKS if data not in here]
+    advice = f"get it with `derain-edu download {' '.join(missing)}` (research use only)"
+    if not here:
+        raise DerainError(f"no benchmark is in the cache: {advice}")
+    if missing:
+        say(f"{missing[0]} is not in the cache: {advice}")
+    means = []
+    for data in here:
+        sentence, pairs = open_pairs(data)
+        say(f"{sentence}{'' if limit is None else f', the first {limit}'}; protocol {protocol}")
+        say(HEADER.replace("picture", "network"))
+        for name, tag in chosen:
+            network = load_model(name, tag)
+            place(network, device)
+            mean = mean_score(evaluate(network, islice(pairs, limit), protocol))
+            say(replace(mean, name=f"{Path(name).stem} {tag}"))
+            means.append(replace(mean, name=f"{data} {Path(name).stem} {tag}"))
+    return means

@@ -1,0 +1,344 @@
+"""A small competition: fixed pictures, a budget, and a table that a tool fills in.
+
+Nobody types a score. An entry is measured from a weight file, on pictures that never change:
+photos of the splits ``validation`` and ``test`` that no training of the course saw, in three
+kinds of rain (:mod:`derain_edu.fixed_sets`). *Validation* is for choosing, as often as you like.
+*Test* is for the board, and each look at it is counted: who looks twenty times and keeps the best
+has trained on it by hand.
+
+The leagues go by the minutes of training on a CPU. A network with more parameters than
+:data:`BUDGET` allows, or with minutes that nobody knows, plays in the open league.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.util
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from derain_edu.checkpoints import load_checkpoint, write_atomically
+from derain_edu.errors import DerainError
+from derain_edu.fixed_sets import RAINS, SCORES, SETS, measure
+from derain_edu.photos import data_folder
+from derain_edu.pretrained import open_weights_folder, read_weights
+from derain_edu.restoration import load_model
+from derain_edu.timing import table
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an entry may use."""
+
+    parameters: int = 300_000  # a PReNet has 168,963, a SPANet 283,716
+    minutes: tuple[float, ...] = (5.0, 15.0, 45.0)  # the leagues: training on a CPU, wall clock
+
+
+BUDGET = Budget()
+OPEN_LEAGUE = "open"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the board. Only :func:`measured_entry` should make one."""
+
+    name: str
+    model: str  # the name that create_model knows
+    parameters: int
+    cpu_minutes: float | None  # None: unknown
+    minutes_from: str  # "log": the run folder says so; "stated": its author says so; "unknown"
+    date: str  # of the measurement
+    sha256: str  # of the weight file; of nothing for the rainy picture itself
+    looks: int = 1  # how often the test pictures were scored under this name
+    sets: int = SETS
+    scores: dict[str, float] = field(default_factory=dict)  # a number for each of SCORES
+
+    @property
+    def league(self) -> str:
+        """The smallest league whose budget holds this entry, such as ``"15 min"``."""
+        if self.parameters > BUDGET.parameters or self.cpu_minutes is None:
+            return OPEN_LEAGUE
+        fitting = [limit for limit in BUDGET.minutes if self.cpu_minutes <= limit]
+        return f"{fitting[0]:g} min" if fitting else OPEN_LEAGUE
+
+    def mean_psnr(self, split: str = "test") -> float:
+        """The PSNR by which the board is sorted: the mean over the three kinds of rain."""
+        return sum(self.scores[f"psnr_{split}_{rain}"] for rain in RAINS) / len(RAINS)
+
+
+# -- from a weight file to an entry ---------------------------------------------------------------
+
+
+def run_code(path: str | Path) -> list[str]:
+    """Run a Python file that registers networks, and return the names that it registered.
+
+    The file may do anything that a program may do: run only what you have read.
+
+    Raises
+    ------
+    DerainError
+        If it is missing, raises an error, or registers nothing.
+    """
+    from derain_edu import models
+
+    path = Path(path)
+    if path.suffix != ".py" or not path.is_file():
+        raise DerainError(f"{path} is no Python file: give the file with your network")
+    spec = importlib.util.spec_from_file_location(f"own_code_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    before = dict(models._REGISTERED)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise DerainError(f"{path} stops with {type(error).__name__}: {error}") from error
+    # (A file that registers a name again makes a new class, so it counts.)
+    registered = [name for name, it in models._REGISTERED.items() if before.get(name) != it]
+    if not registered:
+        raise DerainError(
+            f"{path} registers no network: let it call register_model(name, class, config class)"
+        )
+    return registered
+
+
+def run_of(weights: Path) -> dict[str, Any] | None:
+    """Return the checkpoint ``last.pt`` of the run that made a weight file, if it lies beside it.
+
+    Only if it belongs to it: a ``model.safetensors`` must hold the very weights of the run's end.
+    """
+    last = weights.parent / "last.pt"
+    if not last.is_file() or weights.name not in ("model.safetensors", "last.pt", "best.pt"):
+        return None
+    run = load_checkpoint(last)
+    if weights.name == "model.safetensors":
+        mine, its = read_weights(weights).state, run["ema"] or run["model"]
+        if mine.keys() != its.keys() or not all(torch.equal(mine[k], its[k]) for k in mine):
+            return None
+    return run
+
+
+def loaded(weights: str | Path, model: str | None = None) -> nn.Module:
+    """Load the network of a weight file; ``model`` names it if the file does not."""
+    path = Path(weights)
+    if not path.is_file():
+        raise DerainError(f"{path} does not exist: give the weight file, such as model.safetensors")
+    return load_model(model, path) if model else load_model(path)
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def measured_entry(
+    name: str, weights: str | Path, minutes: float | None = None, model: str | None = None
+) -> Entry:
+    """Measure a weight file on all fixed pictures.
+
+    Parameters
+    ----------
+    name : str
+        How the entry is called.
+    weights : path
+        A file that the trainer wrote. Beside the run's ``last.pt``, its minutes are read there.
+    minutes : float, optional
+        Minutes of training on a CPU, for a file that has left its run folder.
+    model : str, optional
+        The model's name, if the file does not say it.
+    """
+    path, name = Path(weights), checked_name(name)
+    network = loaded(path, model)
+    known, source = _minutes(path, minutes)
+    return Entry(
+        name=name,
+        model=model or read_weights(path).model or "?",
+        parameters=sum(p.numel() for p in network.parameters()),
+        cpu_minutes=known,
+        minutes_from=source,
+        date=date.today().isoformat(),
+        sha256=file_hash(path),
+        scores=measure(network),
+    )
+
+
+def _minutes(path: Path, stated: float | None) -> tuple[float | None, str]:
+    run = run_of(path)
+    # A run that started from other weights does not know how long those took.
+    if run is not None and run["config"].get("pretrained") is None:
+        return run["seconds"] / 60, "log"
+    if stated is None:
+        return None, "unknown"
+    if not (math.isfinite(stated) and stated > 0):
+        raise DerainError(f"--minutes is {stated}: give the minutes of training, more than 0")
+    return float(stated), "stated"
+
+
+def checked_name(name: str) -> str:
+    """Return a name that fits into one cell of a table, or say why not."""
+    name = name.strip()
+    if not 0 < len(name) <= 40 or not name.isprintable() or "|" in name:
+        raise DerainError(f"the name {name!r} does not fit: give 1 to 40 characters, without |")
+    return name
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+_FIELDS = ("name", "model", "parameters", "cpu_minutes", "minutes_from", *SCORES,
+           "looks", "sets", "date", "sha256")  # fmt: skip
+
+
+def course_board() -> Path:
+    """Return the file of the course's own entries: the bar to beat."""
+    return data_folder() / "results" / "leaderboard.csv"
+
+
+def read_board(path: str | Path) -> list[Entry]:
+    """Read a board; a file that does not exist yet is an empty board."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DerainError(f"{path} can't be read as a leaderboard ({error})") from error
+    return [_parse(row, f"{path}, entry {number}") for number, row in enumerate(rows, 1)]
+
+
+def _parse(row: dict[str, str], where: str) -> Entry:
+    missing = [column for column in _FIELDS if row.get(column) is None]
+    if missing:
+        raise DerainError(f"{where} has no {missing[0]}: this is no leaderboard of derain-edu")
+    column = ""
+    try:
+        scores = {}
+        for column in SCORES:
+            scores[column] = _finite(row[column])
+        column = "cpu_minutes"
+        minutes = _finite(row[column]) if row[column] else None
+        numbers = {}
+        for column in ("parameters", "looks", "sets"):
+            numbers[column] = int(row[column])
+    except ValueError as error:
+        raise DerainError(
+            f"{where}: {column} is {row[column]!r}, not a number: measure this entry again"
+        ) from error
+    texts = {column: row[column] for column in ("name", "model", "minutes_from", "date", "sha256")}
+    return Entry(cpu_minutes=minutes, scores=scores, **numbers, **texts)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def write_board(entries: Sequence[Entry], path: str | Path) -> Path:
+    """Write a board as a CSV file that is never seen half-written."""
+    path, text = Path(path), io.StringIO(newline="")
+    writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for entry in entries:
+        row = {**asdict(entry), **{key: f"{value:.4f}" for key, value in entry.scores.items()}}
+        del row["scores"]
+        row["cpu_minutes"] = "" if entry.cpu_minutes is None else f"{entry.cpu_minutes:.2f}"
+        writer.writerow(row)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.getvalue().encode())
+    except OSError as error:
+        raise DerainError(f"{path} can't be written ({error}): choose another place") from error
+    return path
+
+
+def add_entry(
+    name: str, weights: str | Path, board: str | Path, replace_old: bool = False, **more: Any
+) -> Entry:
+    """Measure a weight file and put it on a board.
+
+    Parameters
+    ----------
+    name, weights, **more
+        See :func:`measured_entry`.
+    board : path
+        The CSV file; made if there is none.
+    replace_old : bool
+        Let the entry take the place of one with the same name. Its looks at the test pictures
+        are counted on.
+    """
+    entries, name = read_board(board), checked_name(name)  # bad input: before the measurement
+    if name in {entry.name for entry in read_board(course_board())}:
+        raise DerainError(f"{name!r} is an entry of the course: choose another name")
+    old = next((entry for entry in entries if entry.name == name), None)
+    if old is not None and not replace_old:
+        raise DerainError(f"{board} has an entry {name!r}: choose another name, or use --replace")
+    others = [entry for entry in entries if entry.name != name]
+    if Path(weights).is_file():
+        digest = file_hash(Path(weights))
+        if twin := next((entry for entry in others if entry.sha256 == digest), None):
+            raise DerainError(f"{weights} is on {board} already, as {twin.name!r}")
+    entry = measured_entry(name, weights, **more)
+    if old is not None:
+        entry = replace(entry, looks=old.looks + 1)
+    write_board([*others, entry], board)
+    return entry
+
+
+def league_name(text: str) -> str:
+    """Return the league that ``"15"``, ``"15 min"`` or ``"open"`` means."""
+    known = [f"{limit:g} min" for limit in BUDGET.minutes] + [OPEN_LEAGUE]
+    for league in known:
+        if text.strip() in (league, league.removesuffix(" min")):
+            return league
+    raise DerainError(f"unknown league {text!r}: choose one of {', '.join(known)}")
+
+
+def ranked(entries: Sequence[Entry], league: str | None = None) -> list[Entry]:
+    """Return the entries of a league (default: all) from the best to the worst."""
+    chosen = [e for e in entries if e.sets == SETS and league in (None, e.league)]
+    return sorted(chosen, key=lambda entry: -entry.mean_psnr())
+
+
+def board_table(entries: Sequence[Entry], league: str | None = None) -> str:
+    """Return the board as lines of text, best first."""
+    header = ["entry", "league", "parameters", "minutes", "light", "heavy", "mix", "mean", "looks"]
+    rows = []
+    for entry in ranked(entries, league):
+        minutes = "?" if entry.cpu_minutes is None else f"{entry.cpu_minutes:.1f}"
+        tests = [f"{entry.scores[f'psnr_test_{rain}']:.2f}" for rain in RAINS]
+        rows.append([entry.name, entry.league, f"{entry.parameters:,}",
+                     minutes + "*" * (entry.minutes_from == "stated"), *tests,
+                     f"{entry.mean_psnr():.2f}", str(entry.looks)])  # fmt: skip
+    lines = [table(header, rows), "PSNR in dB on the fixed test pictures, protocol prenet_matlab"]
+    if any(entry.minutes_from == "stated" for entry in entries):
+        lines.append("* stated by the author, not read from a run folder")
+    if old := [entry.name for entry in entries if entry.sets != SETS]:
+        lines.append(f"measured on other pictures, measure again: {', '.join(old)}")
+    return "\n".join(lines)
+
+
+# -- the course's own entries ---------------------------------------------------------------------
+
+# Minutes of the recipes (see recipes.py) on one thread of a 2.4 GHz server core.
+COURSE_MINUTES = {"residual": 4, "prn": 13, "prenet": 18, "spanet": 45, "spanet-paper": 45}
+NO_NETWORK = "the rainy picture"
+
+
+def course_entries(say: Callable[[str], None] = print) -> list[Entry]:
+    """Measure the weights that come with the course, and the rainy pictures themselves."""
+    digest = hashlib.sha256(b"").hexdigest()
+    entries = [Entry(NO_NETWORK, "none", 0, 0.0, "log", date.today().isoformat(), digest,
+                     scores=measure(nn.Identity()))]  # fmt: skip
+    for path in sorted(open_weights_folder().glob("*.safetensors")):
+        minutes = COURSE_MINUTES.get(path.stem)
+        entries.append(measured_entry(f"course: {path.stem}", path, minutes))
+        say(f"{entries[-1].name}: {entries[-1].mean_psnr():.2f} dB")
+    return entries

@@ -1,0 +1,227 @@
+"""A model card: what a weight file is, how it was made, what it scores, and where it fails.
+
+``derain-edu card runs/mine/model.safetensors`` writes it. Every number in it is measured or read
+from the run; what nobody can read from a file (a licence, an intention) is left for its author.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from derain_edu import __version__
+from derain_edu.checkpoints import fingerprint, write_atomically
+from derain_edu.errors import DerainError
+from derain_edu.evaluation import Score
+from derain_edu.fixed_sets import SIDE, SPLITS, fixed_pairs, picture_scores
+from derain_edu.leaderboard import checked_name, file_hash, loaded, run_of
+from derain_edu.models import model_options
+from derain_edu.photos import data_folder, photo_names
+from derain_edu.pretrained import read_weights
+from derain_edu.restoration import derain_tensor
+from derain_edu.training_config import TrainConfig, open_data
+
+_NOT_IN_THE_RECIPE = ("model", "options", "stages", "out", "device", "log_every", "save_every")
+_TO_SAY = "not stated: ask the author"
+
+
+def model_card(
+    weights: str | Path,
+    name: str | None = None,
+    licence: str | None = None,
+    model: str | None = None,
+) -> str:
+    """Measure a weight file and return its card as Markdown.
+
+    Parameters
+    ----------
+    weights : path
+        A file that the trainer wrote; the recipe is read from ``last.pt`` beside it.
+    name : str, optional
+        The title. Default: the name of the model.
+    licence : str, optional
+        Of the weights, in its author's words.
+    model : str, optional
+        The model's name, if the file does not say it.
+
+    Raises
+    ------
+    DerainError
+        If there is no such file, or it holds no network that is known.
+    """
+    path = Path(weights)
+    network = loaded(path, model)
+    kind, run = model or read_weights(path).model or "?", run_of(path)
+    scores = {split: picture_scores(network, split) for split in SPLITS}
+    sections = {
+        "What it is": _what(path, kind, network, licence),
+        "Data": _data(run),
+        "Recipe": _recipe(run),
+        "Scores": _scores(scores),
+        "Limits, measured": _limits(network, scores["test"]),
+        "The photos and their authors": _photos(run),
+    }
+    title = f"# {checked_name(name or kind)}\n"
+    note = f"Written by derain-edu {__version__} on {date.today().isoformat()}.\n"
+    return "\n".join([title, note, *(f"## {k}\n\n{v}\n" for k, v in sections.items())])
+
+
+def _what(path: Path, kind: str, network: nn.Module, licence: str | None) -> str:
+    options = model_options(network)
+    count = sum(p.numel() for p in network.parameters())
+    return _list(
+        f"a network that takes rain out of one photo: `{kind}`, {count:,} parameters",
+        f"options: `{json.dumps(options)}`",
+        f"file: `{path.name}`, {path.stat().st_size:,} bytes, sha256 `{file_hash(path)}`",
+        "input and output: RGB in [0, 1], (B, 3, H, W)",
+        f"licence of the weights: {licence or _TO_SAY}",
+    )
+
+
+def _data(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return f"No run folder beside the file. Training data: {_TO_SAY}."
+    config = _config(run)
+    if config is None:
+        return f"The run was configured by another version. Training data: {_TO_SAY}."
+    held = "It never saw the photos of the splits validation and test, on which it is scored."
+    if _is_course_data(config, run):
+        return (
+            f"{len(photo_names('train'))} photos of the course (split train, listed below) in "
+            f"synthetic rain, `{config.data}`, patches of {config.patch_size}×{config.patch_size} "
+            f"pixels, seed {config.seed}: the first sample of the run is the one that these "
+            f"settings give. {held}"
+        )
+    return (
+        "Not the photos and rain of these settings: the first sample of the run is another one. "
+        f"It was trained on data of its author's. Which: {_TO_SAY}."
+    )
+
+
+def _is_course_data(config: TrainConfig, run: dict[str, Any]) -> bool:
+    """Make the run's first sample again and compare."""
+    stream = open_data(replace(config, validate_every=0))[0]
+    return fingerprint(stream[0]["rainy"]) == run["data"]
+
+
+def _config(run: dict[str, Any]) -> TrainConfig | None:
+    known = {field.name for field in fields(TrainConfig)}
+    try:
+        return TrainConfig(**{k: v for k, v in run["config"].items() if k in known})
+    except (DerainError, TypeError):
+        return None
+
+
+def _recipe(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return f"No run folder beside the file. Recipe: {_TO_SAY}."
+    config, usual = run["config"], asdict(TrainConfig(steps=1))
+    changed = {
+        key: value
+        for key, value in config.items()
+        if key not in _NOT_IN_THE_RECIPE and value != usual.get(key) and value is not None
+    }
+    start = config.get("pretrained")
+    lines = [
+        f"{run['step']:,} steps of {config['batch_size']} patches in {run['seconds'] / 60:.1f} "
+        "minutes, validation included",
+        f"settings other than the defaults: `{json.dumps(changed, default=str)}`",
+        f"start: {'the weights ' + str(start) if start else 'random weights'}",
+    ]
+    if run["best"] > 0:
+        lines.append(f"best validation during the run: {run['best']:.2f} dB")
+    return _list(*lines)
+
+
+def _scores(scores: dict[str, dict[str, list[Score]]]) -> str:
+    rows = [
+        "| fixed pictures | rain | rainy, dB | derained, dB | SSIM rainy | SSIM derained |",
+        "|---|---|---|---|---|---|",
+    ]
+    for split, found in scores.items():
+        for rain, each in found.items():
+            means = [
+                sum(getattr(score, column) for score in each) / len(each)
+                for column in ("psnr_rainy", "psnr_derained", "ssim_rainy", "ssim_derained")
+            ]
+            numbers = f"{means[0]:.2f} | {means[1]:.2f} | {means[2]:.3f} | {means[3]:.3f}"
+            rows.append(f"| {split}, {len(each)} | {rain} | {numbers} |")
+    rows.append(
+        f"\nMeans of pictures of {SIDE}×{SIDE} pixels, protocol `prenet_matlab` (on luma Y)."
+    )
+    return "\n".join(rows)
+
+
+def _limits(network: nn.Module, test: dict[str, list[Score]]) -> str:
+    each = [score for scores in test.values() for score in scores]
+    worst = min(each, key=gain)
+    worse = [score for score in each if gain(score) < 0]
+    where, change = clean_change(network)[0]
+    return _list(
+        f"worst test picture: {worst.name}, {worst.psnr_rainy:.2f} dB before and "
+        f"{worst.psnr_derained:.2f} dB after ({gain(worst):+.2f} dB)",
+        f"test pictures that it makes worse: {len(worse)} of {len(each)}",
+        "a photo without rain should stay as it is: the most changed one is "
+        f"{where}, by {change:.2f} of 255 grey levels on average",
+        "the rain of training and test is synthetic: real rain has depth, blur and drops that it "
+        "lacks",
+        f"small pictures ({SIDE} pixels): nothing is said about large photos or other cameras",
+    )
+
+
+def gain(score: Score) -> float:
+    """Return how many dB a picture gained."""
+    return score.psnr_derained - score.psnr_rainy
+
+
+def clean_change(network: nn.Module) -> list[tuple[str, float]]:
+    """Return how far the network moves test photos without rain, the most changed first.
+
+    The mean absolute change in grey levels of 255; 0 would be perfect.
+    """
+    found = []
+    for pair in fixed_pairs("test", "light"):
+        clean = pair["clean"]
+        moved = derain_tensor(network, clean).clamp(0, 1)
+        found.append((pair["name"].rpartition("-")[0], 255 * (moved - clean).abs().mean().item()))
+    return sorted(found, key=lambda item: -item[1])
+
+
+def _photos(run: dict[str, Any] | None) -> str:
+    with open(data_folder() / "photos" / "photos.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    config = None if run is None else _config(run)
+    trained = config is not None and _is_course_data(config, run)
+    used = [row for row in rows if trained or row["split"] != "train"]
+    return "\n".join(_table_of(used))
+
+
+def _table_of(rows: Sequence[dict[str, str]]) -> Iterator[str]:
+    yield "| photo | used for | author | licence |"
+    yield "|---|---|---|---|"
+    for row in sorted(rows, key=lambda row: (row["split"], row["name"])):
+        yield f"| {row['file']} | {row['split']} | {row['author']} | {row['licence']} |"
+
+
+def _list(*lines: str) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def write_card(text: str, path: str | Path, replace_old: bool = False) -> Path:
+    """Write a card, but never over a file that is there, unless told to."""
+    path = Path(path)
+    if path.exists() and not replace_old:
+        raise DerainError(f"{path} is there already, perhaps with words of yours: use --replace")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise DerainError(f"{path} can't be written ({error}): choose another place") from error
+    return path
