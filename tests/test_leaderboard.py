@@ -25,6 +25,7 @@ RESIDUAL = open_weights_folder() / "residual.safetensors"
 CODE = """
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from derain_edu.models import register_model
