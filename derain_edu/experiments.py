@@ -1,12 +1,12 @@
-"""Recorded experiments: a small declared table of variants × seeds, with one budget for all.
+"""Recorded experiments: runs of the tables of :mod:`derain_edu.experiment_tables`.
 
 ``derain-edu experiment NAME`` trains every cell of the table that is not recorded yet, measures
 it, and adds one line to ``data/results/NAME.csv``; a killed run continues where it stopped.
 ``NAME.json`` says on which machine, with which versions and in how many minutes. Lessons read
 these files with :func:`load_results` and repeat a small cell live.
 
-Every variant of an experiment sees the same number of steps and the same samples in the same
-order. Only what its row of the table says is different.
+Each row holds what its network scores on held-out pairs, what it cost (steps, samples, compute,
+minutes), and how it got there: the score at each tenth of its budget.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,96 +32,13 @@ from torch.utils.data import Dataset
 from derain_edu import __version__
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
+from derain_edu.experiment_tables import Experiment, find_experiment
 from derain_edu.metrics import auc, psnr
 from derain_edu.photos import data_folder
 from derain_edu.training import TrainConfig, Trainer
 
 # 97.5 % quantiles of Student's t for 1, 2, 3 … degrees of freedom
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A question, and the table of runs that answers it."""
-
-    name: str
-    question: str
-    variants: dict[str, dict[str, Any]]  # name -> {"model": …, and options of that model}
-    seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int = 600
-    samples: int | None = None  # train on this many fixed samples; None: endless fresh ones
-    train: dict[str, Any] = field(default_factory=dict)  # other fields of TrainConfig
-
-
-_SMALL = {"patch_size": 32, "batch_size": 4, "data": "light", "loss": "neg_ssim+l1", "lr": 2e-3}
-
-EXPERIMENTS = {
-    experiment.name: experiment
-    for experiment in (
-        Experiment(
-            "rain_or_picture",
-            "Should the baseline predict the rain layer or the clean picture?",
-            {
-                "predicts the rain": {"model": "residual", "channels": 16, "blocks": 5},
-                "predicts the picture": {
-                    "model": "residual", "channels": 16, "blocks": 5, "predicts": "picture",
-                },
-            },
-            train=_SMALL,
-        ),
-        Experiment(
-            "capacity",
-            "On 64 fixed patches: what do more blocks buy, and who overfits?",
-            {
-                **{
-                    f"baseline, {n} blocks": {"model": "residual", "channels": 16, "blocks": n}
-                    for n in (1, 4, 12)
-                },
-                "PRN, 3 blocks × 4 stages": {
-                    "model": "prn", "channels": 16, "blocks": 3, "stages": 4,
-                },
-            },
-            samples=64,
-            train=_SMALL,
-        ),
-        Experiment(
-            "concat_residual",
-            "What are the second look at the rainy picture and the addition at the end worth?",
-            {
-                f"concat {'on' if concat else 'off'}, + rainy {'on' if residual else 'off'}": {
-                    "model": "prn", "channels": 16, "blocks": 3, "stages": 4,
-                    "concat_rainy": concat, "residual_output": residual,
-                }
-                for concat in (True, False)
-                for residual in (True, False)
-            },
-            train=_SMALL,
-        ),
-        Experiment(
-            "head_relu",
-            "Does a ReLU in the head hurt the baseline and help PRN?",
-            {
-                f"{label}, head ReLU {'on' if relu else 'off'}": {**options, "head_relu": relu}
-                for label, options in {
-                    "baseline": {"model": "residual", "channels": 16, "blocks": 5},
-                    "PRN": {"model": "prn", "channels": 16, "blocks": 3, "stages": 4},
-                }.items()
-                for relu in (True, False)
-            },
-            train=_SMALL,
-        ),
-        Experiment(
-            "direction_attention",
-            "SPANet: does it matter that the direction weights act?",
-            {
-                "as released": {"model": "spanet", "direction_attention": False},
-                "as in the paper": {"model": "spanet", "direction_attention": True},
-            },
-            steps=1600,  # it has no rainy picture to add to: it takes longer to beat the input
-            train={**_SMALL, "attention_mask": "true", "grad_clip": 1.0},
-        ),
-    )
-}
 
 
 class FixedSamples(Dataset):
@@ -150,7 +69,7 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
     Path
         The CSV file.
     """
-    experiment = _find(name)
+    experiment = find_experiment(name)
     if smoke:
         if folder is None:
             raise DerainError("a smoke run is no result: give it a folder of its own")
@@ -167,31 +86,64 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
 
 def run_cell(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
     """Train one variant with one seed and measure it; the returned row goes into the CSV."""
-    options = dict(experiment.variants[variant])
-    config = TrainConfig(
-        model=options.pop("model"), options=options, steps=experiment.steps, seed=seed,
-        **experiment.train,
-    )
-    data: Dataset = SyntheticRain(rain=config.data, patch_size=config.patch_size, seed=seed)
+    config = cell_config(experiment, variant, seed)
+    data = seen = None
     if experiment.samples is not None:
-        data = FixedSamples(data, experiment.samples)
-    start = time.perf_counter()
-    model = Trainer(config, data=data).run().model
-    minutes = (time.perf_counter() - start) / 60
-    seen = [data[k] for k in range(experiment.samples)] if experiment.samples else None
-    found = {}
-    if hasattr(model, "attend"):
-        found["auc_validation"] = round(_attention_auc(model), 4)
+        stream = SyntheticRain(rain=config.data, patch_size=config.patch_size, seed=seed)
+        data = FixedSamples(stream, experiment.samples)
+        seen = [data[k] for k in range(experiment.samples)]
+    held = [pair for rain in experiment.judge for pair in _held("validation", rain)]
+    clock, work = time.perf_counter(), time.process_time()
+    trainer = Trainer(config, data=data, validation=held[::3])
+    result = trainer.run()
+    minutes, work = (time.perf_counter() - clock) / 60, (time.process_time() - work) / 60
+    samples, compute = trainer.plan.spent(getattr(result.model.config, "stages", 1))
+    train_pairs = seen or [pair for rain in experiment.judge for pair in _held("train", rain)]
     return {
         "variant": variant,
         "seed": seed,
-        "steps": experiment.steps,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "psnr_train": round(_score(model, seen or _held("train")), 3),
-        "psnr_validation": round(_score(model, _held("validation")), 3),
-        "psnr_input": round(_score(None, _held("validation")), 3),
-        **found,
+        "steps": config.steps,
+        "samples": samples,
+        "compute": round(compute, 2),
+        "parameters": sum(p.numel() for p in result.model.parameters()),
+        "psnr_train": round(_score(result.model, train_pairs), 3),
+        "psnr_validation": round(_score(result.model, held), 3),
+        "psnr_input": round(_score(None, held), 3),
+        **_scores_by_rain(result.model, experiment.judge),
+        **_course_of(result.log),
         "minutes": round(minutes, 3),
+        "cpu_minutes": round(work, 3),
+    }
+
+
+def cell_config(experiment: Experiment, variant: str, seed: int) -> TrainConfig:
+    """Return what a cell of the table trains: the experiment's settings and the variant's own."""
+    options = dict(experiment.variants[variant])
+    own, share = options.pop("train", {}), options.pop("budget", 1)
+    steps = max(1, round(experiment.steps * share))
+    settings = {**experiment.train, "validate_every": max(1, steps // 10), **own}
+    return TrainConfig(
+        model=options.pop("model"), options=options, steps=steps, seed=seed, **settings
+    )
+
+
+def _scores_by_rain(model: nn.Module, rains: Sequence[str]) -> dict[str, float]:
+    """Return the score in each rain, where there are several, and how well attention finds it."""
+    found = {}
+    if len(rains) > 1:
+        found = {f"psnr_{r}": round(_score(model, _held("validation", r)), 3) for r in rains}
+    if hasattr(model, "attend"):
+        found["auc_validation"] = round(_attention_auc(model), 4)
+    return found
+
+
+def _course_of(log: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the validation scores on the way, and how restless the last five of them are."""
+    curve = [row["validation_psnr"] for row in log if row["validation_psnr"] is not None]
+    jumps = [abs(b - a) for a, b in pairwise(curve[-5:])]
+    return {
+        "curve": " ".join(f"{value:.2f}" for value in curve),
+        "wobble": round(statistics.fmean(jumps), 3) if jumps else 0.0,
     }
 
 
@@ -224,22 +176,16 @@ def summarize(
     return summary
 
 
-def _find(name: str) -> Experiment:
-    if name not in EXPERIMENTS:
-        raise DerainError(f"unknown experiment {name!r}: choose one of {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[name]
-
-
 def _cells(experiment: Experiment) -> Iterator[tuple[str, int]]:
     for seed in experiment.seeds:  # seed by seed, so that an early stop leaves whole comparisons
         for variant in experiment.variants:
             yield variant, seed
 
 
-@lru_cache(maxsize=2)
-def _held(split: str) -> list[dict[str, Tensor]]:
-    """Return 24 fixed pairs, 128×128, of photos of ``split`` in light rain of their own."""
-    stream = SyntheticRain(rain="light", patch_size=128, seed=2019, split=split)
+@lru_cache(maxsize=6)
+def _held(split: str, rain: str = "light") -> list[dict[str, Tensor]]:
+    """Return 24 fixed pairs, 128×128, of photos of ``split`` in rain of their own."""
+    stream = SyntheticRain(rain=rain, patch_size=128, seed=2019, split=split)
     return [stream[k] for k in range(24)]
 
 
@@ -280,21 +226,26 @@ def _describe(experiment: Experiment, path: Path) -> None:
     """Write the JSON beside the CSV: the question, the budget, the machine, the minutes."""
     rows = _rows(path)
     content = {
-        "experiment": experiment.name,
-        "question": experiment.question,
-        "variants": experiment.variants,
-        "seeds": list(experiment.seeds),
-        "steps": experiment.steps,
-        "samples": experiment.samples,
-        "train": experiment.train,
+        **asdict(experiment),
         "minutes": round(sum(float(row["minutes"]) for row in rows), 2),
         "derain_edu": __version__,
+        "commit": _commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "threads": torch.get_num_threads(),
     }
-    path.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps({"experiment": content.pop("name"), **content}, indent=2, default=asdict)
+    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+
+
+def _commit() -> str | None:
+    """Return the commit of this checkout, or None where there is none."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _number(text: str) -> Any:

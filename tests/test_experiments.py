@@ -8,7 +8,9 @@ import json
 import pytest
 
 from derain_edu import experiments
+from derain_edu.curriculum import Plan
 from derain_edu.errors import DerainError
+from derain_edu.experiment_tables import EXPERIMENTS
 from derain_edu.photos import data_folder
 
 
@@ -57,15 +59,46 @@ def test_the_interval_is_students():
     assert mean == pytest.approx(2) and half == pytest.approx(4.303 / 3**0.5)
 
 
-@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_recorded_results_are_complete(name):
-    experiment = experiments.EXPERIMENTS[name]
+    experiment = EXPERIMENTS[name]
     recorded = experiments.load_results(name)
     cells = {(row["variant"], row["seed"]) for row in recorded}
     assert cells == set(experiments._cells(experiment)) and len(recorded) == len(cells)
-    assert {row["steps"] for row in recorded} == {experiment.steps}
+    for row in recorded:
+        config = experiments.cell_config(experiment, row["variant"], row["seed"])
+        assert row["steps"] == config.steps
     description = json.loads((data_folder() / "results" / f"{name}.json").read_text())
     assert list(description["variants"]) == list(experiment.variants)
+
+
+def test_a_variant_has_settings_and_a_budget_of_its_own():
+    curricula = EXPERIMENTS["curricula"]
+    config = experiments.cell_config(curricula, "one step, compute of growing stages", 1)
+    assert (config.steps, config.seed, config.data) == (500, 1, "mix")
+    config = experiments.cell_config(curricula, "one step, heavy rain only", 0)
+    assert (config.steps, config.data) == (800, "heavy")
+
+
+@pytest.mark.parametrize("what", ["stages", "patches", "rain", "loss"])
+def test_every_order_of_a_curriculum_spends_the_same(what):
+    curricula = EXPERIMENTS["curricula"]
+    easy, random = (
+        Plan(experiments.cell_config(curricula, f"{what}, {order}", 0))
+        for order in ("easy to hard", "random order")
+    )
+    assert easy.spent(4) == random.spent(4)
+    steps = range(0, 800, 50)
+    assert [easy.at(step) for step in steps] != [random.at(step) for step in steps]
+
+
+def test_growing_stages_and_their_control_spend_the_same_compute():
+    curricula = EXPERIMENTS["curricula"]
+    growing, control = (
+        Plan(experiments.cell_config(curricula, name, 0)).spent(4)[1]
+        for name in ("stages, easy to hard", "one step, compute of growing stages")
+    )
+    assert growing == pytest.approx(control)
 
 
 def test_unknown_names_are_explained():

@@ -1,0 +1,173 @@
+"""The tables of the recorded experiments: who is compared with whom, and with which budget.
+
+An :class:`Experiment` is a question and a table of variants. Every variant gets the same steps and
+the same samples in the same order; only what its row says is different. Where equal steps would
+not be a fair budget, as between networks with few and many stages, a control with equal compute
+stands beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from derain_edu.curriculum import Curriculum, equal_steps
+from derain_edu.errors import DerainError
+from derain_edu.models.transplant import GRAFTS
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question, and the table of runs that answers it.
+
+    A variant is a dict: ``model``, options of that model, and where needed ``train``, fields of
+    :class:`~derain_edu.training.TrainConfig` that are its own, and ``budget``, its share of the
+    steps.
+    """
+
+    name: str
+    question: str
+    variants: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: int = 600
+    samples: int | None = None  # train on this many fixed samples; None: endless fresh ones
+    train: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig for all
+    judge: tuple[str, ...] = ("light",)  # the rains of the held-out pairs
+
+
+_SMALL = {"patch_size": 32, "batch_size": 4, "data": "light", "loss": "neg_ssim+l1", "lr": 2e-3}
+
+
+def _curricula() -> dict[str, dict[str, Any]]:
+    """Return four ways to go from easy to hard, each beside its controls.
+
+    The patches grow with a constant number of pixels per step, as in Restormer's schedule: 16 of
+    16², 4 of 32², 1 of 64².
+    """
+    rising = {
+        "stages": {"stages": equal_steps(1, 2, 3, 4)},
+        "patches": {
+            "patch_size": equal_steps(16, 32, 64),
+            "batch_size": equal_steps(16, 4, 1),
+        },
+        "rain": {"rain": equal_steps("drizzle", "light", "heavy")},
+        "loss": {"loss": equal_steps("l1", "neg_ssim+l1")},
+    }
+    small = {"model": "prn", "channels": 16, "blocks": 3, "stages": 4}
+    variants: dict[str, dict[str, Any]] = {
+        "one step": small,
+        "one step, compute of growing stages": {**small, "budget": 0.625},  # (1+2+3+4) / (4·4)
+        "one step, heavy rain only": {**small, "train": {"data": "heavy"}},
+    }
+    for what, schedules in rising.items():
+        for label, order in (("easy to hard", "easy_to_hard"), ("random order", "random")):
+            curriculum = Curriculum(**schedules, order=order)
+            variants[f"{what}, {label}"] = {**small, "train": {"curriculum": curriculum}}
+    return variants
+
+
+EXPERIMENTS = {
+    experiment.name: experiment
+    for experiment in (
+        Experiment(
+            "rain_or_picture",
+            "Should the baseline predict the rain layer or the clean picture?",
+            {
+                "predicts the rain": {"model": "residual", "channels": 16, "blocks": 5},
+                "predicts the picture": {
+                    "model": "residual",
+                    "channels": 16,
+                    "blocks": 5,
+                    "predicts": "picture",
+                },
+            },
+            train=_SMALL,
+        ),
+        Experiment(
+            "capacity",
+            "On 64 fixed patches: what do more blocks buy, and who overfits?",
+            {
+                **{
+                    f"baseline, {n} blocks": {"model": "residual", "channels": 16, "blocks": n}
+                    for n in (1, 4, 12)
+                },
+                "PRN, 3 blocks × 4 stages": {
+                    "model": "prn",
+                    "channels": 16,
+                    "blocks": 3,
+                    "stages": 4,
+                },
+            },
+            samples=64,
+            train=_SMALL,
+        ),
+        Experiment(
+            "concat_residual",
+            "What are the second look at the rainy picture and the addition at the end worth?",
+            {
+                f"concat {'on' if concat else 'off'}, + rainy {'on' if residual else 'off'}": {
+                    "model": "prn",
+                    "channels": 16,
+                    "blocks": 3,
+                    "stages": 4,
+                    "concat_rainy": concat,
+                    "residual_output": residual,
+                }
+                for concat in (True, False)
+                for residual in (True, False)
+            },
+            train=_SMALL,
+        ),
+        Experiment(
+            "head_relu",
+            "Does a ReLU in the head hurt the baseline and help PRN?",
+            {
+                f"{label}, head ReLU {'on' if relu else 'off'}": {**options, "head_relu": relu}
+                for label, options in {
+                    "baseline": {"model": "residual", "channels": 16, "blocks": 5},
+                    "PRN": {"model": "prn", "channels": 16, "blocks": 3, "stages": 4},
+                }.items()
+                for relu in (True, False)
+            },
+            train=_SMALL,
+        ),
+        Experiment(
+            "direction_attention",
+            "SPANet: does it matter that the direction weights act?",
+            {
+                "as released": {"model": "spanet", "direction_attention": False},
+                "as in the paper": {"model": "spanet", "direction_attention": True},
+            },
+            steps=1600,  # it has no rainy picture to add to: it takes longer to beat the input
+            train={**_SMALL, "attention_mask": "true", "grad_clip": 1.0},
+        ),
+        Experiment(
+            "curricula",
+            "Does easy-to-hard help, when everybody gets the same steps, samples and compute?",
+            _curricula(),
+            steps=800,
+            train={**_SMALL, "data": "mix", "lr": 1e-3, "grad_clip": 1.0},
+            judge=("light", "heavy"),
+        ),
+        Experiment(
+            "transplant",
+            "What does SPANet's attention do for another network, put in five ways?",
+            {
+                f"{label}, {graft}": {"model": "transplant", "graft": graft, **options}
+                for label, options in {
+                    "baseline": {"host": "residual", "blocks": 5},
+                    "PRN": {"host": "prn", "blocks": 4, "stages": 4},
+                }.items()
+                for graft in GRAFTS
+            },
+            train={**_SMALL, "lr": 1e-3, "grad_clip": 1.0},
+        ),
+    )
+}
+
+
+def find_experiment(name: str) -> Experiment:
+    """Return the experiment ``name``, one of :data:`EXPERIMENTS`."""
+    if name not in EXPERIMENTS:
+        raise DerainError(f"unknown experiment {name!r}: choose one of {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
