@@ -18,6 +18,7 @@ from torch import nn
 
 from derain_edu import __version__
 from derain_edu.checkpoints import fingerprint, write_atomically
+from derain_edu.curriculum import Curriculum, Steps
 from derain_edu.errors import DerainError
 from derain_edu.evaluation import Score
 from derain_edu.fixed_sets import SIDE, SPLITS, fixed_pairs, picture_scores
@@ -113,8 +114,12 @@ def _is_course_data(config: TrainConfig, run: dict[str, Any]) -> bool:
 
 def _config(run: dict[str, Any]) -> TrainConfig | None:
     known = {field.name for field in fields(TrainConfig)}
+    settings = {key: value for key, value in run["config"].items() if key in known}
     try:
-        return TrainConfig(**{k: v for k, v in run["config"].items() if k in known})
+        if plain := settings.get("curriculum"):  # a checkpoint holds plain dicts only
+            parts = {k: Steps(**v) if isinstance(v, dict) else v for k, v in plain.items()}
+            settings["curriculum"] = Curriculum(**parts)
+        return TrainConfig(**settings)
     except (DerainError, TypeError):
         return None
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import derain_edu as de
 from derain_edu.__main__ import app
+from derain_edu.curriculum import Curriculum, equal_steps
 from derain_edu.fixed_sets import fixed_pairs
 from derain_edu.leaderboard import file_hash
 from derain_edu.model_card import clean_change, model_card, write_card
@@ -84,6 +85,13 @@ def test_data_of_ones_own_are_not_passed_off_as_the_courses(tmp_path):
     part = sections(model_card(trained(tmp_path, data=own)))
     assert "data of its author's" in part["Data"]
     assert "| train |" not in part["The photos and their authors"]
+
+
+def test_a_curriculum_is_part_of_the_recipe(tmp_path):
+    rising = Curriculum(rain=equal_steps("light", "heavy"), patch_size=equal_steps(16, 20))
+    part = sections(model_card(trained(tmp_path, curriculum=rising)))
+    assert "is the one that these settings give" in " ".join(part["Data"].split())
+    assert '"curriculum"' in part["Recipe"] and "heavy" in part["Recipe"]
 
 
 def test_a_start_from_other_weights_is_told(tmp_path):

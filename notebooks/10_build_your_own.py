@@ -1,0 +1,563 @@
+# %% [markdown]
+# # 10 · Build your own
+#
+# **Can you do better?**
+#
+# | | |
+# |---|---|
+# | **Goals** | work to a budget; write a network of 30 lines and check it before it costs time; say what 5, 15 and 45 minutes buy, and what to cut first; look at failures before the mean; hand over a card, an ONNX file and an entry that others can trust; read the field's newer papers with the seven moves |
+# | **Before you start** | lessons 02 and 03; lesson 08 helps |
+# | **Time** | 60 minutes, and an evening if you want to win; the cells take 80 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Papers** | Mitchell et al., FAT* 2019 (model cards, arXiv 1810.03993) |
+
+# %% tags=["bootstrap"]
+# On Colab this cell installs the course package; everywhere else it only imports it.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
+    source = "git+https://github.com/derain-edu/derain-edu"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    subprocess.run(pip, check=True)
+
+import derain_edu as de
+
+# %%
+print(f"derain_edu {de.__version__}")
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from derain_edu import leaderboard, plots
+from derain_edu.experiments import load_results, summarize
+from derain_edu.fixed_sets import RAINS, fixed_pairs, picture_scores
+from derain_edu.forensics import idle_parameters
+from derain_edu.model_card import clean_change, gain, model_card, write_card
+from derain_edu.restoration import derain_tensor
+from derain_edu.timing import interleave
+from derain_edu.timing import table as text_table
+
+de.choose_device("cpu", verbose=True)  # the budget is counted in minutes of a CPU
+de.set_seed(0)
+temporary = tempfile.TemporaryDirectory()  # gone with the kernel; use a folder of yours to keep it
+folder = Path(temporary.name)
+
+# %% [markdown]
+# ## 1 · The rules
+#
+# The notes that this course grew from end with a student's own network, a slow laptop, and a
+# training that stopped after 38 rounds. That is not a failure, it is a **budget** that nobody had
+# written down. So we write it down first.
+#
+# | rule | |
+# |---|---|
+# | leagues | 5, 15 or 45 minutes of training on a CPU; more, or unknown: the open league |
+# | size | at most 300,000 parameters |
+# | training data | what you like, but no photo of the splits *validation* and *test* |
+# | choosing | by the *validation* pictures, as often as you like |
+# | scoring | by the *test* pictures; each look is counted |
+# | protocol | `prenet_matlab`, as in lesson 01 |
+#
+# The pictures never change: same photos, same cuts, same rain, on every machine.
+
+# %%
+for split in ("validation", "test"):
+    count = {rain: len(fixed_pairs(split, rain)) for rain in RAINS}
+    print(f"{split}: photos {', '.join(de.photo_names(split))}; pictures {count}")
+k = 3
+shown = {rain: fixed_pairs("validation", rain)[k] for rain in RAINS}
+pictures = {"clean": shown["light"]["clean"], **{r: pair["rainy"] for r, pair in shown.items()}}
+plots.show(
+    plots.picture_row(pictures, width=11),
+    "A piece of a validation photo: clean, in light rain, in heavy rain, and in rain of the mix.",
+)
+assert not set(de.photo_names("validation")) & set(de.photo_names("test"))
+
+# %% [markdown]
+# *Light* and *heavy* you know; the *mix* takes them in turn with a rain that is thin or thick, steep
+# or slanted, white or tinted. And this is the board as it stands: the course's own weights, and at
+# the bottom the rainy picture itself.
+#
+# **Predict:** how many dB does the best of them gain, as a mean over the three kinds of rain?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+course = leaderboard.read_board(leaderboard.course_board())
+print(leaderboard.board_table(course))
+floor = next(entry for entry in course if entry.parameters == 0)
+best = leaderboard.ranked(course)[0]
+plots.compare_guess(my_guess, best.mean_psnr() - floor.mean_psnr(), "dB")
+assert best.mean_psnr() > floor.mean_psnr() + 1
+
+# %% [markdown]
+# Look at the columns before you look at the mean. A network that is good in light rain need not do
+# much in heavy rain: it removes the rain that it has seen. The column *minutes* says what it cost,
+# *looks* how often the test pictures were scored under this name.
+
+# %% [markdown]
+# ## 2 · Thirty lines
+#
+# A network of your own is **one file**: a configuration, a class, and a line that makes the name
+# known to `create_model`, to the trainer and to the commands. This one looks far for little: its
+# convolutions skip pixels (*dilation* 2 reads every second one), so seven of them see 21 pixels to
+# each side. It predicts minus the rain, as in lesson 02, and starts as "change nothing".
+
+# %%
+# my_net.py
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from derain_edu.models import register_model
+
+@dataclass(frozen=True)
+class MyConfig:
+    channels: int = 24
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 4, 2, 1)
+
+class MyNet(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config, c = config, config.channels
+        self.head = nn.Conv2d(3, c, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Conv2d(c, c, 3, padding=d, dilation=d) for d in config.dilations)
+        self.tail = nn.Conv2d(c, 3, 3, padding=1)
+        nn.init.zeros_(self.tail.weight)
+
+    def forward(self, rainy):  # (B, 3, H, W)
+        x = torch.relu(self.head(rainy))  # (B, c, H, W)
+        for block in self.blocks:
+            x = x + torch.relu(block(x))
+        return rainy + self.tail(x)  # (B, 3, H, W)
+
+register_model("my_net", MyNet, MyConfig)
+
+# %% [markdown]
+# A notebook cell is not a file: nobody else can load what was trained from it. The next cell takes
+# the text of the last run of the cell above (the notebook keeps it in `In`), writes it as
+# `my_net.py`, and runs the *file*. From here on only the file counts.
+
+# %%
+from IPython import get_ipython
+
+cells = get_ipython().user_ns["In"]
+text = next(cell for cell in reversed(cells) if cell.startswith("# my_net.py"))
+code = folder / "my_net.py"
+code.write_text(text, encoding="utf-8")
+print(f"{code.name}: {len(text.splitlines())} lines; registers", leaderboard.run_code(code))
+
+# %% [markdown]
+# **Predict:** how many parameters has it? A 3×3 convolution from a to b channels has 9·a·b weights
+# and b biases.
+
+# %%
+my_guess = None  # write a number
+
+# %% [markdown]
+# Before it costs minutes, four questions that cost a second. Does it take any size? Does the picture
+# come back as it was (so that training starts at the rainy picture's score)? How far does a pixel
+# see? And is any parameter *idle*, as the dead branch of lesson 06 was?
+
+# %%
+my_options = {}  # your turn: for example {"channels": 32, "dilations": (1, 2, 3)}
+network = de.create_model("my_net", **my_options)
+parameters = sum(p.numel() for p in network.parameters())
+plots.compare_guess(my_guess, parameters, "parameters", decimals=0)
+odd = torch.rand(2, 3, 17, 30)
+assert network(odd).shape == odd.shape, "any size in, the same size out"
+assert torch.allclose(network(odd), odd, atol=0.5), "it starts near the rainy picture"
+assert parameters <= leaderboard.BUDGET.parameters
+
+with torch.no_grad():  # (an untrained tail of zeros hides everything behind it: give it numbers)
+    network.tail.weight.normal_(std=0.1)
+dot = torch.zeros(1, 3, 1, 101, requires_grad=True)
+seen = torch.autograd.grad(network(dot)[..., 50].sum(), dot)[0].abs().sum(dim=1)[0, 0] > 0
+print(f"a pixel sees {int(seen.sum())} columns of the 101")
+idle = idle_parameters(network, network(odd).square().mean())
+print("idle parameters:", idle or "none")
+assert not idle and 1 < seen.sum() < 101
+
+# %% [markdown]
+# Now train it. `data="mix"` is the training rain of this course's own weights. The number of steps
+# is small, so that you can wait; the budget of the 5-minute league is many times larger.
+#
+# **Predict:** after these few steps, how many dB does it gain in *heavy* rain, on validation
+# pictures? And in *light* rain? Write the first number here, and the second in your head.
+
+# %%
+my_guess = None  # write a number for heavy rain
+
+# %%
+my_training = {"steps": 200, "patch_size": 48, "batch_size": 4, "lr": 3e-3}  # your turn
+config = de.TrainConfig(
+    model="my_net", options=my_options, data="mix", loss="neg_ssim+l1", grad_clip=1.0, ema=0.98,
+    validate_every=50, out=folder / "run", **my_training)
+run = de.train(config, resume="never", on_log=plots.live_curve(config.steps))
+print(f"{run.steps} steps in {60 * run.minutes:.0f} s")
+assert (folder / "run" / "model.safetensors").exists()
+
+# %%
+validation = picture_scores(run.model, "validation")
+means = {rain: (np.mean([s.psnr_rainy for s in scores]), np.mean([s.psnr_derained for s in scores]))
+         for rain, scores in validation.items()}
+rows = [[rain, f"{a:.2f}", f"{b:.2f}", f"{b - a:+.2f}"] for rain, (a, b) in means.items()]
+gains = {rain: b - a for rain, (a, b) in means.items()}
+rows.append(["mean", "", "", f"{np.mean(list(gains.values())):+.2f}"])
+print(text_table(["rain", "rainy", "derained", "gain"], rows))
+plots.compare_guess(my_guess, gains["heavy"], "dB")
+assert gains["heavy"] > 2, "some steps are enough to take away much of the heavy rain"
+
+# %% [markdown]
+# In the shell the same three steps are `derain-edu leaderboard try --weights …/model.safetensors
+# --code my_net.py`. This writes nothing and looks at validation pictures only.
+#
+# Keep the line *light* in mind. We come back to it.
+
+# %% [markdown]
+# ## 3 · What do minutes buy?
+#
+# Is it the network or the time? The recorded experiment trains three networks of this course for 5,
+# 15 and 45 minutes on a slow CPU. The fairest axis is the clock: a larger network makes fewer steps
+# in the same time.
+#
+# **Predict:** from 5 to 45 minutes, how many dB does PReNet gain?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+def recorded(name):
+    """Return the rows of a recorded experiment; none, and a sentence, if it is not there yet."""
+    try:
+        return load_results(name)
+    except de.DerainError as missing:
+        print(missing)
+        return []
+
+
+rows = recorded("minutes_budget")
+points = {}  # network -> minutes -> scores of the seeds
+for row in rows:
+    who, minutes = row["variant"].rsplit(", ", 1)
+    budget = float(minutes.removesuffix(" min"))
+    points.setdefault(who, {}).setdefault(budget, []).append(row["psnr_validation"])
+for who, by_budget in points.items():
+    parts = [f"{m:g} min {np.mean(v):.2f} dB ({len(v)} runs)" for m, v in sorted(by_budget.items())]
+    print(f"{who:9} {', '.join(parts)}")
+wanted = {(who, m) for who in ("baseline", "PRN", "PReNet") for m in leaderboard.BUDGET.minutes}
+missing = wanted - {(who, m) for who, by_budget in points.items() for m in by_budget}
+if missing:
+    print("not recorded yet:", ", ".join(f"{who} {m:g} min" for who, m in sorted(missing)))
+
+# %%
+if points:
+    figure, axes = plots.new_figure(width=7, height=3.8)
+    for colour, (who, by_budget) in zip(plots.COLOURS, points.items(), strict=False):
+        for minutes, values in by_budget.items():
+            axes[0, 0].plot([minutes] * len(values), values, "o", color=colour, markersize=4)
+        line = sorted((minutes, np.mean(values)) for minutes, values in by_budget.items())
+        axes[0, 0].plot(*zip(*line, strict=True), color=colour, label=who)
+    axes[0, 0].axhline(rows[0]["psnr_input"], color="grey", linestyle=":", label="rainy")
+    axes[0, 0].set(xscale="log", xlabel="minutes on a CPU", ylabel="validation PSNR in dB")
+    ticks = leaderboard.BUDGET.minutes
+    axes[0, 0].set_xticks(ticks, [f"{m:g}" for m in ticks])
+    axes[0, 0].minorticks_off()
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    plots.show(figure, "Validation PSNR against minutes of training, a dot per run, a line per "
+               "network.")
+    best_at = {m: max((np.mean(v[m]), who) for who, v in points.items() if m in v)[1]
+               for m in ticks if any(m in v for v in points.values())}
+    print("best:", ", ".join(f"{m:g} min {who}" for m, who in best_at.items()))
+    found = points.get("PReNet", {})
+    if {5, 45} <= found.keys():
+        plots.compare_guess(my_guess, np.mean(found[45]) - np.mean(found[5]), "dB")
+
+# %% [markdown]
+# Read it in columns: in your league, which network is the best? And in rows: each step to the right
+# costs three times the minutes. An answer for 45 minutes need not be the answer for 5.
+#
+# ### What to cut first
+#
+# A step costs too much? There are four handles. We halve each one of a PReNet, and count the
+# multiplications of a forward pass. (The count needs no arithmetic: on PyTorch's device `meta`
+# tensors have a shape, but no numbers.)
+#
+# **Predict:** half the *width*, 16 channels in place of 32. By which factor does the work fall?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+from torch.utils.flop_counter import FlopCounterMode
+
+BASE = {"stages": 6, "channels": 32, "patch": 48, "batch": 4}
+cuts = {"nothing": BASE} | {f"half the {key}": {**BASE, key: value // 2}
+                            for key, value in BASE.items()}
+
+
+def step(cut, device="cpu"):
+    """Return a function that makes one training step, without the optimizer."""
+    options = {key: cut[key] for key in ("stages", "channels")}
+    model = de.create_model("prenet", **options).to(device)
+    rainy = torch.rand(cut["batch"], 3, cut["patch"], cut["patch"], device=device)
+    return model, rainy, lambda: model(rainy).square().mean().backward()
+
+
+work = {}
+for name, cut in cuts.items():
+    model, rainy, _ = step(cut, "meta")
+    with FlopCounterMode(display=False) as counter:
+        model(rainy)
+    work[name] = counter.get_total_flops() / 2  # one multiplication and one addition
+factor = {name: work["nothing"] / count for name, count in work.items()}
+plots.compare_guess(my_guess, factor["half the channels"], "times")
+assert 3.5 < factor["half the channels"] < 4 and 1.9 < factor["half the stages"] < 2.1
+assert factor["half the patch"] == 4 and factor["half the batch"] == 2
+
+# %%
+seconds = interleave({name: step(cut)[2] for name, cut in cuts.items()}, rounds=2)
+once = {name: min(times) for name, times in seconds.items()}
+rows = recorded("what_to_cut")
+quality = summarize(rows) if rows else {}
+score = {name: f"{mean:.2f} ± {half:.2f}" for name, (mean, half) in quality.items()}
+lines = [[name, f"{work[name] / 1e9:.2f}", f"{factor[name]:.1f}×",
+          f"{once['nothing'] / once[name]:.1f}×", score.get(name, "?")] for name in cuts]
+header = ["cut", "billion", "less work", "faster here", "dB at equal work"]
+print(text_table(header, lines))
+for name in quality.keys() - cuts.keys():
+    print(f"also recorded: {name}, {score[name]} dB")
+
+# %% [markdown]
+# Width counts twice (from c channels to c channels), so do both sides of a patch; stages and batch
+# count once. The clock follows roughly: small work does not fill the processor.
+#
+# Speed is half of the question. Each cut also takes something away:
+#
+# | cut | what is lost |
+# |---|---|
+# | stages | rounds; a pixel sees 13 pixels less per stage (lesson 03) |
+# | channels | room for features |
+# | patch | context: a streak of 50 pixels does not fit into 24 |
+# | batch | calm: the gradient is noisier |
+#
+# The fair test gives every cut the *same work*: what it saves, it gets as more steps. Where the last
+# column has a "?", nobody has recorded it yet. Then you don't know, and neither do we.
+
+# %% [markdown]
+# ## 4 · Failures before the mean
+#
+# Back to your network. Its mean gain looks decent. A mean of 24 pictures can hide anything.
+#
+# **Predict:** how many of the 24 validation pictures did it make *worse* than doing nothing?
+
+# %%
+my_guess = None  # write a number from 0 to 24
+
+# %%
+each = sorted((s for scores in validation.values() for s in scores), key=gain)
+worse = [score for score in each if gain(score) < 0]
+plots.compare_guess(my_guess, len(worse), f"of {len(each)} pictures", decimals=0)
+figure, axes = plots.new_figure(width=8, height=3.6)
+for colour, (rain, scores) in zip(plots.COLOURS, validation.items(), strict=False):
+    values = [(s.psnr_rainy, gain(s)) for s in scores]
+    axes[0, 0].plot(*zip(*values, strict=True), "o", color=colour, label=rain)
+axes[0, 0].axhline(0, color="grey", linestyle=":")
+axes[0, 0].set(xlabel="PSNR of the rainy picture in dB: less rain to the right", ylabel="gain, dB")
+axes[0, 0].legend(fontsize=8, frameon=False)
+plots.show(figure, "Gain against the score of the input: the more rain, the larger the gain; on the "
+           "right the points fall below zero.")
+order = np.corrcoef([s.psnr_rainy for s in each], [gain(s) for s in each])[0, 1]
+print(f"correlation of input score and gain: {order:.2f}")
+assert order < 0 or my_options or my_training != {"steps": 200}, "the less rain, the more harm"
+
+# %% [markdown]
+# This picture says what the table could not. The network has learned one thing, "take away bright
+# streaks", and does it everywhere with the same force. Where there is much rain this is right. Where
+# there is little, it takes away the photo. Look at the worst three, before anything else:
+
+# %%
+pairs = {pair["name"]: pair for rain in RAINS for pair in fixed_pairs("validation", rain)}
+figure, axes = plots.new_figure(3, 4, width=11, height=8.8)
+for row, score in zip(axes, each[:3], strict=True):
+    rainy, clean = pairs[score.name]["rainy"], pairs[score.name]["clean"]
+    derained = derain_tensor(run.model, rainy).clamp(0, 1)
+    error = ((derained - clean).abs() * plots.ERROR_SCALE).clamp(0, 1)
+    plots.draw_picture(row[0], rainy, f"{score.name}, {score.psnr_rainy:.1f} dB")
+    plots.draw_picture(row[1], derained, f"derained, {score.psnr_derained:.1f} dB")
+    plots.draw_picture(row[2], clean, "clean")
+    plots.draw_picture(row[3], error, f"error ×{plots.ERROR_SCALE}")
+plots.show(figure, "The three validation pictures that lost most: rainy, derained, clean, error.")
+assert gain(each[0]) == min(gain(s) for s in each)
+
+# %% [markdown]
+# Ask of each: is *rain left*, is *texture gone*, or did the *colours* move? The error shows which.
+# Then ask for the simplest test of all: a photo without any rain.
+#
+# **Predict:** by how many grey levels (of 255) does your network change a dry photo, on average?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+residual = de.create_model("residual", pretrained="open")
+changes = {name: clean_change(network) for name, network in
+           (("my net", run.model), ("course: residual", residual))}
+for name, moved in changes.items():
+    where, most = moved[0]
+    print(f"{name:17} mean {np.mean([c for _, c in moved]):.2f}, most {most:.2f} ({where})")
+plots.compare_guess(my_guess, np.mean([c for _, c in changes["my net"]]), "grey levels")
+assert all(change > 0 for _, change in changes["my net"])
+
+# %% [markdown]
+# What would help? More steps, surely. Dry pictures among the training pairs. A loss that minds a
+# moved background. Or an architecture that first asks *how much* rain there is. Each is one change
+# to `my_net.py`, `my_options` or `my_training`. Change **one**, run again, and look here first.
+
+# %% [markdown]
+# ## 5 · Out of the door
+#
+# ### The file that runs elsewhere
+#
+# Lesson 08 in two lines: export, and compare on a size that the export has not seen.
+
+# %%
+onnx_file = de.export_onnx(run.model, folder / "my_net.onnx")
+picture = torch.rand(1, 3, 37, 50)
+with torch.no_grad():
+    apart = (de.load_onnx(onnx_file)(picture) - run.model(picture)).abs().max().item()
+print(f"{onnx_file.name}: {onnx_file.stat().st_size / 1000:.0f} kB, difference {apart:.1e}")
+assert apart <= 1e-5
+
+# %% [markdown]
+# ### The card
+#
+# Who gets your file asks: what is it, what did it learn from, what does it score, *where does it
+# fail*, and may I use it? A model card answers these five. The tool writes what can be measured or
+# read from the run, and nothing else.
+
+# %%
+weights = folder / "run" / "model.safetensors"
+card = model_card(weights, name="my net", licence="CC0 1.0")
+write_card(card, folder / "run" / "MODEL_CARD.md", replace_old=True)
+before_the_photos = card.partition("## The photos")[0]
+print(before_the_photos)
+assert leaderboard.file_hash(weights) in card and "makes worse" in card
+
+# %% [markdown]
+# Two lines deserve a second look. **Data:** the tool made the first training sample again from the
+# settings and compared it with the run's fingerprint; a card that only repeats what someone typed is
+# worth less. **Limits:** the worst picture is named. You will never regret that you said it first.
+#
+# After these lines the card lists all photos with author and licence. (In the shell:
+# `derain-edu card run/model.safetensors --code my_net.py`.)
+
+# %% [markdown]
+# ### The entry
+#
+# One command measures the test pictures and writes the line. You can't type a score: it comes from
+# the weight file, the minutes from the run folder.
+
+# %%
+board = folder / "leaderboard.csv"
+entry = leaderboard.add_entry("my net", weights, board)
+print(leaderboard.board_table([*course, *leaderboard.read_board(board)]))
+print(f"\nminutes from: {entry.minutes_from}; sha256 {entry.sha256[:12]}…; league {entry.league}")
+assert leaderboard.read_board(board)[0].sha256 == leaderboard.file_hash(weights)
+assert entry.minutes_from == "log" and entry.league == "5 min"
+try:
+    leaderboard.add_entry("another name", weights, board)
+except de.DerainError as refused:
+    print("a second time:", refused.args[0].replace(str(folder), "…"))
+
+# %% [markdown]
+# ### Why looks are counted
+#
+# Suppose you train 20 networks that are, in truth, *equally good*, score all on the test pictures and
+# report the best. How much too good does it look? It depends on how much two networks differ from
+# picture to picture. We measure that on validation pictures, with two of the course's.
+#
+# **Predict:** by how many dB is the best of 20 too good?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+scores = {name: picture_scores(model, "validation") for name, model in
+          (("residual", residual), ("prn", de.create_model("prn", pretrained="open", stages=4)))}
+values = [np.array([s.psnr_derained for rain in RAINS for s in found[rain]])
+          for found in scores.values()]
+scatter = np.std(values[0] - values[1], ddof=1)
+tests = sum(len(fixed_pairs("test", rain)) for rain in RAINS)
+luck = np.random.default_rng(0).normal(0, scatter / tests**0.5, size=(10_000, 20))
+promise = luck.max(axis=1).mean()
+plots.compare_guess(my_guess, promise, "dB", decimals=2)
+print(f"they differ by {scatter:.2f} dB from picture to picture; {tests} test pictures")
+print(f"on the board they are {abs(leaderboard.ranked(course)[-3].mean_psnr() - leaderboard.ranked(course)[-2].mean_psnr()):.2f} dB apart")
+assert 1.7 < promise / (scatter / tests**0.5) < 2.1
+
+# %% [markdown]
+# Nobody cheated, and still the report is wrong. The best of 20 is about 1.9 standard errors too good,
+# always. (Here it is rather more: our pictures come from few photos, so they are not independent.)
+# Hence the rule: choose on validation, look at test once, and say how often you looked.
+
+# %% [markdown]
+# ## 6 · Where to go next
+#
+# PReNet and SPANet are of 2019. Five later papers, each with a promise that you can test in this
+# course's small world, before you believe it:
+#
+# | paper | its promise, as a test | try it here |
+# |---|---|---|
+# | MPRNet, CVPR 2021 (2102.02808) | several stages that hand on *features*, not only pictures, are better | PRN's stages with h handed on, as in PReNet, but without gates |
+# | Restormer, CVPR 2022 (2111.09881) | attention over *channels* sees the whole picture cheaply; patches that grow help | a channel gate in `my_net.py`; lesson 07's curricula |
+# | NAFNet, ECCV 2022 (2204.04676) | no activation function is needed: a product of two halves will do | replace `relu` by `a * b` with `a, b = x.chunk(2, 1)` |
+# | GT-RAIN, ECCV 2022 ("Not Just Streaks") | real pairs beat synthetic ones on real rain | your own photos from a tripod, before and after the rain |
+# | PromptIR, NeurIPS 2023 (2306.13090) | one network for rain, noise and haze, told by learned prompts | a network that is told how much rain there is |
+#
+# Take one, and fill the seven lines of lesson 00. Short answers; a number where you can.
+
+# %%
+my_paper = {
+    "1 the abstract as one sentence, with a verb": "",
+    "2 the contributions, each as a promise to test": "",
+    "3 the figure as a list of shapes": "",
+    "4 each equation beside its line of code": "",
+    "5 what the code does and the paper does not say": "",
+    "6 a published number that I got again": "",
+    "7 what would break it": "",
+}
+filled = sum(bool(answer) for answer in my_paper.values())
+print(f"{filled} of {len(my_paper)} filled" if filled else "seven empty lines: your turn")
+
+# %% [markdown]
+# Two warnings from earlier lessons. Scores of different training sets can't be compared: the same
+# PReNet has 37.48 or 32.44 dB on Rain100L (lesson 00). And a module that shines in its own paper may
+# lose points in your network (lesson 09): start it as "change nothing", and give the network without
+# it the same minutes.
+
+# %% [markdown]
+# ## You can now …
+#
+# - write down a budget before you train, and spend it where it counts;
+# - write a network as a file, check it in a second, train it, and load it elsewhere;
+# - find the pictures that a mean hides, and name them before others do;
+# - hand over a network with a card, a file for every runtime, and a score that nobody typed;
+# - say how much of a record is luck.
+#
+# **The course ends here, and yours begins.** In a folder of your own:
+#
+# ```
+# derain-edu leaderboard try --weights runs/mine/model.safetensors --code my_net.py
+# derain-edu leaderboard add "my net" --weights runs/mine/model.safetensors --code my_net.py
+# derain-edu card runs/mine/model.safetensors --code my_net.py
+# ```
+#
+# The bar in your league is on the board. Can you do better?
