@@ -1,0 +1,80 @@
+"""The curricula that lesson 07 draws: their levels, their budgets, the widget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from derain_edu import curriculum_views as views
+from derain_edu.curriculum import ORDERS, Plan
+from derain_edu.errors import DerainError
+from derain_edu.plots import figure_png
+from derain_edu.training_config import TrainConfig
+
+CONFIG = TrainConfig(steps=60, patch_size=32, batch_size=4, data="mix", loss="neg_ssim+l1")
+
+
+def plan_of(what: str, hardest: float, order: str = "easy_to_hard") -> Plan:
+    return Plan(replace(CONFIG, curriculum=views.curriculum_of(what, hardest, order)))
+
+
+@pytest.mark.parametrize("what", views.LEVELS)
+@pytest.mark.parametrize("hardest", [0.1, 0.5, 1.0])
+def test_levels_go_up_and_the_hardest_gets_its_share(what, hardest):
+    plan = plan_of(what, hardest)
+    for name, values in views.LEVELS[what].items():
+        places = [values.index(level) for level in views.levels_of(plan, name)]
+        assert places == sorted(places)
+        assert places.count(len(values) - 1) == pytest.approx(60 * hardest, abs=1)
+
+
+@pytest.mark.parametrize("what", views.LEVELS)
+def test_every_order_spends_the_same(what):
+    spent = [plan_of(what, 0.3, order).spent(4) for order in ORDERS]
+    assert spent[0] == spent[1] == spent[2]
+
+
+def test_budgets_beside_one_step():
+    assert views.budget_shares(plan_of("stages", 0.25)) == {
+        "steps": 1,
+        "samples": 1,
+        "compute": pytest.approx(0.625),
+    }
+    patches = views.budget_shares(plan_of("patches", 1 / 3))
+    assert patches["compute"] == pytest.approx(1) and patches["samples"] == pytest.approx(
+        1.75, abs=0.02
+    )
+    for what in ("rain", "loss"):
+        assert views.budget_shares(plan_of(what, 0.3)) == {"steps": 1, "samples": 1, "compute": 1}
+
+
+def test_wrong_questions_are_sentences():
+    with pytest.raises(DerainError, match="choose one of stages"):
+        views.curriculum_of("weather", 0.5)
+    for share in (0, 1.1):
+        with pytest.raises(DerainError, match="share above 0"):
+            views.curriculum_of("rain", share)
+
+
+def test_the_widget_draws_at_its_ends_and_in_the_middle():
+    what, order, hardest, image, text = views.schedule_dial(CONFIG).children
+    seen = set()
+    for kind in views.LEVELS:
+        what.value = kind
+        for share, way in ((10, "random"), (50, "hard_to_easy"), (100, "easy_to_hard")):
+            hardest.value, order.value = share, way
+            assert Image.open(BytesIO(image.value)).width > 700
+            assert kind in text.value
+            seen.add(image.value)
+    assert len(seen) == 12
+
+
+def test_every_no_of_the_flow_chart_says_dont():
+    assert all(no.startswith("Don't.") for _, no in views.QUESTIONS)
+    figure = views.draw_flow_chart()
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert sum("Don't" in text for text in said) == len(views.QUESTIONS)
+    assert Image.open(BytesIO(figure_png(figure))).width == 850
