@@ -25,6 +25,7 @@ LEVELS: dict[str, dict[str, tuple[Any, ...]]] = {
     "rain": {"rain": ("drizzle", "light", "heavy")},
     "loss": {"loss": ("l1", "neg_ssim+l1")},
 }
+SORTED = ("easy to hard", "random order")  # a curriculum, and its control
 ORDER_NAMES = dict(zip(("easy to hard", "hard to easy", "random order"), ORDERS, strict=True))
 
 
