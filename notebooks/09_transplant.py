@@ -70,8 +70,8 @@ for host, graft in itertools.product(("residual", "prn"), ("none", "blocks", "dr
     print(f"{host:8} {graft:8} {sum(p.numel() for p in network.parameters()):,} parameters")
 
 # %% [markdown]
-# Without the control, a gain could come from the parameters alone. (Why not fewer: in a narrow host
-# the module nearly doubles the network.)
+# In a narrow host the module nearly doubles the network. Without the control, a gain could come from
+# the parameters alone.
 #
 # **Predict the result of the whole lesson:** host and graft start fresh and train together, with the
 # same budget as the host alone. The module is *dropped* into the baseline. How many dB does it gain?
@@ -131,10 +131,11 @@ assert max(lost.values()) < 0, "a transplant without training costs something"
 my_guess = None  # write a number; minus means worse
 
 # %%
+home = donor.attend(rainy)[1][:, :1]  # (6, 1, SIDE, SIDE), what the module says in SPANet
 others = {
     "the module's own": lambda A: A,
     "½ everywhere": lambda A: torch.full_like(A, 0.5),
-    "SPANet's map of the same photo": lambda A: donor.attend(rainy)[1][:, :1],
+    "SPANet's map of the same photo": lambda A: home,
     "the true mask": lambda A: mask.float(),
 }
 with_map = {}
@@ -144,13 +145,13 @@ for name, change in others.items():
 plots.compare_guess(my_guess, with_map["the true mask"], "dB")
 for name, value in with_map.items():
     print(f"{name:32} {value:+.2f} dB")
-assert max(with_map, key=with_map.get) == "the true mask"
-assert with_map["SPANet's map of the same photo"] > with_map["the module's own"]
+own = with_map.pop("the module's own")
+assert own < min(with_map["the true mask"], with_map["SPANet's map of the same photo"])
 
 # %% [markdown]
-# So the idea is not bad. A host that was never trained with a gate, gated by the *true* mask, is the
-# best of the four. And the same trained module makes a better map for the same photo at home than it
-# makes here. It has not become worse. Something between the host and the module is.
+# So the idea is not bad. With the *true* mask, a host that was never trained with a gate can even be
+# better than alone. And for the same photos the same trained module makes a far better map at home than
+# it makes here. The module has not become worse. Something between the host and the module is.
 
 # %%
 def map_auc(maps):
@@ -159,7 +160,6 @@ def map_auc(maps):
 
 
 here = dropped["baseline"].attend(rainy)[1]  # (6, 1, SIDE, SIDE)
-home = donor.attend(rainy)[1][:, :1]
 k = de.photo_names("test").index("picosdeeuropa")
 figure, axes = plots.new_figure(1, 4, width=13, height=3.4)
 plots.draw_picture(axes[0, 0], rainy[k], "rainy")
@@ -169,11 +169,11 @@ plots.draw_map(axes[0, 3], here[k, 0], f"in the host: AUC {auc(here[k], mask[k])
 plots.show(figure, "A rainy mountain, the true mask, the map of the module at home, in which the "
            "streaks shine, and its map in the host, which shows something else.")
 print(f"mean AUC of six photos: at home {map_auc(home):.2f}, in the host {map_auc(here):.2f}")
-assert map_auc(home) > map_auc(here) + 0.1
+assert map_auc(home) > map_auc(here)
 
 # %% [markdown]
-# At home the module finds the rain; in the host it is close to a coin (.5). Lesson 06 called such a
-# map "a network's opinion". Here it is an opinion about something that it can't read.
+# At home the module finds the rain. In the host it shows something else: perhaps the meadow, or the
+# borders, or nothing at all. (A coin has an AUC of .5.)
 
 # %% [markdown]
 # ## 3 · Layer by layer
@@ -223,7 +223,7 @@ for kind in ("residual", "prn"):
         gated, others = (ratio(layers, kind, "dropped", what, b) for b in ((3, 4, 5), (1, 2)))
         print(f"{kind:8} {what:8} × {gated:.2f} in gated blocks, × {others:.2f} in the others")
     assert abs(ratio(layers, kind, "dropped", "branch") - 0.5) < 0.1
-    assert ratio(layers, kind, "dropped", "gradient") < 0.7
+    assert ratio(layers, kind, "dropped", "gradient") < 0.5
 
 # %% [markdown]
 # Half the size forward, and *less* than half backward: the gate multiplies the gradient too, and the
@@ -333,7 +333,7 @@ plots.compare_guess(my_guess, 100 * map_auc(translated), "%", decimals=0)
 for name, x in {"raw": in_host, "translated": translator(in_host)}.items():
     print(f"features, {name:10}: {1 - (x - at_home).square().mean() / at_home.var():+.2f} of SPANet's "
           "variance explained")
-assert map_auc(translated) > raw + 0.1, "the translator repairs most of it"
+assert map_auc(translated) > max(raw, sized, channelwise), "words matter more than loudness"
 
 # %% [markdown]
 # One linear layer, no training, and the module finds rain again in a house that it was never in. It
@@ -379,8 +379,9 @@ assert len(set(stops.values())) == 4 and all(png.startswith(b"\x89PNG") for png 
 
 # %% [markdown]
 # A surprise, and a useful one. The translated map *finds* rain, and the picture hardly wins. The true
-# mask shows how much there would be to win. Why the difference? The translated map is made of the
-# host's own features: what it says about rain, the host knows already. The true mask brings news.
+# mask shows how much there would be to win. One explanation fits: the translated map is made of the
+# host's own features, so what it says about rain, the host knows already. SPANet's map knows a
+# little more than that, the truth knows everything.
 #
 # So the question to ask of a module is not "is it good?" but "**what does it tell my network that my
 # network does not know?**"
@@ -459,8 +460,9 @@ for name, graft in {"host alone": "none", "dropped": "dropped", "zero": "zero"}.
     curves[name] = train_on(network)
 figure, axes = plots.new_figure(width=7.5, height=3.6)
 plots.draw_curves(axes[0, 0], curves, range(0, 41, 10), "step", "validation PSNR, dB")
-plots.show(figure, "Three curves: host alone and zero run together from the start; dropped starts "
-           "far below and climbs.")
+axes[0, 0].lines[0].set(linewidth=7, alpha=0.3)  # the host alone: lies below "zero"
+plots.show(figure, "Three curves: host alone and zero lie on each other; dropped starts far "
+           "below and climbs.")
 plots.compare_guess(my_guess, curves["host alone"][-1] - curves["dropped"][-1], "dB")
 print("γ after 40 steps:", ", ".join(f"{gain:+.4f}" for gain in network.gains))
 assert curves["zero"][0] == curves["host alone"][0] > curves["dropped"][0]
@@ -480,60 +482,66 @@ assert curves["dropped"][-1] > curves["dropped"][0]
 
 # %%
 table = find_experiment("transplant")
-theirs, ours = asdict(recipe("open-spanet")), {"steps": table.steps, **table.train}
-for field in ("data", "steps", "patch_size", "batch_size", "lr", "schedule", "grad_clip", "ema",
-              "loss", "attention_mask"):
-    new = ours.get(field, de.TrainConfig.__dataclass_fields__[field].default)
-    if field == "steps" or theirs[field] != new:
-        print(f"{field:15} {str(theirs[field]):>10} {str(new):>10}")
-print(f"{'channels':15} {donor.config.channels:10} {16:10}")
-print(f"{'maps per pass':15} {donor.config.stages:10} {1:10}")
+theirs = asdict(recipe("open-spanet"))
+ours = asdict(de.TrainConfig(model="transplant", steps=table.steps, **table.train))
+fields = ("data", "steps", "patch_size", "batch_size", "lr", "schedule", "grad_clip", "ema", "loss",
+          "attention_mask")
+moved = {field: (theirs[field], ours[field]) for field in fields}
+moved |= {"channels": (donor.config.channels, 16), "maps per pass": (donor.config.stages, 1)}
+print(f"{'':15} {'donor':>12} {'transplant':>12}")
+for field, (before, now) in moved.items():
+    if before != now:
+        print(f"{field:15} {before!s:>12} {now!s:>12}")
+assert moved["attention_mask"] == ("true", None)
 
 # %% [markdown]
 # And what no table lists: SPANet's blocks have no bias and may *subtract*, ours end in a ReLU and can
 # only add; SPANet makes the picture, our hosts the rain. If the result differs, which line did it?
-# Only one experiment can say: **change one line, keep all others.** We take the line that we believe in
-# most: in SPANet a mask *teaches* the map where the rain is. A plain host has no such loss.
+# Only one experiment can say: **change one line, keep all others.**
 #
-# **Predict:** a dropped module, fresh, 200 steps without a teacher. What is the mean of its map? (It
-# starts at .5.)
+# We try two. In SPANet a mask *teaches* the map where the rain is; a plain host has no such loss. And
+# the learning rate: the donor had another one.
+#
+# **Predict:** a dropped module, fresh, trained for 200 steps as in our table, without a teacher. How
+# well does its map find rain (AUC in percent)?
 
 # %%
-my_guess = None  # write a number from 0 to 1
+my_guess = None  # write a number from 0 to 100
 
 # %%
-taught = {}
-for name, teacher in {"no teacher": None, "mask as teacher": "true"}.items():
+factors = {"as in our table": {}, "a mask teaches": {"attention_mask": "true"},
+           "twice the rate": {"lr": 2 * ours["lr"]}}
+grown = {}
+for name, change in factors.items():
     config = de.TrainConfig(
         model="transplant", options={"host": "residual", "graft": "dropped"}, steps=200,
-        patch_size=32, batch_size=4, data="light", loss="neg_ssim+l1", lr=2e-3, grad_clip=1.0,
-        device="cpu", validate_every=0, attention_mask=teacher,
+        device="cpu", validate_every=0, **{**table.train, **change},
     )
     with torch.enable_grad():
         network = de.train(config).model
     derained, A = network.attend(rainy)  # (6, 3, SIDE, SIDE), (6, 1, SIDE, SIDE)
-    taught[name] = (A, views.mean_psnr(derained, clean))
-plots.compare_guess(my_guess, taught["no teacher"][0].mean().item(), decimals=3)
-for name, (A, score) in taught.items():
-    print(f"{name:16} mean of A {A.mean():.3f}, AUC {map_auc(A):.2f}, picture {score:.2f} dB")
-assert map_auc(taught["mask as teacher"][0]) > map_auc(taught["no teacher"][0])
+    grown[name] = (A, views.mean_psnr(derained, clean))
+plots.compare_guess(my_guess, 100 * map_auc(grown["as in our table"][0]), "%", decimals=0)
+for name, (A, score) in grown.items():
+    print(f"{name:16} A: mean {A.mean():.3f}, spread {A.std():.3f}, AUC {map_auc(A):.2f}; "
+          f"picture {score:.2f} dB")
+assert map_auc(grown["a mask teaches"][0]) > map_auc(grown["as in our table"][0])
 
 # %%
-figure, axes = plots.new_figure(1, 3, width=11, height=3.6)
+figure, axes = plots.new_figure(1, 4, width=13, height=3.4)
 plots.draw_picture(axes[0, 0], mask[k].float(), "true mask")
-for axis, (name, (A, _)) in zip(axes[0, 1:], taught.items(), strict=True):
-    title = f"{name}: AUC {auc(A[k], mask[k]):.2f}"
-    plots.draw_map(axis, A[k, 0], title, 0, A[k].max().item())
-plots.show(figure, "The true mask, and two maps of the same module: without a teacher, and with the "
-           "mask as its teacher, which shows the streaks.")
+for axis, (name, (A, _)) in zip(axes[0, 1:], grown.items(), strict=True):
+    plots.draw_map(axis, A[k, 0], f"{name}: AUC {auc(A[k], mask[k]):.2f}", 0, A[k].max().item())
+plots.show(figure, "The true mask, and three maps of the same module, each with its own colour scale: "
+           "only the one with a teacher shows streaks.")
 
 # %% [markdown]
-# Look at the mean. Without a teacher the gate may close, and then the gated blocks are switched off:
-# three blocks and a module, and a network that works without them. Nobody asked the map to show rain.
-# With the teacher it does, after the same 200 steps. (Two trainings of one seed: a hint, not a
-# verdict. Mind that a better map is not yet a better picture.)
+# Nobody told the map what to show, and so it says next to nothing: about the same number everywhere. At
+# twice the rate the gate *closed* in our runs (a mean near 0): three blocks and a module, switched off,
+# and a network that lives without them. Only with a teacher does it begin to find rain.
 #
-# The *loss* is part of the module. It is just not drawn in the paper's figure.
+# One seed each: a hint, not a verdict; and a better map is not yet a better picture. But the **loss** is
+# part of the module. It is just not drawn in the paper's figure of it.
 
 # %% [markdown]
 # ## 7 · The recorded experiment
@@ -542,6 +550,7 @@ plots.show(figure, "The true mask, and two maps of the same module: without a te
 # everybody, several seeds. `derain-edu experiment transplant` repeats it.
 
 # %%
+WAYS = ("none", "blocks", "dropped", "matched", "zero")
 try:
     rows = load_results("transplant")
 except DerainError as missing:
@@ -550,26 +559,44 @@ except DerainError as missing:
 for row in rows:
     row["gain"] = row["psnr_validation"] - row["psnr_input"]  # dB over the rainy input
     row["host"], row["graft"] = row["variant"].split(", ")
-HOSTS = list(dict.fromkeys(row["host"] for row in rows))
-for name in HOSTS:
-    print(f"{name}, gain over the rainy input, {rows[0]['steps']} steps:")
-    for variant, (middle, half) in summarize([r for r in rows if r["host"] == name], "gain").items():
-        size = next(r["parameters"] for r in rows if r["variant"] == variant)
-        print(f"  {variant.split(', ')[1]:8} {middle:.2f} ± {half:.2f} dB, {size:,} parameters")
+HOSTS = [name for name in dict.fromkeys(row["host"] for row in rows)
+         if {row["graft"] for row in rows if row["host"] == name} >= set(WAYS)]
+of = {name: [{**r, "variant": r["graft"]} for r in rows if r["host"] == name and r["graft"] in WAYS]
+      for name in HOSTS}
+for name, some in of.items():
+    print(f"{name}, gain over the rainy input, {some[0]['steps']} steps:")
+    for graft, (middle, half) in summarize(some, "gain").items():
+        ones = [r for r in some if r["graft"] == graft]
+        areas = ", ".join(f"{r['auc_validation']:.2f}" for r in ones if r.get("auc_validation"))
+        print(f"  {graft:8} {middle:.2f} ± {half:.2f} dB, {ones[0]['parameters']:,} parameters"
+              + f"; AUC of the map by seed: {areas}" * bool(areas))
 
 # %%
-if rows:
-    figure, axes = plots.new_figure(1, 2, width=11, height=3.6, sharey=True)
-    for axis, name in zip(axes.flat, HOSTS, strict=False):
-        some = summarize([{**r, "variant": r["graft"]} for r in rows if r["host"] == name], "gain")
-        middles, halves = zip(*some.values(), strict=True)
-        plots.draw_bars(axis, list(some), middles, halves, ylabel="gain over the input, dB")
-        dots = [r for r in rows if r["host"] == name]
-        axis.plot([list(some).index(r["graft"]) - 0.2 for r in dots], [r["gain"] for r in dots],
-                  "o", color="black", markersize=4)
-        axis.set_title(name, fontsize=10)
-    plots.show(figure, "Gain over the rainy input for both hosts and five ways in: a bar for the "
-               "mean, a dot per seed.")
+figure, axes = plots.new_figure(1, 2, width=11, height=3.6, sharey=True)
+for axis, (name, some) in zip(axes.flat, of.items(), strict=False):
+    middles, halves = zip(*summarize(some, "gain").values(), strict=True)
+    plots.draw_bars(axis, WAYS, middles, halves, ylabel="gain over the input, dB")
+    dots = [(WAYS.index(r["graft"]) - 0.2, r["gain"]) for r in some]
+    axis.plot(*zip(*dots, strict=True), "o", color="black", markersize=4)
+    axis.set_title(name, fontsize=10)
+plots.show(figure, "Gain over the rainy input for both hosts and five ways in: a bar for the mean, a "
+           "dot per seed.")
+
+# %% [markdown]
+# And on the way there? Each way against the host alone, at every tenth of the budget, mean over the
+# seeds. If a bad start were the reason of a bad end, *dropped* and *zero* would part at the beginning,
+# and never meet again.
+
+# %%
+figure, axes = plots.new_figure(1, 2, width=11, height=3.4, sharey=True)
+for axis, (name, some) in zip(axes.flat, of.items(), strict=False):
+    way = {g: np.mean([np.array(r["curve"].split(), float) for r in some if r["graft"] == g], axis=0)
+           for g in WAYS}  # each (10,)
+    plots.draw_curves(axis, {g: way[g] - way["none"] for g in WAYS[1:]}, range(10, 101, 10),
+                      "% of the budget", "against the host alone, dB")
+    axis.axhline(0, color="grey", linewidth=0.8)
+    axis.set_title(name, fontsize=10)
+plots.show(figure, "Four ways minus the host alone, along the training, for both hosts.")
 
 # %% [markdown]
 # The seeds differ in how good everybody is, so we compare *within* each seed: same start of the host,
@@ -580,7 +607,7 @@ verdicts = {}
 
 
 def verdict(claim, values, unit="dB"):
-    """Print mean ± 95 % interval of ``values`` and whether they lie above zero."""
+    """Print mean ± 95 % interval of ``values``, one per seed, and whether they lie above zero."""
     middle, half = summarize([{"variant": "", "v": float(v)} for v in values], "v")[""]
     word = "can't tell from these numbers"
     if len(values) >= 3 and abs(middle) > half:
@@ -591,7 +618,7 @@ def verdict(claim, values, unit="dB"):
 
 def by_seed(name, graft, against):
     """Return what ``graft`` gains over another way into the same host, for each seed."""
-    value = {(r["graft"], r["seed"]): r["gain"] for r in rows if r["host"] == name}
+    value = {(r["graft"], r["seed"]): r["gain"] for r in of[name]}
     return [v - value[against, seed] for (g, seed), v in value.items()
             if g == graft and (against, seed) in value]
 
@@ -650,7 +677,9 @@ def write_up(name):
 
 
 for name in HOSTS:
-    print(write_up(name), end="\n\n")
+    seeds = len({row["seed"] for row in of[name]})
+    print(write_up(name) if seeds >= 3 else f"{name}: {seeds} of 3 seeds, nothing to write up yet")
+    print()
 
 # %% [markdown]
 # The last sentence is the most useful one: it lists the next experiments. (Section 6 makes a case for
@@ -683,13 +712,13 @@ for name in HOSTS:
 # 9. **Hold it still** (lesson 06): what does the picture lose?
 # 10. **Write down what you found,** also if it is nothing.
 #
-# Number 8 on our two networks of section 6, as an example:
+# Number 8 on the three networks of section 6, as an example:
 
 # %%
-for name, (A, _) in taught.items():
-    share = (A > 0.1).float().mean()
-    state = "closed nearly everywhere" if share < 0.05 else "at work"
-    print(f"{name:16} A > .1 at {share:.0%} of the pixels: {state}")
+for name, (A, _) in grown.items():
+    even = A.std() < A.mean() / 10
+    state = "closed" if A.mean() < 0.05 else "the same everywhere" if even else "at work"
+    print(f"{name:16} mean {A.mean():.3f}, spread {A.std():.3f}: {state}")
 
 # %% [markdown]
 # ## You can now …
