@@ -33,6 +33,7 @@ class Experiment:
     samples: int | None = None  # train on this many fixed samples; None: endless fresh ones
     train: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig for all
     judge: tuple[str, ...] = ("light",)  # the rains of the held-out pairs
+    examine: str | None = None  # also do this to each trained network, see measurements.py
 
 
 _SMALL = {"patch_size": 32, "batch_size": 4, "data": "light", "loss": "neg_ssim+l1", "lr": 2e-3}
@@ -140,6 +141,26 @@ EXPERIMENTS = {
             },
             steps=1600,  # it has no rainy picture to add to: it takes longer to beat the input
             train={**_SMALL, "attention_mask": "true", "grad_clip": 1.0},
+        ),
+        Experiment(
+            "specialists",
+            "Who misses a residual block more: the baseline, or PRN in one of its stages?",
+            {
+                "baseline": {"model": "residual", "channels": 16, "blocks": 5},
+                "PRN": {"model": "prn", "channels": 16, "blocks": 5, "stages": 4},
+            },
+            train={**_SMALL, "lr": 1e-3, "grad_clip": 1.0},
+            examine="missing_blocks",
+        ),
+        Experiment(
+            "stage_gradients",
+            "Is the gradient of a shared weight the sum over the stages, and does it balance them?",
+            {
+                "PRN": {"model": "prn", "channels": 16, "blocks": 3, "stages": 4},
+                "PReNet": {"model": "prenet", "channels": 16, "blocks": 3, "stages": 4},
+            },
+            train={**_SMALL, "lr": 1e-3, "grad_clip": 1.0},
+            examine="stage_gradients",
         ),
         Experiment(
             "curricula",

@@ -33,6 +33,7 @@ from derain_edu import __version__
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.experiment_tables import Experiment, find_experiment
+from derain_edu.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
 from derain_edu.metrics import auc, psnr
 from derain_edu.photos import data_folder
 from derain_edu.training import TrainConfig, Trainer
@@ -57,7 +58,8 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
     Parameters
     ----------
     name : str
-        A key of :data:`EXPERIMENTS`.
+        One of the tables of :mod:`derain_edu.experiment_tables` or of
+        :data:`derain_edu.measurements.MEASUREMENTS`.
     smoke : bool
         Two steps of one seed per variant, to see that everything runs. Needs ``folder``, so
         that a smoke run never lands among the real results.
@@ -69,17 +71,20 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
     Path
         The CSV file.
     """
-    experiment = find_experiment(name)
+    experiment = MEASUREMENTS.get(name) or find_experiment(name)
     if smoke:
         if folder is None:
             raise DerainError("a smoke run is no result: give it a folder of its own")
-        experiment = replace(experiment, steps=2, seeds=experiment.seeds[:1])
+        experiment = replace(experiment, seeds=experiment.seeds[:1])
+        if isinstance(experiment, Experiment):
+            experiment = replace(experiment, steps=2)
     path = (folder or data_folder() / "results") / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     done = {(row["variant"], int(row["seed"])) for row in _rows(path)}
     for variant, seed in _cells(experiment):
         if (variant, seed) not in done:
-            _append(path, run_cell(experiment, variant, seed))
+            measure = run_cell if isinstance(experiment, Experiment) else take_measurement
+            _append(path, measure(experiment, variant, seed))
     _describe(experiment, path)
     return path
 
@@ -93,6 +98,7 @@ def run_cell(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
         data = FixedSamples(stream, experiment.samples)
         seen = [data[k] for k in range(experiment.samples)]
     held = [pair for rain in experiment.judge for pair in _held("validation", rain)]
+    examine = EXAMINATIONS.get(experiment.examine or "")
     clock, work = time.perf_counter(), time.process_time()
     trainer = Trainer(config, data=data, validation=held[::3])
     result = trainer.run()
@@ -111,9 +117,18 @@ def run_cell(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
         "psnr_input": round(_score(None, held), 3),
         **_scores_by_rain(result.model, experiment.judge),
         **_course_of(result.log),
+        **(examine(config, result.model, held[::3]) if examine else {}),
         "minutes": round(minutes, 3),
         "cpu_minutes": round(work, 3),
     }
+
+
+def take_measurement(measurement: Measurement, variant: str, seed: int) -> dict[str, Any]:
+    """Ask a measurement's question for one variant and seed; return the row for the CSV."""
+    start = time.perf_counter()
+    found = measurement.measure(**measurement.variants[variant], seed=seed)
+    minutes = (time.perf_counter() - start) / 60
+    return {"variant": variant, "seed": seed, **found, "minutes": round(minutes, 3)}
 
 
 def cell_config(experiment: Experiment, variant: str, seed: int) -> TrainConfig:
@@ -176,7 +191,7 @@ def summarize(
     return summary
 
 
-def _cells(experiment: Experiment) -> Iterator[tuple[str, int]]:
+def _cells(experiment: Experiment | Measurement) -> Iterator[tuple[str, int]]:
     for seed in experiment.seeds:  # seed by seed, so that an early stop leaves whole comparisons
         for variant in experiment.variants:
             yield variant, seed
@@ -216,17 +231,18 @@ def _append(path: Path, row: dict[str, Any]) -> None:
     rows = [*_rows(path), row]
     temporary = path.with_suffix(".csv.part")
     with open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
+        columns = dict.fromkeys(column for row in rows for column in row)
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     os.replace(temporary, path)
 
 
-def _describe(experiment: Experiment, path: Path) -> None:
+def _describe(experiment: Experiment | Measurement, path: Path) -> None:
     """Write the JSON beside the CSV: the question, the budget, the machine, the minutes."""
     rows = _rows(path)
     content = {
-        **asdict(experiment),
+        **{key: value for key, value in asdict(experiment).items() if not callable(value)},
         "minutes": round(sum(float(row["minutes"]) for row in rows), 2),
         "derain_edu": __version__,
         "commit": _commit(),

@@ -21,14 +21,14 @@ PACKAGE = Path(de.__file__).parent
 # The floors of the house: a module imports only from lower floors, or beside it without a circle.
 FLOORS = [
     "errors photos devices timing images picture_files fetching download rain_config streaks rain "
-    "metrics models.blocks models.irnn_numba models.irnn_scan "
+    "metrics map_scores models.blocks models.irnn_numba models.irnn_scan "
     "models.irnn",
     "models.residual models.prn models.spanet models.transplant datasets losses",
     "pretrained models",
     "curriculum training_config objective checkpoints parallel training recipes onnx_network "
     "onnx_sweeps onnx_forms restoration evaluation onnx_export quantization",
-    "experiment_tables experiments bench_irnn bench_onnx bench",
-    "plots sliders widgets features gates sweeps factors map_scores attention_views forensics "
+    "measurements experiment_tables experiments bench_irnn bench_onnx bench",
+    "plots sliders widgets features gates sweeps factors attention_views forensics "
     "onnx_views showcase lessons course doctor shell cli_parts cli_course __main__",
 ]
 

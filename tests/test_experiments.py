@@ -106,3 +106,10 @@ def test_unknown_names_are_explained():
         experiments.run_experiment("everything")
     with pytest.raises(DerainError, match="no results"):
         experiments.load_results("everything")
+
+
+def test_a_table_may_have_rows_with_different_columns(tmp_path):
+    experiments._append(tmp_path / "a.csv", {"variant": "PRN", "seed": 0, "missing_first": 1.5})
+    experiments._append(tmp_path / "a.csv", {"variant": "baseline", "seed": 0, "missing_all": 2})
+    assert [row["missing_first"] for row in rows(tmp_path / "a.csv")] == ["1.5", ""]
+    assert [row["missing_all"] for row in rows(tmp_path / "a.csv")] == ["", "2"]
