@@ -25,9 +25,9 @@ import derain_edu as de
 
 # %% [markdown]
 # You read a paper, its module sounds great, you build it into your own network, and the score falls.
-# It happened to the student whose notes this course grew from. The notes suspect the *context*: a
-# module is tuned to the widths, the statistics, the loss and the training of its own paper. Is that
-# so? Which of them? We take SPANet's attention, move it out, and measure.
+# The notes that this course grew from suspect the *context*: a module is tuned to the widths, the
+# statistics, the loss and the training of its own paper. Is that so? We take SPANet's attention, move
+# it out, and measure.
 
 # %%
 print(f"derain_edu {de.__version__}")
@@ -336,9 +336,11 @@ for name, x in {"raw": in_host, "translated": translator(in_host)}.items():
 assert map_auc(translated) > max(raw, sized, channelwise), "words matter more than loudness"
 
 # %% [markdown]
-# One linear layer, no training, and the module finds rain again in a house that it was never in. It
-# had been intact all the time. Does the host gain by it? The gate now is 1 + γ·(2A − 1): γ = 0 is the
-# host as it was, a larger γ listens more to the map. We try four maps and several γ.
+# One linear layer, no training, and the module finds rain again, in a house that it was never in. It
+# had been intact all the time.
+#
+# Does the host gain by it? The gate now is 1 + γ·(2A − 1): γ = 0 is the host as it was, a larger γ
+# listens more to the map. We try four maps and several γ.
 
 # %%
 GAINS = (-0.25, 0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -379,9 +381,10 @@ assert len(set(stops.values())) == 4 and all(png.startswith(b"\x89PNG") for png 
 
 # %% [markdown]
 # A surprise, and a useful one. The translated map *finds* rain, and the picture hardly wins. The true
-# mask shows how much there would be to win. One explanation fits: the translated map is made of the
-# host's own features, so what it says about rain, the host knows already. SPANet's map knows a
-# little more than that, the truth knows everything.
+# mask shows how much there would be to win.
+#
+# One explanation fits: the translated map is made of the host's own features, so what it says about
+# rain, the host knows already. SPANet's map knows a little more than that; the truth knows everything.
 #
 # So the question to ask of a module is not "is it good?" but "**what does it tell my network that my
 # network does not know?**"
@@ -531,9 +534,9 @@ assert map_auc(grown["a mask teaches"][0]) > map_auc(grown["as in our table"][0]
 figure, axes = plots.new_figure(1, 4, width=13, height=3.4)
 plots.draw_picture(axes[0, 0], mask[k].float(), "true mask")
 for axis, (name, (A, _)) in zip(axes[0, 1:], grown.items(), strict=True):
-    plots.draw_map(axis, A[k, 0], f"{name}: AUC {auc(A[k], mask[k]):.2f}", 0, A[k].max().item())
-plots.show(figure, "The true mask, and three maps of the same module, each with its own colour scale: "
-           "only the one with a teacher shows streaks.")
+    plots.draw_map(axis, A[k, 0], f"{name}: AUC {auc(A[k], mask[k]):.2f}", 0, 0.5)
+plots.show(figure, "The true mask, and three maps of the same module: an even one near one half, one "
+           "in which streaks begin to show, and a dark one.")
 
 # %% [markdown]
 # Nobody told the map what to show, and so it says next to nothing: about the same number everywhere. At
@@ -571,16 +574,29 @@ for name, some in of.items():
         print(f"  {graft:8} {middle:.2f} ± {half:.2f} dB, {ones[0]['parameters']:,} parameters"
               + f"; AUC of the map by seed: {areas}" * bool(areas))
 
+# %% [markdown]
+# The seeds differ in how good everybody is, so we compare *within* each seed: same start of the host,
+# same samples, one thing changed.
+
 # %%
+def by_seed(name, graft, against):
+    """Return what ``graft`` gains over another way into the same host, for each seed."""
+    value = {(r["graft"], r["seed"]): r["gain"] for r in of[name]}
+    return [v - value[against, seed] for (g, seed), v in value.items()
+            if g == graft and (against, seed) in value]
+
+
 figure, axes = plots.new_figure(1, 2, width=11, height=3.6, sharey=True)
-for axis, (name, some) in zip(axes.flat, of.items(), strict=False):
-    middles, halves = zip(*summarize(some, "gain").values(), strict=True)
-    plots.draw_bars(axis, WAYS, middles, halves, ylabel="gain over the input, dB")
-    dots = [(WAYS.index(r["graft"]) - 0.2, r["gain"]) for r in some]
+for axis, name in zip(axes.flat, HOSTS, strict=False):
+    gains = [{"variant": g, "v": v} for g in WAYS[1:] for v in by_seed(name, g, "none")]
+    middles, halves = zip(*summarize(gains, "v").values(), strict=True)
+    plots.draw_bars(axis, WAYS[1:], middles, halves, ylabel="against the host alone, dB")
+    dots = [(WAYS.index(one["variant"]) - 1.2, one["v"]) for one in gains]
     axis.plot(*zip(*dots, strict=True), "o", color="black", markersize=4)
+    axis.axhline(0, color="grey", linewidth=0.8)
     axis.set_title(name, fontsize=10)
-plots.show(figure, "Gain over the rainy input for both hosts and five ways in: a bar for the mean, a "
-           "dot per seed.")
+plots.show(figure, "What four ways gain over the host alone, for both hosts: a bar and its interval for "
+           "the mean, a dot per seed.")
 
 # %% [markdown]
 # And on the way there? Each way against the host alone, at every tenth of the budget, mean over the
@@ -598,10 +614,6 @@ for axis, (name, some) in zip(axes.flat, of.items(), strict=False):
     axis.set_title(name, fontsize=10)
 plots.show(figure, "Four ways minus the host alone, along the training, for both hosts.")
 
-# %% [markdown]
-# The seeds differ in how good everybody is, so we compare *within* each seed: same start of the host,
-# same samples, one thing changed.
-
 # %%
 verdicts = {}
 
@@ -614,13 +626,6 @@ def verdict(claim, values, unit="dB"):
         word = "holds" if middle > 0 else "no, the opposite"
     verdicts[claim] = (middle, half, len(values), word)
     print(f"{claim}: {middle:+.2f} ± {half:.2f} {unit}, n = {len(values)}: {word}")
-
-
-def by_seed(name, graft, against):
-    """Return what ``graft`` gains over another way into the same host, for each seed."""
-    value = {(r["graft"], r["seed"]): r["gain"] for r in of[name]}
-    return [v - value[against, seed] for (g, seed), v in value.items()
-            if g == graft and (against, seed) in value]
 
 
 QUESTIONS = {"the module, dropped in, helps": ("dropped", "none"),
@@ -646,8 +651,11 @@ if HOSTS:
 # %% [markdown]
 # Read the verdicts in pairs. *Dropped* against *none* is what a paper's table would show. *Dropped*
 # against *blocks* is what one wants to know: does the module do more than its parameters would?
-# *Matched* and *zero* against *dropped* answer the notes: is it a matter of scales? And an interval
-# that covers zero is an answer, too: "smaller than this, if there is anything".
+# *Matched* and *zero* against *dropped* answer the notes: is it a matter of scales?
+#
+# An interval that covers zero is an answer, too: "smaller than this, if there is anything". Twelve
+# questions are many: of twenty intervals of 95 %, one is wrong by chance. And look at the AUCs in the
+# table: near .5, a map never became what it is at home.
 
 # %% [markdown]
 # ## 8 · A negative result, written up well
@@ -664,7 +672,7 @@ def write_up(name):
     zero_start = verdicts[f"{name}: the module at its best start helps"]
     low, high = middle - half, middle + half
     return (
-        f"Claim: SPANet's attention module improves the {name}. Done: it gates the later blocks; "
+        f"Claim: SPANet's attention module improves the host {name}. Done: it gates the later blocks; "
         f"{rows[0]['steps']} steps, light synthetic rain, {n} seeds, same samples. Against: the "
         "host alone, and the host with as many parameters in plain blocks.\n"
         f"Effect: {middle:+.2f} dB, 95 % interval {low:+.2f} to {high:+.2f}; against the blocks "
@@ -683,9 +691,10 @@ for name in HOSTS:
 
 # %% [markdown]
 # The last sentence is the most useful one: it lists the next experiments. (Section 6 makes a case for
-# the teacher.) Note what the write-up does *not* say: that the module is bad, or that the paper is
-# wrong. In its own network, with its own loss, it found the rain; lesson 06 measured what its first map
-# is worth there.
+# the teacher.)
+#
+# Note what the write-up does *not* say: that the module is bad, or that the paper is wrong. In its own
+# network, with its own loss, it finds the rain; lesson 06 measured what its first map is worth there.
 
 # %% [markdown]
 # ## 9 · A checklist for transplants
