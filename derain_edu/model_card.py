@@ -186,13 +186,13 @@ def gain(score: Score) -> float:
     return score.psnr_derained - score.psnr_rainy
 
 
-def clean_change(network: nn.Module) -> list[tuple[str, float]]:
-    """Return how far the network moves test photos without rain, the most changed first.
+def clean_change(network: nn.Module, split: str = "test") -> list[tuple[str, float]]:
+    """Return how far the network moves photos without rain, the most changed first.
 
     The mean absolute change in grey levels of 255; 0 would be perfect.
     """
     found = []
-    for pair in fixed_pairs("test", "light"):
+    for pair in fixed_pairs(split, "light"):
         clean = pair["clean"]
         moved = derain_tensor(network, clean).clamp(0, 1)
         found.append((pair["name"].rpartition("-")[0], 255 * (moved - clean).abs().mean().item()))
