@@ -192,7 +192,7 @@ my_guess = None  # write a number, 1 means unchanged
 # %%
 stream = de.SyntheticRain(rain="light", patch_size=32, seed=1)
 some = [stream[k] for k in range(8)]
-patches = [torch.stack([pair[key] for pair in some]) for key in ("rainy", "clean")]  # (8, 3, 32, 32)
+patches = [torch.stack([p[key] for p in some]) for key in ("rainy", "clean")]  # (8, 3, 32, 32)
 
 
 def fresh(kind, graft, seed=0):
@@ -261,7 +261,7 @@ with torch.no_grad():
     in_host = views.entering(dropped["baseline"].attention, lambda: dropped["baseline"](rainy))
 for name, x in {"at home": at_home, "in the host": in_host}.items():
     dead = (x.std(dim=(0, 2, 3)) < 1e-4).sum()
-    print(f"{name:12} std {x.std():.3f}, mean {x.mean():.3f}, {dead} of {x.shape[1]} channels silent")
+    print(f"{name:12} std {x.std():.3f}, mean {x.mean():.3f}; {dead} of {x.shape[1]} channels dead")
 matched = transplant(host, "matched", donor.attention)
 value = views.mean_psnr(matched(rainy), clean) - alone["baseline"]
 print(f"output matched, s = {', '.join(f'{s:.1f}' for s in matched.scales)}: {value:+.2f} dB "
@@ -304,8 +304,8 @@ figure, axes = plots.new_figure(width=10, height=3.4)
 plots.draw_bars(axes[0, 0], list(by_factor), list(by_factor.values()), ylabel="AUC of the map")
 axes[0, 0].axhline(0.5, linestyle=":", color="grey")
 axes[0, 0].set_ylim(0, 1.05)
-plots.show(figure, "The AUC of the map: high at home, hardly lower with small features, a coin with "
-           "the channels in another order, and near a coin on the features of the host, "
+plots.show(figure, "The AUC of the map: high at home, hardly lower with small features, a coin "
+           "with the channels in another order, and near a coin on the features of the host, "
            "whatever is done to their size.")
 
 # %% [markdown]
@@ -331,8 +331,8 @@ translator = views.fit_adapter(spoken, wanted)  # a 1×1 convolution, 32 -> 32
 translated = donor.attention(translator(in_host))  # (6, 1, SIDE, SIDE)
 plots.compare_guess(my_guess, 100 * map_auc(translated), "%", decimals=0)
 for name, x in {"raw": in_host, "translated": translator(in_host)}.items():
-    print(f"features, {name:10}: {1 - (x - at_home).square().mean() / at_home.var():+.2f} of SPANet's "
-          "variance explained")
+    explained = 1 - (x - at_home).square().mean() / at_home.var()
+    print(f"features, {name:10}: {explained:+.2f} of SPANet's variance explained")
 assert map_auc(translated) > max(raw, sized, channelwise), "words matter more than loudness"
 
 # %% [markdown]
@@ -352,8 +352,8 @@ curves = {f"{name}, AUC {map_auc(maps[name]):.2f}": [view.score for view in gain
           for name, gained in found.items()}
 plots.draw_curves(axes[0, 0], curves, GAINS, "γ: how much the map acts", "PSNR, dB")
 axes[0, 0].axvline(0, linestyle=":", color="grey")
-plots.show(figure, "PSNR over γ for four maps. All meet at γ = 0. The truth rises far above it, the "
-           "other three hardly or not.")
+plots.show(figure, "PSNR over γ for four maps. All meet at γ = 0. The truth rises far above it, "
+           "the other three hardly or not.")
 best = {name: max(gained, key=lambda view: view.score) for name, gained in found.items()}
 for name, view in best.items():
     print(f"{name:13} best γ {view.gain:+.2f}: {view.score - alone['baseline']:+.2f} dB")
@@ -535,8 +535,8 @@ figure, axes = plots.new_figure(1, 4, width=13, height=3.4)
 plots.draw_picture(axes[0, 0], mask[k].float(), "true mask")
 for axis, (name, (A, _)) in zip(axes[0, 1:], grown.items(), strict=True):
     plots.draw_map(axis, A[k, 0], f"{name}: AUC {auc(A[k], mask[k]):.2f}", 0, 0.5)
-plots.show(figure, "The true mask, and three maps of the same module: an even one near one half, one "
-           "in which streaks begin to show, and a dark one.")
+plots.show(figure, "The true mask, and three maps of the same module: an even one near one half, "
+           "one in which streaks begin to show, and a dark one.")
 
 # %% [markdown]
 # Nobody told the map what to show, and so it says next to nothing: about the same number everywhere. At
@@ -595,8 +595,8 @@ for axis, name in zip(axes.flat, HOSTS, strict=False):
     axis.plot(*zip(*dots, strict=True), "o", color="black", markersize=4)
     axis.axhline(0, color="grey", linewidth=0.8)
     axis.set_title(name, fontsize=10)
-plots.show(figure, "What four ways gain over the host alone, for both hosts: a bar and its interval for "
-           "the mean, a dot per seed.")
+plots.show(figure, "What four ways gain over the host alone, for both hosts: a bar and its "
+           "interval for the mean, a dot per seed.")
 
 # %% [markdown]
 # And on the way there? Each way against the host alone, at every tenth of the budget, mean over the
@@ -606,8 +606,9 @@ plots.show(figure, "What four ways gain over the host alone, for both hosts: a b
 # %%
 figure, axes = plots.new_figure(1, 2, width=11, height=3.4, sharey=True)
 for axis, (name, some) in zip(axes.flat, of.items(), strict=False):
-    way = {g: np.mean([np.array(r["curve"].split(), float) for r in some if r["graft"] == g], axis=0)
-           for g in WAYS}  # each (10,)
+    curves = {g: [np.array(r["curve"].split(), float) for r in some if r["graft"] == g]
+              for g in WAYS}
+    way = {g: np.mean(found, axis=0) for g, found in curves.items()}  # each (10,)
     plots.draw_curves(axis, {g: way[g] - way["none"] for g in WAYS[1:]}, range(10, 101, 10),
                       "% of the budget", "against the host alone, dB")
     axis.axhline(0, color="grey", linewidth=0.8)
@@ -645,8 +646,8 @@ if HOSTS:
     if len(differences) >= 3:
         scatter = float(np.std(differences, ddof=1))
         needed = max(3, int(np.ceil((1.96 * scatter / 0.1) ** 2)))
-        print(f"the difference scatters by {scatter:.2f} dB from seed to seed: about {needed} seeds "
-              "for an interval of ± 0.1 dB")
+        print(f"the difference scatters by {scatter:.2f} dB from seed to seed: about {needed} "
+              "seeds for an interval of ± 0.1 dB")
 
 # %% [markdown]
 # Read the verdicts in pairs. *Dropped* against *none* is what a paper's table would show. *Dropped*
@@ -672,15 +673,15 @@ def write_up(name):
     zero_start = verdicts[f"{name}: the module at its best start helps"]
     low, high = middle - half, middle + half
     return (
-        f"Claim: SPANet's attention module improves the host {name}. Done: it gates the later blocks; "
-        f"{rows[0]['steps']} steps, light synthetic rain, {n} seeds, same samples. Against: the "
-        "host alone, and the host with as many parameters in plain blocks.\n"
+        f"Claim: SPANet's attention module improves the host {name}. Done: it gates the later "
+        f"blocks; {rows[0]['steps']} steps, light synthetic rain, {n} seeds, same samples. "
+        "Against: the host alone, and the host with as many parameters in plain blocks.\n"
         f"Effect: {middle:+.2f} dB, 95 % interval {low:+.2f} to {high:+.2f}; against the blocks "
         f"{control[0]:+.2f} ± {control[1]:.2f} dB; started at zero {zero_start[0]:+.2f} ± "
         f"{zero_start[1]:.2f} dB.\n"
         f"Excluded: a gain of more than {max(high, 0):.2f} dB and a loss of more than "
-        f"{max(-low, 0):.2f} dB in this setting. Not excluded: an effect after longer training, in "
-        "wider hosts, with the mask as teacher, in other rain."
+        f"{max(-low, 0):.2f} dB in this setting. Not excluded: an effect after longer training, "
+        "in wider hosts, with the mask as teacher, in other rain."
     )
 
 
@@ -737,7 +738,7 @@ for name, (A, _) in grown.items():
 
 # %%
 print(f"trained into trained: {lost['baseline']:+.2f} dB (baseline), {lost['PRN']:+.2f} dB (PRN)")
-print(f"  because of sizes? AUC {raw:.2f} raw, {sized:.2f} and {channelwise:.2f} with sizes matched")
+print(f"  because of sizes? AUC {raw:.2f} raw, {sized:.2f} and {channelwise:.2f} when matched")
 print(f"  because of language? AUC {map_auc(translated):.2f} with a translator, "
       f"{map_auc(home):.2f} at home")
 print("trained together from the start:")
