@@ -62,3 +62,12 @@ def pictures(
 
     for path in readme_pictures(out):
         typer.echo(path)
+
+
+@course_app.command()
+def claims() -> None:
+    """Write data/results/CLAIMS.md again: what the recorded numbers say to eleven claims."""
+    from derain_edu.claim_list import CLAIMS
+    from derain_edu.claims import write_claims
+
+    typer.echo(write_claims(CLAIMS))

@@ -27,7 +27,7 @@ FLOORS = [
     "pretrained models",
     "curriculum training_config objective checkpoints parallel training recipes onnx_network "
     "onnx_sweeps onnx_forms restoration evaluation onnx_export quantization",
-    "measurements experiment_tables experiments bench_irnn bench_onnx bench",
+    "measurements experiment_tables experiments claims claim_list bench_irnn bench_onnx bench",
     "plots sliders widgets features gates sweeps factors attention_views forensics "
     "onnx_views showcase lessons course doctor shell cli_parts cli_course __main__",
 ]

@@ -1,0 +1,244 @@
+"""The eleven claims, each with the function that reads its result files.
+
+:data:`CLAIMS` stands at the end. How a finding becomes a verdict: :mod:`derain_edu.claims`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from derain_edu.claims import Claim, Finding, compare, differences, interval, span
+from derain_edu.experiments import load_results
+
+
+def _specialists() -> Iterable[Finding]:
+    rows = load_results("specialists")
+    missing = {(row["variant"], row["seed"]): row for row in rows}
+    seeds = sorted({row["seed"] for row in rows})
+    yield compare(
+        "a missing block costs the baseline more than PRN when it is away in the first stage",
+        [missing["baseline", s]["missing_all"] - missing["PRN", s]["missing_first"] for s in seeds],
+    )
+    rows = [
+        {**row, "gap": row["psnr_train"] - row["psnr_validation"]}
+        for row in load_results("capacity")
+    ]
+    names = [row["variant"] for row in rows]
+    prn = next(name for name in names if name.startswith("PRN"))
+    for baseline in [n for n in dict.fromkeys(names) if n.startswith("baseline")][1:]:
+        yield compare(
+            f"gap between training and validation on 64 fixed patches, {baseline} minus {prn}",
+            differences(rows, baseline, prn, "gap"),
+        )
+
+
+def _stage_sum() -> Iterable[Finding]:
+    rows = load_results("stage_gradients")
+    worst = max(max(row["sum_error_fresh"], row["sum_error_trained"]) for row in rows)
+    yield Finding(
+        "the shares of the stages add up to autograd's gradient, largest relative error "
+        f"{worst:.0e}",
+        worst < 1e-5,
+    )
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        own = [row for row in rows if row["variant"] == variant]
+        ratios = {when: [row[f"ratio_{when}"] for row in own] for when in ("fresh", "trained")}
+        (fresh, _), (trained, half) = (interval(ratios[when]) for when in ("fresh", "trained"))
+        low, high = trained - half, trained + half
+        yield Finding(
+            f"{variant}: the loudest stage has {trained:.1f} ± {half:.1f} times the gradient of "
+            f"the quietest after training, {fresh:.0f} times before (n = {len(own)}; balanced "
+            "would be below 2)",
+            True if high < 2 else False if low > 2 else None,
+        )
+
+
+def _concat() -> Iterable[Finding]:
+    rows = load_results("concat_residual")
+    for residual, label in (("on", "with"), ("off", "without")):
+        names = [f"concat {concat}, + rainy {residual}" for concat in ("on", "off")]
+        yield compare(
+            f"the rainy picture at every stage, {label} the addition at the end",
+            differences(rows, *names),
+        )
+
+
+def _head_relu() -> Iterable[Finding]:
+    rows = load_results("head_relu")
+    yield compare(
+        "baseline without the head's ReLU minus with it",
+        differences(rows, "baseline, head ReLU off", "baseline, head ReLU on"),
+    )
+    yield compare(
+        "PRN with the head's ReLU minus without it",
+        differences(rows, "PRN, head ReLU on", "PRN, head ReLU off"),
+    )
+
+
+def _rain_or_picture() -> Iterable[Finding]:
+    values = differences(
+        load_results("rain_or_picture"), "predicts the rain", "predicts the picture"
+    )
+    finding = compare("predicting the rain minus predicting the picture", values)
+    yield Finding(finding.text, finding.speaks_for is not None or None)
+
+
+def _rounds() -> Iterable[Finding]:
+    rows = load_results("rounds_of_sweeps")
+    seen = {name: [r["seen"] for r in rows if r["variant"] == name] for name in
+            ("one round", "two rounds")}  # fmt: skip
+    for name, whole in (("one round", False), ("two rounds", True)):
+        values = seen[name]
+        yield Finding(
+            f"after {name} the middle pixel sees {span(values, '.0f')} % of the "
+            f"picture (n = {len(values)})",
+            (min(values) == 100) == whole,
+        )
+
+
+def _identity() -> Iterable[Finding]:
+    rows = load_results("identity_start")
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        values = [row["at_16"] for row in rows if row["variant"] == variant]
+        keeps = variant.startswith("identity")
+        yield Finding(
+            f"{variant}: {span(values, '.2g')} of the gradient arrives after 16 "
+            f"pixels (n = {len(values)})",
+            min(values) > 0.99 if keeps else max(values) < 0.1,
+        )
+
+
+def _direction() -> Iterable[Finding]:
+    rows = load_results("direction_attention")
+    yield compare(
+        "AUC of the map, acting direction weights minus idle ones",
+        [100 * v for v in differences(rows, "as in the paper", "as released", "auc_validation")],
+        "points",
+        1,
+    )
+    yield compare("PSNR, the same", differences(rows, "as in the paper", "as released"))
+
+
+def _probability() -> Iterable[Finding]:
+    rows = load_results("attention_probability")
+    for rain in dict.fromkeys(row["variant"] for row in rows):
+        own = [row for row in rows if row["variant"] == rain]
+        gap, half = interval([row["gap"] for row in own])
+        area = interval([row["auc"] for row in own])[0]
+        yield Finding(
+            f"{rain}: {gap:.1f} ± {half:.1f} points between the map and the share of rainy "
+            f"pixels (n = {len(own)}; AUC {area:.2f}; below 5 counts as a probability)",
+            True if gap + half < 5 else False if gap - half > 5 else None,
+        )
+
+
+def _curricula() -> Iterable[Finding]:
+    rows = load_results("curricula")
+    kinds = ("stages", "patches", "rain", "loss")
+    for kind in kinds:
+        names = f"{kind}, easy to hard", f"{kind}, random order"
+        yield compare(f"better: {kind} from easy to hard minus random order, validation PSNR",
+                      differences(rows, *names))  # fmt: skip
+    yield compare(
+        "better: growing stages minus all stages at once with equal compute, validation PSNR",
+        differences(rows, "stages, easy to hard", "one step, compute of growing stages"),
+    )
+    restless = [differences(rows, f"{kind}, easy to hard", "one step", "wobble") for kind in kinds]
+    yield compare(
+        "more stable: jumps of the score late in training, easy to hard minus one step (mean of "
+        "the four)",
+        [sum(seed) / len(seed) for seed in zip(*restless, strict=True)],
+        expect=-1,
+    )
+    cost = {row["variant"]: row["compute"] for row in rows}
+    percent = 100 * cost["stages, easy to hard"] / cost["one step"]
+    yield Finding(
+        f"more time: for equal steps, growing stages take {percent:.0f} % of the compute of all "
+        "stages at once; the other three take the same",
+        percent > 100,
+    )
+
+
+def _transplant() -> Iterable[Finding]:
+    rows = load_results("transplant")
+    for host in ("baseline", "PRN"):
+        yield compare(
+            f"{host}: with the module dropped in minus the host alone",
+            differences(rows, f"{host}, dropped", f"{host}, none"),
+            expect=-1,
+        )
+        for graft, label in (("matched", "scales matched"), ("zero", "starting at zero")):
+            yield compare(
+                f"{host}: {label} minus dropped in",
+                differences(rows, f"{host}, {graft}", f"{host}, dropped"),
+            )
+
+
+CLAIMS = (
+    Claim(
+        1, "PRN's shared weights act as generalists, the baseline's as specialists, and the "
+        "baseline overfits more easily.",
+        "02, 03", ("specialists", "capacity"),
+        "Leave one residual block out and see what the final picture loses; train on 64 fixed "
+        "patches and compare with photos that training never saw.", _specialists,
+    ),
+    Claim(
+        2, "The gradient of a shared parameter is the sum over the stages, and it balances them.",
+        "04", ("stage_gradients",),
+        "Give each stage its own copy of the weights and compare the sizes of their gradients.",
+        _stage_sum,
+    ),
+    Claim(
+        3, "Concatenating the rainy image at every stage gives the reference that removes rain "
+        "and restores detail.",
+        "03", ("concat_residual",),
+        "Switch it off, with and without the addition of the rainy picture at the end.", _concat,
+    ),
+    Claim(
+        4, "ReLU in the head hurts the baseline and helps PRN.",
+        "03", ("head_relu",), "Both networks with and without it.", _head_relu,
+    ),
+    Claim(
+        5, "Predicting the rain layer and predicting the clean image differ.",
+        "02", ("rain_or_picture",), "The same network and steps, two targets.", _rain_or_picture,
+    ),
+    Claim(
+        6, "Two rounds of four sweeps let every pixel see the whole picture; one round does not.",
+        "05", ("rounds_of_sweeps",),
+        "The gradient of the middle pixel for every pixel, 33×33, positive random weights.",
+        _rounds,
+    ),
+    Claim(
+        7, "The identity start keeps information and gradients over long distances.",
+        "05", ("identity_start",),
+        "How much of a gradient arrives after a walk along a row, for three starts of α.",
+        _identity,
+    ),
+    Claim(
+        8, "Direction weights help the map follow streaks.",
+        "06", ("direction_attention",),
+        "SPANet as released, where they are idle, and as in the paper, where they act.",
+        _direction,
+    ),
+    Claim(
+        9, "The attention map is the probability that a pixel is rain.",
+        "06", ("attention_probability",),
+        "Calibration of the course's own SPANet on photos for testing, in three kinds of rain.",
+        _probability,
+    ),
+    Claim(
+        10, "Progressive training is more stable, generalises better, and costs more time.",
+        "07", ("curricula",),
+        "Four curricula for a small PRN, each against a random order of the same steps and "
+        "against training in one step.",
+        _curricula,
+    ),
+    Claim(
+        11, "A module taken out of its paper lowers the score in another network, because scales "
+        "and statistics no longer fit.",
+        "09", ("transplant",),
+        "SPANet's attention in the baseline and in PRN: dropped in, with scales matched, and "
+        "starting as the host.",
+        _transplant,
+    ),
+)  # fmt: skip
