@@ -105,9 +105,11 @@ assert best.mean_psnr() > floor.mean_psnr() + 1
 # ## 2 · Thirty lines
 #
 # A network of your own is **one file**: a configuration, a class, and a line that makes the name
-# known to `create_model`, to the trainer and to the commands. This one looks far for little: its
-# convolutions skip pixels (*dilation* 2 reads every second one), so nine of them see 24 pixels to
-# each side. It predicts minus the rain, as in lesson 02, and starts as "change nothing".
+# known to `create_model`, to the trainer and to the commands.
+#
+# This one looks far for little: its convolutions skip pixels (*dilation* 2 reads every second one),
+# so nine of them see 24 pixels to each side. It predicts minus the rain, as in lesson 02, and starts
+# as "change nothing".
 
 # %%
 # my_net.py
@@ -143,18 +145,19 @@ class MyNet(nn.Module):
 register_model("my_net", MyNet, MyConfig)
 
 # %% [markdown]
-# A notebook cell is not a file: nobody else can load what was trained from it. The next cell takes
-# the text of the last run of the cell above (the notebook keeps it in `In`), writes it as
-# `my_net.py`, and runs the *file*. From here on only the file counts.
+# A notebook cell is not a file: nobody else can load what was trained from it. The next cell asks
+# Python for the source of the cell above, as it was last run, writes it as `my_net.py`, and runs the
+# *file*. From here on only the file counts.
 
 # %%
-from IPython import get_ipython
+import inspect
 
-cells = get_ipython().user_ns["In"]
-text = next(cell for cell in reversed(cells) if cell.startswith("# my_net.py"))
+lines, _ = inspect.findsource(MyNet.forward)  # all lines of the cell that it stands in
+text = "".join(lines)
 code = folder / "my_net.py"
 code.write_text(text, encoding="utf-8")
-print(f"{code.name}: {len(text.splitlines())} lines; registers", leaderboard.run_code(code))
+print(f"{code.name}: {len(lines)} lines; registers", leaderboard.run_code(code))
+assert text.startswith("# my_net.py")
 
 # %% [markdown]
 # **Predict:** how many parameters has it? A 3×3 convolution from a to b channels has 9·a·b weights
@@ -218,8 +221,9 @@ assert (folder / "mix" / "model.safetensors").exists()
 # %%
 def gains_of(scores):
     """Print a table of scores, and return the gain in each kind of rain."""
-    means = {rain: [np.mean([getattr(score, column) for score in found])
-                    for column in ("psnr_rainy", "psnr_derained")] for rain, found in scores.items()}
+    columns = ("psnr_rainy", "psnr_derained")
+    means = {rain: [np.mean([getattr(score, column) for score in found]) for column in columns]
+             for rain, found in scores.items()}
     gains = {rain: after - before for rain, (before, after) in means.items()}
     rows = [[rain, *(f"{value:.2f}" for value in pair), f"{gains[rain]:+.2f}"]
             for rain, pair in means.items()]
@@ -396,8 +400,8 @@ for colour, (rain, scores) in zip(plots.COLOURS, validation.items(), strict=Fals
 axes[0, 0].axhline(0, color="grey", linestyle=":")
 axes[0, 0].set(xlabel="PSNR of the rainy picture in dB: less rain to the right", ylabel="gain, dB")
 axes[0, 0].legend(fontsize=8, frameon=False)
-plots.show(figure, "Gain against the score of the input: the more rain, the larger the gain; on the "
-           "right the points fall below zero.")
+plots.show(figure, "Gain against the score of the input: the more rain, the larger the gain; on "
+           "the right the points fall below zero.")
 order = np.corrcoef([s.psnr_rainy for s in each], [gain(s) for s in each])[0, 1]
 print(f"correlation of input score and gain: {order:.2f}")
 assert order < -0.4 or edited, "the less rain, the more harm"
