@@ -21,7 +21,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -31,9 +31,6 @@ from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.photos import load_photo, photo_names
 from derain_edu.rain import TRAINING_MIX
-
-if TYPE_CHECKING:
-    from derain_edu.training_config import TrainConfig
 
 ORDERS = ("easy_to_hard", "hard_to_easy", "random")
 
@@ -123,7 +120,7 @@ class Plan:
         its budget can't be in minutes.
     """
 
-    def __init__(self, config: TrainConfig, steps: int | None = None) -> None:
+    def __init__(self, config: Any, steps: int | None = None) -> None:
         self.config = config
         self.steps = config.steps if steps is None else steps
         self.curriculum = config.curriculum or Curriculum()

@@ -180,6 +180,13 @@ EXPERIMENTS = {
                     "PRN": {"host": "prn", "blocks": 4, "stages": 4},
                 }.items()
                 for graft in GRAFTS
+            }
+            | {
+                f"baseline, {graft} and taught": {
+                    "model": "transplant", "graft": graft, "host": "residual", "blocks": 5,
+                    "train": {"attention_mask": "true"},
+                }
+                for graft in ("dropped", "zero")
             },
             train={**_SMALL, "lr": 1e-3, "grad_clip": 1.0},
         ),

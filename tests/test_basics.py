@@ -23,13 +23,15 @@ FLOORS = [
     "errors photos devices timing images picture_files fetching download rain_config streaks rain "
     "metrics map_scores models.blocks models.irnn_numba models.irnn_scan "
     "models.irnn",
-    "models.residual models.prn models.spanet models.transplant datasets losses",
-    "pretrained models",
-    "curriculum training_config objective checkpoints parallel training recipes onnx_network "
-    "onnx_sweeps onnx_forms restoration evaluation onnx_export quantization",
+    "models.residual models.prn models.spanet datasets losses",
+    "pretrained models models.transplant",
+    "curriculum pinn training_config objective checkpoints parallel training recipes onnx_network "
+    "onnx_sweeps onnx_forms restoration evaluation onnx_export quantization fixed_sets "
+    "leaderboard model_card",
     "measurements experiment_tables experiments claims claim_list bench_irnn bench_onnx bench",
     "plots sliders widgets features gates sweeps factors attention_views forensics "
-    "onnx_views showcase lessons course doctor shell cli_parts cli_course __main__",
+    "onnx_views curriculum_views transplant_views showcase lessons course doctor shell "
+    "cli_parts cli_course cli_board __main__",
 ]
 
 
@@ -63,7 +65,8 @@ def test_every_photo_has_licence_and_author():
         assert row["licence"] and row["author"] and row["source"]
         assert row["file"] in attribution and row["author"] in attribution
     assert {row["file"] for row in rows} == {
-        path.name for path in (data_folder() / "photos").iterdir()
+        path.name
+        for path in (data_folder() / "photos").iterdir()
         if path.suffix in (".jpg", ".png")
     }
 
