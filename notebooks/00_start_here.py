@@ -307,10 +307,10 @@ plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart
 # | 04 shared gradients | Where does the gradient of a shared weight come from? |
 # | 05 IRNN | How does one pixel see the whole picture in two sweeps? |
 # | 06 spatial attention | Can the network say where the rain is, and does the code do what the paper says? |
+# | 07 progressive training | When does easy-to-hard help, and when not? |
 # | 08 ONNX export | How does a network leave Python? |
-#
-# Lessons 07 (progressive training), 09 (transplanted modules) and 10 (your own network) are on
-# their way.
+# | 09 transplant | Why does a good module lose points in another network? |
+# | 10 build your own | Can you do better? |
 #
 # In each lesson: think first and write a number, then run the cell. Cells named `my_...` are for
 # you to change. If something does not work, ask the doctor:
