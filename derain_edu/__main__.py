@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from derain_edu import __version__
-from derain_edu.cli_board import board_app
+from derain_edu.cli_board import Code, board_app, run_own
 from derain_edu.cli_course import course_app
 from derain_edu.cli_parts import (
     Device,
@@ -79,6 +79,7 @@ def derain_command(
     clean: Annotated[
         Path | None, typer.Option(help="The rain-free twin of one photo: prints the scores.")
     ] = None,
+    code: Code = None,
 ) -> None:
     """Take the rain out of photos.
 
@@ -97,6 +98,7 @@ def derain_command(
     from derain_edu.shell import derain_files, load_on, output_paths
 
     reuse_memory()
+    run_own(code)
     if clean is not None and len(pictures) > 1:
         raise DerainError("--clean is the twin of one photo: give one photo")
     targets = output_paths(pictures, output)
@@ -129,6 +131,7 @@ def evaluate(
     stages: Stages = None,
     device: Device = "auto",
     tile: TileSize = None,
+    code: Code = None,
 ) -> None:
     """Measure a model on pairs: PSNR and SSIM.
 
@@ -155,6 +158,7 @@ def evaluate(
 
     if (data is None) == (not benchmarks):
         raise DerainError("say what to measure on: --data, such as synthetic, or --benchmarks")
+    run_own(code)
     if benchmarks:
         means = score_benchmarks(weights, model, protocol, limit, device, typer.echo)
         if csv is not None:
@@ -206,6 +210,7 @@ def train(
     workers: Annotated[int | None, typer.Option(help="Processes for data. [0]")] = None,
     seed: Annotated[int | None, typer.Option(help="[0]")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, … [auto]")] = None,
+    code: Code = None,
 ) -> None:
     """Train a model.
 
@@ -217,12 +222,14 @@ def train(
       derain-edu train --model prn --stages 4 --minutes 10 --out runs/first
       derain-edu train --recipe open-prenet --out runs/open-prenet
       derain-edu train --model prenet --data Rain100L --layout rain100l --epochs 100
+      derain-edu train --model my_net --code my_net.py --minutes 5 --out runs/mine
     """
     from derain_edu.devices import reuse_memory
     from derain_edu.shell import train_config
     from derain_edu.training import train as train_model
 
     reuse_memory()
+    run_own(code)
     changes = given(
         model=model, minutes=minutes, steps=steps, epochs=epochs, stages=stages, loss=loss, lr=lr,
         pretrained=weights, patch_size=patch_size, batch_size=batch_size, schedule=schedule,
@@ -256,6 +263,7 @@ def export(
     weights: Weights = "open",
     stages: Stages = None,
     int8: Annotated[bool, typer.Option("--int8", help="Smaller and faster, rounded.")] = False,
+    code: Code = None,
 ) -> None:
     """Write a model as an ONNX file that runs without Python.
 
@@ -270,6 +278,7 @@ def export(
     """
     from derain_edu.shell import export_file
 
+    run_own(code)
     typer.echo(export_file(model, weights, output, int8, **given(stages=stages)))
 
 

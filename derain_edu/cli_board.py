@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from derain_edu.errors import DerainError
+
 board_app = typer.Typer()
 leaderboard_app = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
 board_app.add_typer(leaderboard_app, name="leaderboard")
@@ -23,6 +25,14 @@ Code = Annotated[
     typer.Option(help="A Python file with your network. It is RUN: give only what you have read."),
 ]
 DEFAULT = Path("leaderboard.csv")
+
+
+def run_own(code: Path | None) -> None:
+    """Run the file of --code, if there is one, so that its networks are known by name."""
+    if code is not None:
+        from derain_edu.leaderboard import run_code
+
+        run_code(code)
 
 
 @leaderboard_app.callback(invoke_without_command=True)
@@ -45,6 +55,8 @@ def show(
     """
     if context.invoked_subcommand is not None:
         return
+    if board != DEFAULT and not board.exists():
+        raise DerainError(f"{board} does not exist: check the name, or add an entry first")
     from derain_edu.leaderboard import board_table, course_board, league_name, read_board
 
     entries = [*read_board(course_board()), *read_board(board)]
@@ -58,11 +70,10 @@ def try_command(weights: WeightFile, model: ModelName = None, code: Code = None)
     As often as you like: choose by these numbers.
     """
     from derain_edu.fixed_sets import picture_scores
-    from derain_edu.leaderboard import loaded, run_code
+    from derain_edu.leaderboard import loaded
     from derain_edu.timing import table
 
-    if code is not None:
-        run_code(code)
+    run_own(code)
     rows = []
     for rain, scores in picture_scores(loaded(weights, model), "validation").items():
         columns = ("psnr_rainy", "psnr_derained", "ssim_rainy", "ssim_derained")
@@ -94,10 +105,9 @@ def add(
       derain-edu leaderboard add "first try" --weights runs/first/model.safetensors
       derain-edu leaderboard add "my net" --weights runs/mine/model.safetensors --code my_net.py
     """
-    from derain_edu.leaderboard import add_entry, board_table, course_board, read_board, run_code
+    from derain_edu.leaderboard import add_entry, board_table, course_board, read_board
 
-    if code is not None:
-        run_code(code)
+    run_own(code)
     entry = add_entry(name, weights, board, replace, minutes=minutes, model=model)
     typer.echo(f"{entry.name}: {entry.mean_psnr():.2f} dB, league {entry.league}, in {board}")
     typer.echo(board_table([*read_board(course_board()), *read_board(board)]))
@@ -136,10 +146,8 @@ def card(
       derain-edu card runs/first/model.safetensors
       derain-edu card runs/mine/model.safetensors --name "my net" --licence CC0 --code my_net.py
     """
-    from derain_edu.leaderboard import run_code
     from derain_edu.model_card import model_card, write_card
 
-    if code is not None:
-        run_code(code)
+    run_own(code)
     text = model_card(weights, name, licence, model)
     typer.echo(write_card(text, output or weights.with_name("MODEL_CARD.md"), replace))

@@ -98,7 +98,7 @@ def run_code(path: str | Path) -> list[str]:
     before = dict(models._REGISTERED)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DerainError(f"{path} stops with {type(error).__name__}: {error}") from error
     # (A file that registers a name again makes a new class, so it counts.)
     registered = [name for name, it in models._REGISTERED.items() if before.get(name) != it]
@@ -172,13 +172,19 @@ def measured_entry(
 def _minutes(path: Path, stated: float | None) -> tuple[float | None, str]:
     run = run_of(path)
     # A run that started from other weights does not know how long those took.
-    if run is not None and run["config"].get("pretrained") is None:
+    if run is not None and run["config"].get("pretrained") is None and _on_cpu(run):
         return run["seconds"] / 60, "log"
     if stated is None:
         return None, "unknown"
     if not (math.isfinite(stated) and stated > 0):
         raise DerainError(f"--minutes is {stated}: give the minutes of training, more than 0")
     return float(stated), "stated"
+
+
+def _on_cpu(run: dict[str, Any]) -> bool:
+    """Say whether a run was on a CPU; with "auto" it was if there was no GPU with a random state."""
+    device = str(run["config"]["device"])
+    return device == "cpu" or (device == "auto" and not run["random"]["cuda"])
 
 
 def checked_name(name: str) -> str:

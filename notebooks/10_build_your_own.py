@@ -613,9 +613,10 @@ print(f"{filled} of {len(my_paper)} filled" if filled else "seven empty lines: y
 # - hand over a network with a card, a file for every runtime, and a score that nobody typed;
 # - say how much of a record is luck.
 #
-# **The course ends here, and yours begins.** In a folder of your own:
+# **The course ends here, and yours begins.** With `my_net.py` in a folder of your own:
 #
 # ```
+# derain-edu train --model my_net --code my_net.py --data light --minutes 5 --out runs/mine
 # derain-edu leaderboard try --weights runs/mine/model.safetensors --code my_net.py
 # derain-edu leaderboard add "my net" --weights runs/mine/model.safetensors --code my_net.py
 # derain-edu card runs/mine/model.safetensors --code my_net.py
