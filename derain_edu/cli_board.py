@@ -45,7 +45,8 @@ def show(
 ) -> None:
     """Show the leaderboard, or measure and add a network.
 
-    The course's own networks and yours, best first. Leagues go by minutes of training.
+    The course's own networks and yours, best first. Leagues go by minutes of training on a CPU: 5,
+    15, 45, or open; also open is what has more than 300,000 parameters.
 
     \b
     Examples:

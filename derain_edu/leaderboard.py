@@ -182,7 +182,7 @@ def _minutes(path: Path, stated: float | None) -> tuple[float | None, str]:
 
 
 def _on_cpu(run: dict[str, Any]) -> bool:
-    """Say whether a run was on a CPU; with "auto" it was if there was no GPU with a random state."""
+    """Say whether a run was on a CPU; with "auto" it was if no GPU had a random state."""
     device = str(run["config"]["device"])
     return device == "cpu" or (device == "auto" and not run["random"]["cuda"])
 
