@@ -474,6 +474,9 @@ assert edited or new_gains["heavy"] < gains["heavy"], "this is the price"
 # The same 30 lines, as many steps, and far less harm, because it learned from other rain. It pays in
 # heavy rain. The mean alone would not have led here; the white sky did.
 #
+# (The two training curves can't be compared: each run is judged in the rain that it trains on. The two
+# tables can: same pictures.)
+#
 # Is this the end of it? No: with more minutes a network can learn both. How to get there is yours to
 # find: dry pictures among the pairs, light rain first and heavy later (lesson 07), a loss that minds
 # the background. Change **one** thing, run again, and look at the failures first.
