@@ -183,12 +183,54 @@ EXPERIMENTS = {
             }
             | {
                 f"baseline, {graft} and taught": {
-                    "model": "transplant", "graft": graft, "host": "residual", "blocks": 5,
+                    "model": "transplant",
+                    "graft": graft,
+                    "host": "residual",
+                    "blocks": 5,
                     "train": {"attention_mask": "true"},
                 }
                 for graft in ("dropped", "zero")
             },
             train={**_SMALL, "lr": 1e-3, "grad_clip": 1.0},
+        ),
+        Experiment(
+            "what_to_cut",
+            "A slow laptop: what to make smaller, when the work that it saves buys more steps?",
+            {
+                "nothing": {"model": "prn", "channels": 16, "blocks": 3, "stages": 4},
+                "half the stages": {
+                    "model": "prn",
+                    "channels": 16,
+                    "blocks": 3,
+                    "stages": 2,
+                    "budget": 2,
+                },
+                "half the channels": {  # 4,104 instead of 15,120 products per pixel and stage
+                    "model": "prn",
+                    "channels": 8,
+                    "blocks": 3,
+                    "stages": 4,
+                    "budget": 3.68,
+                },
+                "half the patch": {
+                    "model": "prn",
+                    "channels": 16,
+                    "blocks": 3,
+                    "stages": 4,
+                    "budget": 4,
+                    "train": {"patch_size": 24},
+                },
+                "half the batch": {
+                    "model": "prn",
+                    "channels": 16,
+                    "blocks": 3,
+                    "stages": 4,
+                    "budget": 2,
+                    "train": {"batch_size": 4},
+                },
+            },
+            steps=200,
+            train={**_SMALL, "patch_size": 48, "batch_size": 8, "lr": 1e-3, "grad_clip": 1.0},
         ),
     )
 }
