@@ -78,7 +78,7 @@ def test_the_page_is_in_step_with_the_results():
         (5, "rain_or_picture", "predicts the rain", "predicts the picture"),
         (8, "direction_attention", "as in the paper", "as released"),
         (10, "curricula", "stages, easy to hard", "stages, random order"),
-        (10, "curricula", "rain, easy to hard", "rain, random order"),
+        (10, "rain_curricula", "rain, easy to hard", "rain, random order"),
         (11, "transplant", "PRN, dropped", "PRN, none"),
         (11, "transplant", "baseline, zero", "baseline, dropped"),
     ],
