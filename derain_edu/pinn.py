@@ -213,9 +213,9 @@ def training_points(count: int = 400) -> dict[str, Tensor]:
 def solve(
     way: Way,
     seeds: Sequence[int] = (0, 1, 2),
-    steps: int = 1500,
+    steps: int = 1200,
     lr: float = 3e-3,
-    log_every: int = 50,
+    log_every: int = 60,
 ) -> Solved:
     """Train one network per seed in one of the :data:`WAYS`.
 
