@@ -32,7 +32,11 @@ RECIPES: dict[str, TrainConfig] = {
     "open-prn": TrainConfig(  # 13 minutes
         model="prn", options={"stages": 4}, steps=1000, patch_size=48, ema=0.995, **_COMMON
     ),
-    "open-prenet": TrainConfig(
+    "open-prenet": TrainConfig(  # 18 minutes
+        model="prenet", options={"stages": 4}, steps=800, patch_size=48, ema=0.995, **_COMMON
+    ),
+    # For light and heavy rain. Its run is not finished, so no weights of it are shipped yet.
+    "general-prenet": TrainConfig(
         model="prenet",
         data="mix",
         curriculum=_GROWING,
