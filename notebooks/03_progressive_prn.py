@@ -539,7 +539,7 @@ assert all(torch.equal(outputs[0], x) for x in outputs), "without a draft all st
 # Both halves are needed *by these weights*. That is less than it seems: weights that grew up with
 # two inputs are lost when one goes dark, and a network trained without it might do well.
 #
-# So the fair question needs training: four small PRNs, the same steps and samples, three seeds
+# So the fair question needs training: four small PRNs, the same steps and samples, five seeds
 # each. The authors' tables never had this 2×2: their PReNet_x drops the rainy input *and* the
 # addition.
 
@@ -583,8 +583,8 @@ for concat in ("on", "off"):
 # %% [markdown]
 # Look at the dots before the bars. Where one dot lies far from its sisters, a training went wrong,
 # and no mean repairs that. These runs were recorded twice. The first time, with twice the learning
-# rate, no clipping and three seeds, one PRN ended 3 dB below its sisters: the interval grew until it
-# covered nearly everything. So the training was calmed, and two seeds were added.
+# rate, no clipping and three seeds, one PRN ended 3 dB below its sisters, and the interval covered
+# nearly everything. So the training was calmed, and two seeds were added.
 #
 # (The authors saw it too: "final loss may yield gradient vanish or explosion in few tries", PReNet
 # issue 19. Lesson 04 looks into it.)

@@ -374,7 +374,7 @@ if quality:
 # | batch | calm: the gradient is noisier |
 #
 # The fair test gives every cut the *same work*: what it saves, it gets as more steps. The last column
-# is a recorded experiment of this kind, with three seeds (and a smaller network, so that it ends). Where
+# is a recorded experiment of this kind, with five seeds (and a smaller network, so that it ends). Where
 # it has a "?", it is not recorded yet. Then you don't know, and neither do we.
 
 # %% [markdown]
