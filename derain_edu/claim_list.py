@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from derain_edu.claims import Claim, Finding, compare, differences, interval, span
-from derain_edu.experiments import load_results
+from derain_edu.claims import Claim, Finding, compare, differences, span
+from derain_edu.experiments import interval, load_results
 
 
 def _specialists() -> Iterable[Finding]:

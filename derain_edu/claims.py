@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from derain_edu.errors import DerainError
-from derain_edu.experiments import summarize
+from derain_edu.experiments import interval
 from derain_edu.photos import data_folder
 
 WORDS = {True: "holds", False: "does not hold", None: "can't tell"}
@@ -75,13 +75,6 @@ def differences(rows: Rows, plus: str, minus: str, column: str = "psnr_validatio
     return [table[plus, seed] - table[minus, seed] for seed in seeds]
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Return the mean and the half-width of its 95 % interval (Student's t)."""
-    if not values:
-        raise DerainError("a comparison has no runs yet: finish its experiment first")
-    return summarize([{"variant": "", "value": value} for value in values], "value")[""]
-
-
 def span(values: list[float], form: str) -> str:
     """Return "low to high", or one number where both are written alike."""
     low, high = format(min(values), form), format(max(values), form)
@@ -92,6 +85,8 @@ def compare(
     what: str, values: list[float], unit: str = "dB", decimals: int = 2, expect: int = 1
 ) -> Finding:
     """Return the finding about a difference that the claim expects above (1) or below (−1) zero."""
+    if not values:
+        raise DerainError("a comparison has no runs yet: finish its experiment first")
     middle, half = interval(values)
     signed = f"{middle:+.{decimals}f} ± {half:.{decimals}f}".replace("-", "−")
     speaks = None if abs(middle) <= half else middle * expect > 0

@@ -182,13 +182,17 @@ def summarize(
     """Return mean and half-width of the 95 % interval (Student's t) over seeds, per variant."""
     summary = {}
     for variant in dict.fromkeys(row["variant"] for row in rows):
-        values = [row[column] for row in rows if row["variant"] == variant]
-        half = 0.0
-        if len(values) > 1:
-            student = _STUDENT[min(len(values) - 2, len(_STUDENT) - 1)]
-            half = student * statistics.stdev(values) / len(values) ** 0.5
-        summary[variant] = (statistics.fmean(values), half)
+        summary[variant] = interval([row[column] for row in rows if row["variant"] == variant])
     return summary
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and the half-width of its 95 % interval (Student's t; 0 for one value)."""
+    half = 0.0
+    if len(values) > 1:
+        student = _STUDENT[min(len(values) - 2, len(_STUDENT) - 1)]
+        half = student * statistics.stdev(values) / len(values) ** 0.5
+    return statistics.fmean(values), half
 
 
 def _cells(experiment: Experiment | Measurement) -> Iterator[tuple[str, int]]:

@@ -60,14 +60,16 @@ def model_card(
     path = Path(weights)
     network = loaded(path, model)
     kind, run = model or read_weights(path).model or "?", run_of(path)
+    config = None if run is None else _config(run)
+    on_course_data = config is not None and _is_course_data(config, run)
     scores = {split: picture_scores(network, split) for split in SPLITS}
     sections = {
         "What it is": _what(path, kind, network, licence),
-        "Data": _data(run),
+        "Data": _data(run, config, on_course_data),
         "Recipe": _recipe(run),
         "Scores": _scores(scores),
         "Limits, measured": _limits(network, scores["test"]),
-        "The photos and their authors": _photos(run),
+        "The photos and their authors": _photos(on_course_data),
     }
     title = f"# {checked_name(name or kind)}\n"
     note = f"Written by derain-edu {__version__} on {date.today().isoformat()}.\n"
@@ -86,14 +88,13 @@ def _what(path: Path, kind: str, network: nn.Module, licence: str | None) -> str
     )
 
 
-def _data(run: dict[str, Any] | None) -> str:
+def _data(run: dict[str, Any] | None, config: TrainConfig | None, on_course_data: bool) -> str:
     if run is None:
         return f"No run folder beside the file. Training data: {_TO_SAY}."
-    config = _config(run)
     if config is None:
         return f"The run was configured by another version. Training data: {_TO_SAY}."
     held = "It never saw the photos of the splits validation and test, on which it is scored."
-    if _is_course_data(config, run):
+    if on_course_data:
         return (
             f"{len(photo_names('train'))} photos of the course (split train, listed below) in "
             f"synthetic rain, `{config.data}`, patches of {config.patch_size}×{config.patch_size} "
@@ -199,12 +200,10 @@ def clean_change(network: nn.Module, split: str = "test") -> list[tuple[str, flo
     return sorted(found, key=lambda item: -item[1])
 
 
-def _photos(run: dict[str, Any] | None) -> str:
+def _photos(on_course_data: bool) -> str:
     with open(data_folder() / "photos" / "photos.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    config = None if run is None else _config(run)
-    trained = config is not None and _is_course_data(config, run)
-    used = [row for row in rows if trained or row["split"] != "train"]
+    used = [row for row in rows if on_course_data or row["split"] != "train"]
     return "\n".join(_table_of(used))
 
 
