@@ -57,8 +57,16 @@ def fit_read_out(features: Tensor, target: Tensor) -> Tensor:
     Tensor
         (C + 1,), double: for :func:`read_out`.
     """
+    return least_squares(features, target).squeeze(1)
+
+
+def least_squares(features: Tensor, target: Tensor) -> Tensor:
+    """Return the weights (C + 1, C'), double, of C channels and a constant that come closest.
+
+    ``features`` is (B, C, H, W), ``target`` (B, C', H, W).
+    """
     x = _columns(features)  # (B, C, H, W) -> (B·H·W, C + 1)
-    y = target.double().flatten()  # (B·H·W,)
+    y = target.double().movedim(1, -1).flatten(0, 2)  # (B·H·W, C')
     gram = x.T @ x
     ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=x.dtype, device=x.device)
     return torch.linalg.solve(gram + ridge, x.T @ y)

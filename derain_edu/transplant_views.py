@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain_edu.errors import DerainError
+from derain_edu.features import least_squares
 from derain_edu.losses import make_loss
 from derain_edu.metrics import psnr
 from derain_edu.models.spanet import SpatialAttention
@@ -24,7 +25,6 @@ from derain_edu.models.transplant import Transplant, branch_of
 from derain_edu.plots import chart, coloured, draw_curves, enlarged, new_figure, strip_png
 from derain_edu.sliders import slider_with_stops
 
-RIDGE = 1e-8  # of the features' mean square: keeps the regression solvable if a channel is dead
 ZOOM = 2  # pixels of the screen per pixel of the picture
 
 
@@ -138,11 +138,7 @@ def fit_adapter(source: Tensor, target: Tensor) -> nn.Conv2d:
     Both are features (B, C, H, W) of the same pictures: what one network computes, and what the
     module knows from the other.
     """
-    x, y = (f.double().movedim(1, -1).flatten(0, 2) for f in (source, target))  # (B·H·W, C)
-    x = torch.cat((x, torch.ones_like(x[:, :1])), dim=1)  # (B·H·W, C + 1), for the bias
-    gram = x.T @ x
-    ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=x.dtype)
-    weights = torch.linalg.solve(gram + ridge, x.T @ y).float()  # (C + 1, C')
+    weights = least_squares(source, target).float()  # (C + 1, C')
     adapter = nn.Conv2d(source.shape[1], target.shape[1], kernel_size=1)
     adapter.weight.copy_(weights[:-1].T[..., None, None])
     adapter.bias.copy_(weights[-1])
