@@ -20,9 +20,11 @@ How a lesson is written
     # %% tags=["bootstrap"]
     (the text of :func:`bootstrap_code`)
 
-The second cell is the only one that may use the network. ``tests/test_notebooks_in_step.py``
-checks this form, the length of the cells (at most 25 lines of code, 100 characters wide), and
-that the notebooks are up to date.
+The second cell is the only one that may use the network. The source holds the solved exercises;
+:mod:`derain_edu.exercise_cells` says how they are written and how the student's notebook and the
+one in ``notebooks/solutions`` are made of them. ``tests/test_notebooks_in_step.py`` checks this
+form, the length of the cells (at most 25 lines of code, 100 characters wide), and that the
+notebooks are up to date.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from derain_edu.errors import DerainError
+from derain_edu.exercise_cells import Cell, has_exercises, solved, unsolved
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -84,7 +87,6 @@ def find_lesson(lesson: str, folder: Path | None = None) -> str:
     raise DerainError(f"there is no lesson {lesson!r}: choose one of {', '.join(names) or 'none'}")
 
 
-
 def repository_url() -> str:
     """Return the repository's address, as ``pyproject.toml`` of this clone has it."""
     text = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
@@ -99,7 +101,7 @@ def bootstrap_code() -> str:
     return BOOTSTRAP.replace("{url}", repository_url())
 
 
-def cell_texts(notebook: Any) -> list[tuple[str, str, tuple[str, ...]]]:
+def cell_texts(notebook: Any) -> list[Cell]:
     """Return kind, text and tags of each cell: what a lesson says, without what it showed."""
     return [
         (cell.cell_type, cell.source, tuple(cell.metadata.get("tags", ())))
@@ -107,16 +109,25 @@ def cell_texts(notebook: Any) -> list[tuple[str, str, tuple[str, ...]]]:
     ]
 
 
-def make_notebook(source: Path) -> Any:
+def make_notebook(source: Path, solutions: bool = False) -> Any:
     """Turn a lesson's ``.py`` source into a notebook without outputs.
 
     The same source always gives the same notebook: a cell's id is a hash of its text, so an
     inserted cell does not rename the others.
 
+    Parameters
+    ----------
+    source : Path
+        The lesson's source.
+    solutions : bool
+        Keep the solutions in the exercise cells. Otherwise there are stubs in their place, and
+        each solution is folded away below its exercise.
+
     Raises
     ------
     DerainError
-        If the cell tagged ``bootstrap`` is missing or is not :func:`bootstrap_code`.
+        If the cell tagged ``bootstrap`` is missing or is not :func:`bootstrap_code`, or if an
+        exercise has no solution.
     """
     import jupytext
     import nbformat
@@ -130,7 +141,8 @@ def make_notebook(source: Path) -> Any:
         )
     notebook = nbformat.v4.new_notebook()
     seen: dict[str, int] = {}
-    for kind, text, tags in cell_texts(lesson):
+    write = solved if solutions else unsolved
+    for kind, text, tags in write(cell_texts(lesson)):
         digest = hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1
         make = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
@@ -145,8 +157,21 @@ def make_notebook(source: Path) -> Any:
     return notebook
 
 
+def built_paths(source: Path) -> list[tuple[Path, bool]]:
+    """Return the notebooks of a source, each with whether it holds the solutions."""
+    import jupytext
+
+    paths = [(source.with_suffix(".ipynb"), False)]
+    if has_exercises(cell_texts(jupytext.read(source, fmt="py:percent"))):
+        paths.append((source.parent / "solutions" / f"{source.stem}.ipynb", True))
+    return paths
+
+
 def build_notebooks(folder: Path | None = None) -> list[Path]:
-    """Write the ``.ipynb`` of every lesson source in ``folder`` (default: the course's).
+    """Write the notebooks of every lesson source in ``folder`` (default: the course's).
+
+    A lesson with exercises gets two: the student's beside the source, and the solved one in the
+    folder ``solutions``.
 
     Returns
     -------
@@ -156,7 +181,7 @@ def build_notebooks(folder: Path | None = None) -> list[Path]:
     Raises
     ------
     DerainError
-        If there are no sources here, or one has a wrong bootstrap cell.
+        If there are no sources here, or one can't be built (see :func:`make_notebook`).
     """
     import nbformat
 
@@ -165,8 +190,10 @@ def build_notebooks(folder: Path | None = None) -> list[Path]:
     if not names:
         raise DerainError(f"no lesson sources (NN_name.py) in {folder}: run this in a clone")
     made = []
-    for name in names:
-        text = nbformat.writes(make_notebook(folder / f"{name}.py"), 4)
-        made.append(folder / f"{name}.ipynb")
-        made[-1].write_bytes(text.rstrip("\n").encode() + b"\n")
+    for source in (folder / f"{name}.py" for name in names):
+        for path, solutions in built_paths(source):
+            text = nbformat.writes(make_notebook(source, solutions), 4)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(text.rstrip("\n").encode() + b"\n")
+            made.append(path)
     return made

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,50 +202,6 @@ def _arrows(graph: Any, uses: list[Use], stage: int) -> list[tuple[Use, Use]]:
         read = next(k for k, node in enumerate(graph.node) if k >= border and name in node.input)
         pairs.append((start[-1], next(use for use in uses if use.position >= read)))
     return pairs
-
-
-# -- the exercise ---------------------------------------------------------------------------------
-
-_FREE = ["batch", 3, "height", "width"]
-_CASES = {
-    "all sizes are free": (_FREE, _FREE, []),
-    "the width froze": (["b", 3, "h", 19], ["b", 3, "h", 19], [("rainy", 3), ("derained", 3)]),
-    "only the output froze": (_FREE, ["b", 3, "h", 19], [("derained", 3)]),
-    "batch and height froze at 3": ([3, 3, 3, "w"], _FREE, [("rainy", 0), ("rainy", 2)]),
-}
-
-
-def check_frozen_sizes(answer: Callable[[Any], Any]) -> bool:
-    """Try a reader's ``frozen_sizes(graph)`` on four graphs; say what is right and what is not."""
-    right = True
-    for words, (start, end, expected) in _CASES.items():
-        try:
-            found = answer(_small_graph(start, end))
-        except Exception as error:
-            print(f"❌ {words}: your function raised {type(error).__name__}: {error}")
-            return False
-        if found is None:
-            print("· not written yet: return a list of (name, axis)")
-            return False
-        try:
-            fits = sorted(tuple(item) for item in found) == sorted(expected)
-        except TypeError:
-            fits = False
-        right = right and fits
-        said = "✅" if fits else f"❌ expected {expected}, got {found!r}:"
-        print(f"{said} {words}, in {start}, out {end}")
-    return right
-
-
-def _small_graph(start: list[Any], end: list[Any]) -> Any:
-    from onnx import TensorProto, helper
-
-    values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, size)
-        for name, size in (("rainy", start), ("derained", end))
-    ]
-    node = helper.make_node("Relu", ["rainy"], ["derained"])
-    return helper.make_graph([node], "small", values[:1], values[1:])
 
 
 # -- what people move -----------------------------------------------------------------------------

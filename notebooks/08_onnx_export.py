@@ -38,8 +38,8 @@ import onnxruntime
 import torch
 from torch import nn
 
+from derain_edu import exercises, plots
 from derain_edu import onnx_views as views
-from derain_edu import plots
 from derain_edu.bench import plain_twin
 from derain_edu.bench_onnx import validation_pairs
 from derain_edu.onnx_export import CHECKED, TOLERANCE, silence, sizes
@@ -352,12 +352,13 @@ assert run(graphs["Dim.AUTO"], 30).shape[-1] == 19 and "plain names" not in grap
 #
 # The graph knows, in its sizes. Someone must look: you.
 
-# %% [markdown]
-# ### Exercise · Catch the frozen size
+# %% [markdown] tags=["exercise"]
+# ### Exercise 08.1 · Catch the frozen size
 #
 # | | |
 # |---|---|
 # | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●○ |
 # | **Spend** | 10 minutes |
 # | **Task** | write `frozen_sizes(graph)`: a list of (name, axis) for each size of an input or output that is a number and should be free. Axis 1, the three colours, may be a number |
 #
@@ -365,34 +366,28 @@ assert run(graphs["Dim.AUTO"], 30).shape[-1] == 19 and "plain names" not in grap
 #
 # `graph.input` and `graph.output` are lists; each entry has a `.name`. `sizes(entry)` gives its four
 # sizes, strings where they are free: look at what the cell above printed.
+#
 # </details>
 
-# %%
+# %% tags=["exercise"]
 def frozen_sizes(graph):
     """Return (name, axis) for each frozen batch (0), height (2) or width (3)."""
-    return None  # write your function here
+    # BEGIN SOLUTION
+    found = []
+    for value in (*graph.input, *graph.output):
+        for axis, size in enumerate(sizes(value)):
+            if axis != 1 and not isinstance(size, str):
+                found.append((value.name, axis))
+    return found
+    # END SOLUTION
 
 
-solved = views.check_frozen_sizes(frozen_sizes)
-if solved:
+if exercises.check("08.1", frozen_sizes):
     for name, proto in graphs.items():
         print(f"{name:12} frozen: {frozen_sizes(proto.graph)}")
 
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def frozen_sizes(graph):
-#     found = []
-#     for value in (*graph.input, *graph.output):
-#         for axis, size in enumerate(sizes(value)):
-#             if axis != 1 and not isinstance(size, str):
-#                 found.append((value.name, axis))
-#     return found
-# ```
-#
+# %% [markdown] tags=["solution"]
 # Who looks at the input only misses what `Dim.AUTO` does.
-# </details>
 
 # %% [markdown]
 # `de.export_onnx` looks, too. But sizes are not all that can go wrong. It also *runs* the graph at

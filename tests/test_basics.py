@@ -30,7 +30,10 @@ FLOORS = [
     "leaderboard model_card",
     "measurements experiment_tables experiments claims claim_list bench_irnn bench_onnx bench",
     "plots sliders widgets features gates sweeps factors attention_views forensics "
-    "onnx_views curriculum_views transplant_views showcase lessons course doctor shell "
+    "onnx_views curriculum_views transplant_views showcase exercises exercises.checking "
+    "exercises.lesson_01 exercises.lesson_02 exercises.lesson_03 exercises.lesson_04 "
+    "exercises.lesson_05 exercises.lesson_06 exercises.lesson_07 exercises.lesson_08 "
+    "exercises.lesson_09 exercise_cells lessons course doctor shell "
     "cli_parts cli_course cli_board __main__",
 ]
 

@@ -10,7 +10,13 @@ import nbformat
 import pytest
 
 from derain_edu.errors import DerainError
-from derain_edu.lessons import bootstrap_code, build_notebooks, cell_texts, make_notebook
+from derain_edu.lessons import (
+    bootstrap_code,
+    build_notebooks,
+    built_paths,
+    cell_texts,
+    make_notebook,
+)
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
@@ -73,16 +79,17 @@ def test_lesson_has_the_agreed_form(source):
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=names)
-def test_notebook_is_up_to_date(source):
-    built = source.with_suffix(".ipynb")
-    advice = f"{built.name} is not what {source.name} says: run `make notebooks`"
-    assert built.is_file(), advice
-    assert cell_texts(nbformat.read(built, 4)) == cell_texts(make_notebook(source)), advice
+def test_notebooks_are_up_to_date(source):
+    for built, solutions in built_paths(source):
+        advice = f"{built} is not what {source.name} says: run `make notebooks`"
+        assert built.is_file(), advice
+        made = make_notebook(source, solutions)
+        assert cell_texts(nbformat.read(built, 4)) == cell_texts(made), advice
 
 
 def test_every_notebook_has_a_source():
-    built = {path.stem for path in NOTEBOOKS.glob("*.ipynb")}
-    assert built == {path.stem for path in SOURCES}
+    built = {path for source in SOURCES for path, _ in built_paths(source)}
+    assert built == set(NOTEBOOKS.rglob("*.ipynb")) - set(NOTEBOOKS.rglob(".*/*.ipynb"))
 
 
 GOOD = f"""\

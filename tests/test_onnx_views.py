@@ -15,7 +15,7 @@ from PIL import Image
 import derain_edu as de
 from derain_edu import onnx_views as views
 from derain_edu.errors import DerainError
-from derain_edu.onnx_export import sizes
+from derain_edu.exercises.lesson_08 import small_graph
 from derain_edu.plots import figure_png
 
 LESSON = Path(__file__).resolve().parent.parent / "notebooks" / "08_onnx_export.py"
@@ -78,7 +78,7 @@ def test_the_stages_are_drawn(prenet):
 
 def test_a_graph_without_stored_weights_is_a_sentence():
     with pytest.raises(DerainError, match="no convolution of this graph"):
-        views.weight_uses(views._small_graph(["b", 3, "h", "w"], ["b", 3, "h", "w"]))
+        views.weight_uses(small_graph(["b", 3, "h", "w"], ["b", 3, "h", "w"]))
 
 
 def test_a_scan_reads_as_a_loop(spanet):
@@ -94,55 +94,6 @@ def test_a_scan_reads_as_a_loop(spanet):
     assert lines[-1].endswith(f"to {scans[0].output[2]}")
     with pytest.raises(DerainError, match="not a Scan"):
         views.scan_lines(helper.make_node("Relu", ["x"], ["y"], name="n"))
-
-
-# ------------------------------------------------------------------------------ the exercise
-
-
-def solution():
-    """The folded solution of the lesson, as a function."""
-    code = LESSON.read_text(encoding="utf-8").split("```python\n")[1].split("# ```")[0]
-    space = {"sizes": sizes}
-    exec(re.sub(r"^# ?", "", code, flags=re.MULTILINE), space)
-    return space["frozen_sizes"]
-
-
-def test_the_checker_takes_the_lessons_solution(capsys):
-    assert views.check_frozen_sizes(solution())
-    assert capsys.readouterr().out.count("✅") == 4
-
-
-def input_only(graph):
-    return [("rainy", k) for k in (0, 2, 3) if not isinstance(sizes(graph.input[0])[k], str)]
-
-
-def counts_colours(graph):
-    found = [(v.name, k, s) for v in (*graph.input, *graph.output) for k, s in enumerate(sizes(v))]
-    return [(name, k) for name, k, size in found if not isinstance(size, str)]
-
-
-def skips_the_number_three(graph):
-    found = [(v.name, k, s) for v in (*graph.input, *graph.output) for k, s in enumerate(sizes(v))]
-    return [(name, k) for name, k, size in found if not isinstance(size, str) and size != 3]
-
-
-WRONG = {
-    "not written": lambda graph: None,
-    "raises": lambda graph: graph.nothing,
-    "always empty": lambda graph: [],
-    "a number": lambda graph: 3,
-    "numbers": lambda graph: [3],
-    "input only": input_only,
-    "counts the colours": counts_colours,
-    "skips the number 3": skips_the_number_three,
-}
-
-
-@pytest.mark.parametrize("answer", WRONG.values(), ids=WRONG.keys())
-def test_the_checker_refuses(answer, capsys):
-    assert not views.check_frozen_sizes(answer)
-    said = capsys.readouterr().out
-    assert "❌" in said or "not written yet" in said
 
 
 # ------------------------------------------------------------------------------ the slider

@@ -1,0 +1,211 @@
+"""How an answer is judged: tried on small examples, with a reason and a counter-example.
+
+A checker is a function of the reader's function. It returns if the answer is right and raises
+:class:`Wrong` if it is not::
+
+    @checker("01.2")
+    def check_error_map(answer):
+        x = torch.tensor([0.2, 0.9])
+        got = attempt(answer, x)
+        expect_close(got, 1 - x, "the result", example=f"x = {show(x)}",
+                     mistakes={"you returned x unchanged": x})
+
+What teaches is ``mistakes``: for each way to go wrong that we have thought of, what would come out
+of it. If an answer equals one of them, the reader gets that reason instead of two numbers.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Checker = Callable[[Callable[..., Any]], None]
+CHECKERS: dict[str, Checker] = {}  # by number; filled by @checker when a lesson's module is loaded
+MARKS = {"right": "✅", "wrong": "❌", "untouched": "⏳"}
+
+
+class Wrong(Exception):
+    """The answer is wrong; the text says why, for the reader."""
+
+
+class Untouched(Exception):
+    """The stub was not changed: its function returned ``...``."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a checker found: ``state`` is right, wrong or untouched."""
+
+    number: str
+    state: str
+    text: str
+
+    def __bool__(self) -> bool:
+        return self.state == "right"
+
+    def __str__(self) -> str:
+        return f"{MARKS[self.state]} {self.number}: {self.text}"
+
+    def _ipython_display_(self) -> None:
+        """Show nothing: ``check`` has printed it, and a notebook shows a cell's last value."""
+
+
+def checker(number: str) -> Callable[[Checker], Checker]:
+    """Register the function below as the checker of the exercise ``number``."""
+
+    def register(function: Checker) -> Checker:
+        CHECKERS[number] = function
+        return function
+
+    return register
+
+
+def judge(number: str, answer: Callable[..., Any]) -> Verdict:
+    """Run the checker of an exercise on an answer; nothing that the answer does gets out.
+
+    Gradients are on (some lessons turn them off), and the random numbers of the notebook stay as
+    they were.
+    """
+    try:
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            CHECKERS[number](answer)
+    except Untouched:
+        return Verdict(number, "untouched", "not attempted yet")
+    except Wrong as reason:
+        return Verdict(number, "wrong", str(reason))
+    return Verdict(number, "right", "right")
+
+
+def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:
+    """Call the answer once and return its result.
+
+    Tensors are handed over as copies, so that an answer that writes into them is found out.
+
+    Raises
+    ------
+    Untouched
+        If it returned ``...``, as the stubs do.
+    Wrong
+        If it raised an exception, returned nothing, or changed a tensor that it was given.
+    """
+    given = [_copy(value) for value in arguments]
+    try:
+        result = answer(*given)
+    except Exception as error:
+        kind = type(error).__name__
+        raise Wrong(f"your function raised {kind}{_where(error)}: {error}") from None
+    if result is ...:
+        raise Untouched
+    if result is None:
+        raise Wrong("your function returned nothing (None): does it end in `return`?")
+    for before, after in zip(arguments, given, strict=True):
+        if isinstance(before, Tensor) and not torch.equal(before, after):
+            raise Wrong(
+                f"your function changed the tensor it was given, from {show(before)} to "
+                f"{show(after)}: make a new one (x + y, not x += y)"
+            )
+    return result
+
+
+def expect_close(
+    got: Any,
+    want: Any,
+    what: str,
+    *,
+    mistakes: Mapping[str, Any] | None = None,
+    example: str = "",
+    tolerance: float = 1e-5,
+) -> None:
+    """Compare a result with the truth; if it is wrong, look for the mistake that explains it.
+
+    Parameters
+    ----------
+    got, want : tensor or number
+        The result and the truth.
+    what : str
+        What the result is, in the reader's words: "the rainy picture".
+    mistakes : mapping of str to tensor or number, optional
+        A reason, and what comes out for that reason. The first that fits is told.
+    example : str
+        What went into the function, short enough to read: "clean = 0.9, streak = 0.3".
+    tolerance : float
+        How far apart two equal numbers may be, absolutely and relative to the truth.
+
+    Raises
+    ------
+    Wrong
+        If ``got`` is not ``want``.
+    """
+    found, truth = _tensor(got), _tensor(want)
+    if found is None:
+        kind = "tensor" if isinstance(want, Tensor) else "number"
+        raise Wrong(f"{what} should be a {kind}, and yours is a {type(got).__name__}")
+    if _same(found, truth, tolerance):
+        return
+    known = (mistakes or {}).items()
+    fitting = [text for text, value in known if _same(found, _tensor(value), tolerance)]
+    reason = [*fitting, f"{what} is not right"][0]
+    raise Wrong(f"{reason}. {_difference(found, truth)}" + (f" (for {example})" if example else ""))
+
+
+def expect(holds: Any, reason: str) -> None:
+    """Raise :class:`Wrong` with this reason unless something holds."""
+    if not holds:
+        raise Wrong(reason)
+
+
+def show(value: Any) -> str:
+    """Write numbers as a reader can take them in: ``0.25``, ``[0.1, 0.2]``, or a shape."""
+    if isinstance(value, Tensor):
+        if value.numel() > 12:
+            return f"a tensor of shape {tuple(value.shape)}"
+        return str(_rounded(value.detach().tolist()))
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _copy(value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    return value.detach().clone().requires_grad_(value.requires_grad)
+
+
+def _tensor(value: Any) -> Tensor | None:
+    """Return numbers as a float64 tensor; None if they are not numbers."""
+    try:
+        return torch.as_tensor(value).detach().to("cpu", torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _same(a: Tensor, b: Tensor | None, tolerance: float) -> bool:
+    return b is not None and a.shape == b.shape and torch.allclose(a, b, tolerance, tolerance)
+
+
+def _difference(got: Tensor, want: Tensor) -> str:
+    """Say how two tensors differ: in their shapes, or most where."""
+    if got.shape != want.shape:
+        return f"The shape should be {tuple(want.shape)}, and yours is {tuple(got.shape)}"
+    if got.ndim == 0:
+        return f"Yours is {show(got.item())}, expected {show(want.item())}"
+    worst = int((got - want).abs().nan_to_num(nan=torch.inf).argmax())
+    place = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), got.shape))
+    yours, right = got.flatten()[worst].item(), want.flatten()[worst].item()
+    return f"At position {place} yours is {show(yours)}, expected {show(right)}"
+
+
+def _where(error: Exception) -> str:
+    """Return the line of the reader's cell that raised, if it can be told."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" in line {frames[1].lineno}" if len(frames) > 1 else ""

@@ -1,0 +1,89 @@
+"""The judge: what it says to answers that fail, write into their input, or differ."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from derain_edu.exercises import checking
+from derain_edu.exercises.checking import Wrong, attempt, expect, expect_close, judge, show
+
+
+@pytest.fixture
+def doubling(monkeypatch):
+    """An exercise "00.1": return 2 x."""
+    monkeypatch.setattr(checking, "CHECKERS", {})
+
+    @checking.checker("00.1")
+    def check(answer):
+        x = torch.tensor([0.25, -1.0])
+        got = attempt(answer, x)
+        expect_close(got, 2 * x, "the double", example=f"x = {show(x)}",
+                     mistakes={"you returned x unchanged": x, "you squared x": x**2})
+
+    return "00.1"
+
+
+def divide(x):
+    return x / 0 if x.sum() > 9 else [][0]
+
+
+def add_in_place(x):
+    x += x
+    return x
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda x: x + x, "✅ 00.1: right"),
+        (lambda x: ..., "⏳ 00.1: not attempted yet"),
+        (lambda x: None, "❌ 00.1: your function returned nothing"),
+        (lambda x: x, "you returned x unchanged. At position (1,) yours is -1, expected -2 "
+                      "(for x = [0.25, -1.0])"),
+        (lambda x: x * x, "you squared x"),
+        (lambda x: 3 * x, "the double is not right. At position (1,) yours is -3"),
+        (lambda x: x[:1], "The shape should be (2,), and yours is (1,)"),
+        (lambda x: "two", "the double should be a tensor, and yours is a str"),
+        (lambda x: torch.full_like(x, torch.nan), "yours is nan, expected"),
+        (lambda: 1, "your function raised TypeError"),
+        (divide, f"raised IndexError in line {divide.__code__.co_firstlineno + 1}: list index"),
+        (add_in_place, "changed the tensor it was given, from [0.25, -1.0] to [0.5, -2.0]"),
+    ],
+)
+def test_what_the_judge_says(doubling, answer, words):
+    assert words in str(judge(doubling, answer))
+
+
+def test_only_a_right_answer_is_true(doubling):
+    answers = (lambda x: 2 * x, lambda x: x, lambda x: ...)
+    assert [bool(judge(doubling, answer)) for answer in answers] == [True, False, False]
+
+
+def test_the_notebook_keeps_its_random_numbers_and_its_gradient_mode(doubling):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    seen = []
+    with torch.no_grad():
+        judge(doubling, lambda x: seen.append(torch.is_grad_enabled()) or 2 * x + torch.rand(2))
+        assert not torch.is_grad_enabled()
+    assert seen == [True] and torch.equal(torch.rand(2), expected)
+
+
+def test_numbers_are_compared_with_the_tolerance():
+    expect_close(1.000001, 1.0, "it")
+    with pytest.raises(Wrong, match="it is not right. Yours is 1.1, expected 1$"):
+        expect_close(1.1, 1.0, "it")
+    expect_close(1.1, 1.0, "it", tolerance=0.2)
+
+
+def test_expect():
+    expect(True, "never said")
+    with pytest.raises(Wrong, match="said"):
+        expect([], "said")
+
+
+def test_long_tensors_are_shown_by_their_shape():
+    assert show(torch.rand(3, 5)) == "a tensor of shape (3, 5)"
+    assert show(0.123456) == "0.1235" and show(torch.tensor([0.1, 1.0])) == "[0.1, 1.0]"
