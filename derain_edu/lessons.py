@@ -20,7 +20,7 @@ How a lesson is written
     # %% tags=["bootstrap"]
     (the text of :func:`bootstrap_code`)
 
-The second cell is the only one that may use the network. The source holds the solved exercises;
+Below the table, the notebook gets a link that opens it in Colab. The second cell is the only one that may use the network. The source holds the solved exercises;
 :mod:`derain_edu.exercise_cells` says how they are written and how the student's notebook and the
 one in ``notebooks/solutions`` are made of them. ``tests/test_notebooks_in_step.py`` checks this
 form, the length of the cells (at most 25 lines of code, 100 characters wide), and that the
@@ -101,6 +101,21 @@ def bootstrap_code() -> str:
     return BOOTSTRAP.replace("{url}", repository_url())
 
 
+def colab_url(name: str, solutions: bool = False) -> str:
+    """Return the address that opens a lesson of the published repository in Google Colab.
+
+    Parameters
+    ----------
+    name : str
+        The full name of the lesson, for example ``"03_progressive_prn"``.
+    solutions : bool
+        Open the notebook with the solutions.
+    """
+    repository = repository_url().removeprefix("https://github.com/")
+    folder = "notebooks/solutions" if solutions else "notebooks"
+    return f"https://colab.research.google.com/github/{repository}/blob/main/{folder}/{name}.ipynb"
+
+
 def cell_texts(notebook: Any) -> list[Cell]:
     """Return kind, text and tags of each cell: what a lesson says, without what it showed."""
     return [
@@ -109,11 +124,15 @@ def cell_texts(notebook: Any) -> list[Cell]:
     ]
 
 
+def lesson_cells(source: Path) -> list[Cell]:
+    """Return the cells of a lesson's ``.py`` source, exercises solved and marked."""
+    import jupytext
+
+    return cell_texts(jupytext.read(source, fmt="py:percent"))
+
+
 def make_notebook(source: Path, solutions: bool = False) -> Any:
     """Turn a lesson's ``.py`` source into a notebook without outputs.
-
-    The same source always gives the same notebook: a cell's id is a hash of its text, so an
-    inserted cell does not rename the others.
 
     Parameters
     ----------
@@ -129,23 +148,30 @@ def make_notebook(source: Path, solutions: bool = False) -> Any:
         If the cell tagged ``bootstrap`` is missing or is not :func:`bootstrap_code`, or if an
         exercise has no solution.
     """
-    import jupytext
-    import nbformat
-
-    lesson = jupytext.read(source, fmt="py:percent")
-    bootstraps = [cell for cell in lesson.cells if "bootstrap" in cell.metadata.get("tags", ())]
-    if [cell.source for cell in bootstraps] != [bootstrap_code()]:
+    cells = lesson_cells(source)
+    if [text for _, text, tags in cells if "bootstrap" in tags] != [bootstrap_code()]:
         raise DerainError(
             f'{source.name} needs one cell `# %% tags=["bootstrap"]` with exactly this text:\n\n'
             + bootstrap_code()
         )
-    notebook = nbformat.v4.new_notebook()
+    (kind, text, tags), *rest = (solved if solutions else unsolved)(cells)
+    link = f"[Open this lesson in Google Colab]({colab_url(source.stem, solutions)})"
+    return _notebook([(kind, f"{text}\n\n{link}", tags), *rest])
+
+
+def _notebook(cells: list[Cell]) -> Any:
+    """Return a notebook of these cells: the same cells always give the same notebook.
+
+    A cell's id is a hash of its text, so an inserted cell does not rename the others.
+    """
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    notebook = new_notebook()
     seen: dict[str, int] = {}
-    write = solved if solutions else unsolved
-    for kind, text, tags in write(cell_texts(lesson)):
+    for kind, text, tags in cells:
         digest = hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1
-        make = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
+        make = new_code_cell if kind == "code" else new_markdown_cell
         cell = make(text, id=digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
         if tags:
             cell.metadata["tags"] = list(tags)
@@ -159,10 +185,8 @@ def make_notebook(source: Path, solutions: bool = False) -> Any:
 
 def built_paths(source: Path) -> list[tuple[Path, bool]]:
     """Return the notebooks of a source, each with whether it holds the solutions."""
-    import jupytext
-
     paths = [(source.with_suffix(".ipynb"), False)]
-    if has_exercises(cell_texts(jupytext.read(source, fmt="py:percent"))):
+    if has_exercises(lesson_cells(source)):
         paths.append((source.parent / "solutions" / f"{source.stem}.ipynb", True))
     return paths
 

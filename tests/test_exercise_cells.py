@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import jupytext
 import pytest
 
 from derain_edu.errors import DerainError
 from derain_edu.exercise_cells import STUB, has_exercises, is_exercise, solved, unsolved
-from derain_edu.lessons import cell_texts
+from derain_edu.lessons import lesson_cells
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
@@ -18,10 +17,6 @@ WITH_EXERCISES = [path for path in SOURCES if path.stem[:2] in [f"0{k}" for k in
 MARKS = "[●○]{5}"
 ROWS = {"Difficulty": MARKS, "Importance": MARKS, "Spend": r"\d+ minutes", "Task": r"\S.*"}
 HINT = r"<details><summary>Hint</summary>\n\n.+\n\n</details>"
-
-
-def cells_of(source):
-    return cell_texts(jupytext.read(source, fmt="py:percent"))
 
 
 def card_faults(card, number):
@@ -39,7 +34,7 @@ def card_faults(card, number):
 
 @pytest.mark.parametrize("source", WITH_EXERCISES, ids=lambda path: path.stem)
 def test_exercise_cards_are_complete(source):
-    cells, faults, count = cells_of(source), [], 0
+    cells, faults, count = lesson_cells(source), [], 0
     for before, cell in zip([None, *cells], cells, strict=False):
         if not is_exercise(cell):
             continue
@@ -57,7 +52,7 @@ def test_exercise_cards_are_complete(source):
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_each_lesson_ends_with_a_quiz_and_what_you_can_now(source):
-    cells = cells_of(source)
+    cells = lesson_cells(source)
     quizzes = [text for kind, text, tags in cells if kind == "markdown" and "quiz" in tags]
     assert len(quizzes) == 1 and quizzes[0].startswith("## Check yourself\n")
     fold = r"<details><summary>Answer</summary>\n\n.+?\n\n</details>"

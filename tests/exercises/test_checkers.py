@@ -11,14 +11,13 @@ import importlib.util
 import re
 from pathlib import Path
 
-import jupytext
 import pytest
 
 from derain_edu import exercises
 from derain_edu.errors import DerainError
 from derain_edu.exercise_cells import is_exercise, solution_of
 from derain_edu.exercises.checking import judge
-from derain_edu.lessons import cell_texts
+from derain_edu.lessons import lesson_cells
 
 HERE = Path(__file__).resolve().parent
 SOURCES = sorted((HERE.parent.parent / "notebooks").glob("[0-9][0-9]_*.py"))
@@ -36,13 +35,9 @@ def answers() -> dict[str, dict]:
     return found
 
 
-def cells_of(source: Path) -> list:
-    return cell_texts(jupytext.read(source, fmt="py:percent"))
-
-
 def exercise_cells(source: Path) -> dict[str, str]:
     """Return the code of a lesson's exercise cells by their numbers."""
-    codes = [cell[1] for cell in cells_of(source) if is_exercise(cell)]
+    codes = [cell[1] for cell in lesson_cells(source) if is_exercise(cell)]
     return {code.split('exercises.check("')[1][:4]: code for code in codes}
 
 

@@ -2,7 +2,9 @@
 
 nbval is the gate: unlike other runners it also fails when a slider's callback raises while it
 runs. Each lesson gets a pytest of its own, so that it starts with a fresh kernel and its own
-cache: empty (what a newcomer has), and for some lessons filled with the research data.
+cache: empty (what a newcomer has), and for some lessons filled with the research data. The
+notebooks with the solutions run once, too, with the fuller cache that their lesson can use. (That
+the solutions are right is tested in ``tests/exercises``.)
 """
 
 from __future__ import annotations
@@ -19,7 +21,13 @@ import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent.parent / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-USE_RESEARCH_DATA = [path for path in LESSONS if path.stem[:2] in ("00", "01", "03", "05", "06")]
+SOLVED = sorted((NOTEBOOKS / "solutions").glob("[0-9][0-9]_*.ipynb"))
+USE_RESEARCH_DATA = ("00", "01", "03", "05", "06")
+CACHES = [(path, path.stem[:2] in USE_RESEARCH_DATA) for path in SOLVED] + [
+    (path, True)
+    for path in LESSONS
+    if path.stem[:2] in USE_RESEARCH_DATA and path.name not in [solved.name for solved in SOLVED]
+]
 CELL_SECONDS = 400
 
 
@@ -39,7 +47,7 @@ def run_nbval(path: Path, cache: Path) -> subprocess.CompletedProcess[str]:
     options += [f"--nbval-kernel-startup-timeout={CELL_SECONDS}"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-q", "-p", "no:cacheprovider", str(path)],
-        cwd=NOTEBOOKS,
+        cwd=path.parent,
         env=environment,
         capture_output=True,
         text=True,
@@ -66,9 +74,13 @@ def test_lesson_runs_for_a_newcomer(lesson, empty_cache, capsys):
     check(lesson, empty_cache, "empty cache", capsys)
 
 
-@pytest.mark.parametrize("lesson", USE_RESEARCH_DATA, ids=names)
-def test_lesson_runs_with_the_research_data(lesson, filled_cache, capsys):
-    check(lesson, filled_cache, "filled cache", capsys)
+@pytest.mark.parametrize(
+    ("notebook", "filled"), CACHES, ids=[f"{p.parent.name}/{p.stem}" for p, _ in CACHES]
+)
+def test_the_solved_lesson_runs(notebook, filled, request, capsys):
+    cache = request.getfixturevalue("filled_cache" if filled else "empty_cache")
+    label = "filled cache" if filled else "empty cache"
+    check(notebook, cache, f"{label}, {notebook.parent.name}", capsys)
 
 
 BROKEN = {
