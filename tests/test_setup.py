@@ -85,13 +85,17 @@ def requirement_lines(section: str) -> list[str]:
     return re.findall(r'"([^"]+)"', block[1])
 
 
+# On conda-forge, torch and playwright are other things (the latter is the one for Node.js).
+CONDA_NAMES = {"torch": "pytorch", "playwright": "playwright-python"}
+
+
 def test_environment_yml_agrees_with_pyproject():
     text = (ROOT / "environment.yml").read_text(encoding="utf-8")
     conda = set(re.findall(r"^  - ([a-z][\w-]*>=[\d.]+)$", text, re.MULTILINE))
-    pip = {
-        line.replace("torch>=", "pytorch>=") if line.startswith("torch>=") else line
-        for line in requirement_lines("dependencies") + requirement_lines("dev")
-    }
+    pip = set()
+    for line in requirement_lines("dependencies") + requirement_lines("dev"):
+        name, least = line.split(">=")
+        pip.add(f"{CONDA_NAMES.get(name, name)}>={least}")
     python = re.search(r'requires-python = "(.+)"', (ROOT / "pyproject.toml").read_text())
     assert conda == pip | {f"python{python[1]}"}
 
