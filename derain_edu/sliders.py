@@ -2,13 +2,16 @@
 
 A shell knows nothing of rain: it asks a pure function for the picture, and another one for the
 same in words, for those who can't see it. The functions are tested without it. Only what
-ipywidgets 7.7 (Colab) and 8 have in common is used.
+ipywidgets 7.7 (Colab) and 8 have in common is used. In the book, where no kernel runs, a shell
+becomes a page of pictures that turn (:mod:`derain_edu.book`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from derain_edu.book import as_output, fixed_controls, flipbook, frames_of, in_book
 
 
 def shell(
@@ -26,6 +29,11 @@ def shell(
         Gives a sentence for them.
     """
     import ipywidgets
+
+    if in_book():
+        frames, start = frames_of(controls, draw, words)
+        name, note = controls[0].description, fixed_controls(controls[1:])
+        return as_output(flipbook(name, frames, start, note))
 
     image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
     text = ipywidgets.HTML()

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from derain_edu.book import RUN_IT, Frame, as_output, in_book, smaller, still
 from derain_edu.errors import DerainError
 from derain_edu.features import depth_views, draw_depth
 from derain_edu.gates import draw_gates, gate_views
@@ -176,11 +177,19 @@ def rain_sliders(clean: Tensor, preset: str = "light") -> Any:
 
     start = PRESETS[preset]
     controls = rain_controls(start)
+
+    def draw() -> bytes:
+        values = {name: control.value for name, control in controls.items()}
+        return rain_view(clean, config_from_sliders(start, **values), values["seed"])
+
+    if in_book():
+        names = ", ".join(control.description for control in controls.values())
+        words = "The photo in rain, the rain layer, and a histogram of the layer's brightness."
+        return as_output(still(f"{RUN_IT} {names}.", Frame(preset, smaller(draw()), words)))
     image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
 
     def update(_change: object = None) -> None:
-        values = {name: control.value for name, control in controls.items()}
-        image.value = rain_view(clean, config_from_sliders(start, **values), values["seed"])
+        image.value = draw()
 
     for control in controls.values():
         control.observe(update, names="value")
@@ -258,6 +267,8 @@ def own_photo(model: nn.Module, long_side: int = 640) -> Any:
     """Return an upload button; the photo that comes through it is derained and shown."""
     import ipywidgets
 
+    if in_book():
+        return as_output(still("In the notebook, a button for your own photo stands here."))
     button = ipywidgets.FileUpload(accept="image/*", multiple=False, description="your photo")
     image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
     words = ipywidgets.HTML("<small>Choose a file: it stays on this machine.</small>")

@@ -29,7 +29,7 @@ FLOORS = [
     "onnx_sweeps onnx_forms restoration evaluation onnx_export quantization fixed_sets "
     "leaderboard model_card",
     "measurements experiment_tables experiments claims claim_list bench_irnn bench_onnx bench",
-    "plots sliders widgets features gates sweeps factors attention_views forensics "
+    "plots book sliders widgets features gates sweeps factors attention_views forensics "
     "onnx_views curriculum_views transplant_views showcase exercises exercises.checking "
     "exercises.lesson_01 exercises.lesson_02 exercises.lesson_03 exercises.lesson_04 "
     "exercises.lesson_05 exercises.lesson_06 exercises.lesson_07 exercises.lesson_08 "
