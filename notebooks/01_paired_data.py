@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | make rain by hand and with the package; find a wrong pair before you train on it; say why one picture has many scores; draw batches that you can draw again |
 # | **Before you start** | lesson 00 |
-# | **Time** | 40 minutes; the cells take 30 s on a CPU with two cores, and the same on a GPU |
+# | **Time** | 90 minutes, 50 of them for the exercises; the cells take 30 s on a CPU with two cores, and the same on a GPU |
 # | **Papers** | Yang et al., CVPR 2017 (arXiv 1609.07769); Ren et al., CVPR 2019 (arXiv 1901.09221); Wang et al., IEEE TIP 2004 (SSIM) |
 
 # %% tags=["bootstrap"]
@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from derain_edu import metrics, plots, widgets
+from derain_edu import exercises, metrics, plots, widgets
 from derain_edu.download import cached_set
 from derain_edu.rain import PRESETS, VISIBLE, Streaks, blend, render_streaks
 
@@ -132,7 +132,45 @@ assert torch.equal(de.add_rain(clean, "light", seed=1, amount=0).rainy, clean)  
 
 # %% [markdown]
 # A picture can't be brighter than white. Where B + R passes 1, the camera (and `blend`) cuts it
-# off, and O − B is smaller than R. Let us count how often, in a photo with a bright sky.
+# off. What does somebody see of this rain who has the two pictures, and not the layer?
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 01.1 · Rain before a white sky
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●○○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 5 minutes |
+# | **Task** | write `rain_on(clean, streaks)`: the pair `rainy, layer`. `rainy` is O = B + R, cut off at white. `layer` is the rain that the pair shows, O − B. The streaks may be (1, H, W) and the picture (3, H, W) |
+#
+# <details><summary>Hint</summary>
+#
+# `torch.clamp(x, 0, 1)`, or `x.clamp(0, 1)`, gives a new tensor with all values in [0, 1]. It does not
+# change `x`.
+#
+# </details>
+
+# %% tags=["exercise"]
+def rain_on(clean, streaks):
+    """Return the rainy picture and the layer O − B, both of the shape of ``clean``."""
+    # BEGIN SOLUTION
+    rainy = (clean + streaks).clamp(0, 1)
+    return rainy, rainy - clean
+    # END SOLUTION
+
+
+if exercises.check("01.1", rain_on):
+    _, visible = rain_on(clean, result.streaks)
+    lost = 1 - visible.sum() / result.streaks.sum()
+    print(f"{lost:.0%} of this rain's light is lost in white")
+
+# %% [markdown] tags=["solution"]
+# The layer never needs R: `rainy - clean` is all that a pair tells. Before a white wall it rains,
+# too, and no pair of pictures knows.
+
+# %% [markdown]
+# Now let us count where O − B is not R, in this photo with a bright sky.
 
 # %%
 clipped = (clean + result.streaks) > 1  # (3, H, W)
@@ -200,7 +238,49 @@ assert 2 < more < 4.5 and 4.5 < brighter < 6.1
 # | screen | O = 1 − (1 − B)(1 − R) | bright places hide rain; nothing clips |
 # | with a veil | O = T·(B + R) + (1 − T)·A | far rain is a fog of brightness A |
 #
-# The first is the model of both papers of this course.
+# The first is the model of both papers of this course. Which of them can be undone?
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 01.2 · Undo the screen
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●○○○ |
+# | **Spend** | 10 minutes |
+# | **Task** | you know O *and* R, and the rain was put on by screen blending. Write `undo_screen(rainy, streaks)`: the background B. Where R = 1 nothing is left of it: return 0 there |
+#
+# <details><summary>Hint</summary>
+#
+# O = 1 − (1 − B)(1 − R) is one equation with one unknown now. Solve it for B on paper first. For the
+# places where R = 1: `torch.where(condition, this, otherwise)` chooses for each pixel.
+#
+# </details>
+
+# %% tags=["exercise"]
+def undo_screen(rainy, streaks):
+    """Return the background B, of the shape of ``rainy``."""
+    # BEGIN SOLUTION
+    background = (rainy - streaks) / (1 - streaks)  # O − R = B·(1 − R)
+    return torch.where(streaks < 1, background, torch.zeros_like(rainy))
+    # END SOLUTION
+
+
+if exercises.check("01.2", undo_screen):
+    for blending, undo in (("screen", undo_screen), ("additive", lambda o, r: o - r)):
+        known = de.add_rain(clean, "heavy", seed=3, blending=blending)
+        error = (undo(known.rainy, known.streaks) - clean).abs()
+        print(f"{blending}: {(error < 0.001).float().mean():.1%} of the values are found again, "
+              f"mean error {error.mean():.4f}")
+
+# %% [markdown] tags=["solution"]
+# The screen hides the background, but leaves the share 1 − R of it. So whoever knows R gets B
+# back, up to rounding errors, which grow by the factor 1 / (1 − R). Addition needs no division, and
+# yet it loses what it cut off at white, for ever.
+
+# %% [markdown]
+# No network is told R. But it shows what each model makes hard: to *find* the rain, or to fill in
+# what is lost. Here are all three, on one photo.
 
 # %%
 ways = {
@@ -505,7 +585,54 @@ assert winner["prenet_matlab"] == "B" and winner["rgb"] == "A"
 # %% [markdown]
 # Same files, same truth. The protocols do not even agree **which picture is better**. In the paper
 # of PReNet, 0.49 dB lie between it and PRN (Rain100L); the scores of picture B lie many times
-# farther apart. Where does that come from? We walk from one PSNR to the other, one step at a time.
+# farther apart. Where does that come from? Take one of the four into your own hands.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 01.3 · The PSNR of a paper
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 15 minutes |
+# | **Task** | write `psnr_y(derained, clean)` for two pictures (3, H, W) by the protocol `prenet_matlab`: cut **both** to 8 bits, turn them into Y, and return the PSNR in dB (infinite if nothing differs). Don't call `metrics` |
+#
+# A network's output may leave [0, 1]; 8 bits can't. The luma Y of red r, green g and blue b in [0, 1]
+# is Y = (16 + 65.481·r + 128.553·g + 24.966·b) / 255. The peak of this PSNR is 1.
+#
+# <details><summary>Hint</summary>
+#
+# Four lines: `clamp`, times 255, `floor`, divided by 255; the weighted sum over the three colours; the
+# mean of the squared difference; −10·log₁₀ of it. `torch.log10(torch.tensor(0.0))` is minus infinity;
+# `math.log10(0)` is an error.
+#
+# </details>
+
+# %% tags=["exercise"]
+def psnr_y(derained, clean):
+    """Return the PSNR in dB as PReNet's authors compute it."""
+    # BEGIN SOLUTION
+    def to_y(picture):
+        cut = (picture.clamp(0, 1) * 255).floor() / 255  # (3, H, W) in steps of 1/255
+        weights = torch.tensor([65.481, 128.553, 24.966]).view(3, 1, 1)
+        return (16 + (weights * cut).sum(dim=0)) / 255  # (3, H, W) -> (H, W)
+
+    error = (to_y(derained) - to_y(clean)).square().mean()
+    return -10 * torch.log10(error)
+    # END SOLUTION
+
+
+if exercises.check("01.3", psnr_y):
+    for name, picture in (("A", A), ("B", B)):
+        print(f"{name}: yours {psnr_y(picture, photo):.2f} dB, "
+              f"the package {table[name]['prenet_matlab'][0]:.2f} dB")
+
+# %% [markdown] tags=["solution"]
+# The 16 drops out, because only a difference is squared. The weights don't: they add up to 219 and
+# not to 255.
+
+# %% [markdown]
+# Now we walk from one PSNR to the other, one step at a time.
 
 # %%
 luma = metrics.luma  # (1, 3, H, W) -> (1, 1, H, W), black at 16/255 and white at 235/255
@@ -643,7 +770,61 @@ assert len(set(drawn_by_workers)) == 2
 # %% [markdown]
 # Four workers, and all four draw the same. Nothing fails, the loss falls, and three quarters of
 # the work is wasted. Here is the cure: sample k depends on the seed and on k, and on nothing else.
-# Then it does not matter who draws it, when, or in which order.
+# Then it does not matter who draws it, when, or in which order. And a pair has to stay a pair.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 01.4 · Sample number k
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●●○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 20 minutes |
+# | **Task** | write `sample_pair(rainy, clean, size, seed, k)`: the pair `rainy_patch, clean_patch`, each (3, size, size), cut at a random place (every possible place can come) and mirrored from left to right in half of the cases |
+#
+# - The two patches stay a pair, to the pixel.
+# - The place and the mirroring are drawn anew for each k, and depend on `seed` and `k` alone.
+# - Two seeds are two streams: seed 1 must not draw what seed 0 draws one sample later.
+# - Leave the random numbers of the rest of the program alone.
+#
+# <details><summary>Hint</summary>
+#
+# `np.random.default_rng((seed, k))` is a generator of your own that starts at a place which only the
+# two numbers decide. `rng.integers(n)` draws from 0 to n − 1: how many rows can be the first one of a
+# patch? `x.flip(-1)` mirrors a picture.
+#
+# </details>
+
+# %% tags=["exercise"]
+def sample_pair(rainy, clean, size, seed, k):
+    """Return a random patch of each picture, (3, size, size): sample k of this seed."""
+    # BEGIN SOLUTION
+    rng = np.random.default_rng((seed, k))
+    top = rng.integers(rainy.shape[-2] - size + 1)
+    left = rng.integers(rainy.shape[-1] - size + 1)
+    mirrored = rng.random() < 0.5
+    patches = []
+    for picture in (rainy, clean):  # what was drawn once holds for both
+        patch = picture[:, top : top + size, left : left + size]
+        patches.append(patch.flip(-1) if mirrored else patch)
+    return tuple(patches)
+    # END SOLUTION
+
+
+if exercises.check("01.4", sample_pair):
+    patches = {}
+    for k in range(3):
+        patches[f"k = {k}, rainy"], patches["clean" + " " * k] = sample_pair(
+            result.rainy, clean, size=96, seed=0, k=k
+        )
+    plots.show(plots.picture_row(patches, width=12), "Three patches with rain, and without.")
+
+# %% [markdown] tags=["solution"]
+# The order matters: draw first, then cut both. And the generator is made new in each call, so
+# nobody can have used it before.
+
+# %% [markdown]
+# `de.SyntheticRain` does the same, and draws the rain of sample k from its own k, too:
 
 # %%
 workers = [copy.deepcopy(data) for _ in range(4)]
@@ -659,14 +840,73 @@ assert different == 8
 # %% [markdown]
 # A training run that was interrupted at step 500 goes on with sample 500 × 8, and sees what it
 # would have seen. The trainer of this course relies on it.
+
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
 #
-# ## You can now
+# **1. Network 1 takes half of the brightness of every streak. Network 2 takes every second streak
+# away completely. The same rain, and it never clips: which one gains more PSNR?**
 #
-# - **make rain**: a swept drop is a streak, a sum of streaks is R, and O = B + R until it clips;
-# - **find a wrong pair**: one pixel of shift costs more than light rain, and teaches a blur;
-# - **read a score**: network, training data, test set, protocol; 1.32 dB for a range, and a
-#   winner that changes with the colour space;
-# - **draw batches again**: sample k is a function of the seed and of k.
+# <details><summary>Answer</summary>
+#
+# Network 1. Half the brightness is half the error in every pixel: 10·log₁₀(4) = 6 dB. Half of the
+# streaks is about half of the squared error: 3 dB. It is the measurement of section 2, backwards
+# (twice the brightness, twice the streaks), and it is why PSNR forgives faint rain everywhere.
+#
+# </details>
+#
+# **2. Your camera moved a little between the two pictures of each pair. The training loss falls as
+# it should, and the derained pictures are soft. Does a larger network help?**
+#
+# <details><summary>Answer</summary>
+#
+# No. If the network can't know the shift, the best answer to the loss is the mean of all shifted
+# pictures: a blur. In section 3 the blur had a *smaller* training error than the sharp truth, and
+# its score printed there is a ceiling for every network. Align the pairs, or leave them out.
+#
+# </details>
+#
+# **3. One paper gives 33.0 dB on a test set, another one 34.3 dB on the same. What do you ask before
+# you believe in a better network?**
+#
+# <details><summary>Answer</summary>
+#
+# What each score is made of: the training data, and the protocol. A range of Y from 16 to 235
+# instead of 0 to 255 alone is worth 1.32 dB, for any picture. And other training data took five dB
+# from the same PReNet (37.48 and 32.44 in the table of section 5).
+#
+# </details>
+#
+# **4. Where can a pair of pictures *not* tell how bright the rain was, even if it fits to the pixel?**
+#
+# <details><summary>Answer</summary>
+#
+# Where B + R is more than 1. There O is white, and O − B says only how much light was missing to
+# white. Section 2 counts these values in a photo with a bright sky; in the dark there are none.
+#
+# </details>
+#
+# **5. A colleague trains with eight workers and says: "The loss falls, so my batches are fine." Which
+# check would you ask for?**
+#
+# <details><summary>Answer</summary>
+#
+# Count the *different* patches of the first batches. In section 6, four workers with copies of one
+# generator drew 2 different patches out of 8, and nothing failed. When sample k is a function of the
+# seed and of k alone, it was 8 of 8, in any order.
+#
+# </details>
+
+# %% [markdown]
+# ## You can now …
+#
+# - **make rain** by hand and with the package: a swept drop is a streak, a sum of streaks is R, and
+#   O = B + R until it clips;
+# - **find a wrong pair** before you train on it: one pixel of shift costs more than light rain, and
+#   teaches a blur;
+# - **say why one picture has many scores**: network, training data, test set, protocol; 1.32 dB for a
+#   range, and a winner that changes with the colour space;
+# - **draw batches** that you can draw again: sample k is a function of the seed and of k.
 #
 # One equation with two unknowns was the start. In **lesson 02** a network learns to solve it: a
 # stack of residual blocks, trained in about a minute, on batches like these.
