@@ -5,9 +5,9 @@
 #
 # | | |
 # |---|---|
-# | **Goals** | say what a recurrence over pixels does, and why it likes to start at the identity; predict, then prove by gradients, what a pixel sees after one round of sweeps and after two; tell seeing from hearing; write a loop that is cheap to train, turn it into a tree; derive a backward pass in three lines and check it |
+# | **Goals** | say what a recurrence over pixels does with its α, and why it likes to start at the identity; predict, then prove by gradients, what a pixel sees after one round of sweeps and after two; tell seeing from hearing; find out which learned factors do the far hearing; write a loop that is cheap to train, and turn it into a tree; derive a backward pass, and check it so that a wrong one fails |
 # | **Before you start** | lesson 04 |
-# | **Time** | 50 minutes; the cells take 20 s on a CPU with two cores, and the same with a GPU (they stay on the CPU). The very first run compiles some loops for about 20 s more |
+# | **Time** | 105 minutes, 55 of them for the exercises; the cells take 20 s on a CPU with two cores, and the same with a GPU (they stay on the CPU). The very first run compiles some loops for about 20 s more |
 # | **Papers** | Le, Jaitly & Hinton, 2015 (IRNN, arXiv 1504.00941); Bell et al., CVPR 2016 (sweeps over pictures, arXiv 1512.04143); Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538) |
 
 # %% tags=["bootstrap"]
@@ -37,7 +37,7 @@ import math
 import numpy as np
 import torch
 
-from derain_edu import bench_irnn, factors, plots, sweeps
+from derain_edu import bench_irnn, exercises, factors, plots, sweeps
 from derain_edu.models.irnn import irnn, irnn_stack
 from derain_edu.models.irnn_scan import ClampedAffine, compose, prefix_maps
 from derain_edu.rain import Streaks, render_streaks
@@ -231,7 +231,49 @@ assert all(frame.startswith(b"\x89PNG") for frame in frames.values())
 assert len(set(frames.values())) == 3
 
 # %% [markdown]
-# Four rays. Mind the names: after the sweep to the *right* a pixel knows what is to its *left*.
+# Four rays. Mind the names: after the sweep to the *right* a pixel knows what is to its *left*. Now
+# write one of them yourself, for all channels at once.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 05.1 · The sweep up
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 10 minutes |
+# | **Task** | write `sweep_up(x, alpha, beta)` for x (C, H, W), with one α and one β per channel, (C,) each. It starts at the bottom row, moves up, and returns (C, H, W), each h at the place of its pixel |
+#
+# <details><summary>Hint</summary>
+#
+# `read_row` goes along the last axis; here a step takes a whole row of the picture, `x[:, t]` with
+# the shape (C, W). `alpha[:, None]` is (C, 1): one number for all pixels of a channel. The first row
+# that you visit has neither α nor β.
+#
+# </details>
+
+# %% tags=["exercise"]
+def sweep_up(x, alpha, beta):
+    """Sweep x (C, H, W) from the bottom row to the top one; alpha and beta are (C,)."""
+    # BEGIN SOLUTION
+    alpha, beta = alpha[:, None], beta[:, None]  # (C, 1)
+    h = torch.relu(x[:, -1])  # (C, W), the bottom row
+    swept = [h]
+    for t in range(x.shape[1] - 2, -1, -1):
+        h = torch.relu(alpha * h + beta + x[:, t])
+        swept.append(h)
+    return torch.stack(swept[::-1], dim=1)  # (C, H, W), the bottom row last
+    # END SOLUTION
+
+
+if exercises.check("05.1", sweep_up):
+    mine = sweep_up(spot[None], torch.ones(1), torch.zeros(1))  # (1, 25, 25)
+    print(f"your sweep lights {int(mine.sum())} pixels: rows 0 to 10 of column 8;",
+          "like the package's:", torch.equal(mine, up[0]))
+
+# %% [markdown] tags=["solution"]
+# The loop waits only along the axis of the sweep. All columns and all channels of a row are computed
+# at once, so a picture of H × W takes H steps, not H · W.
 
 # %% [markdown]
 # ## 4 · One round is a cross
@@ -300,6 +342,49 @@ for k, alt in alts.items():
 
 frames = [sweeps.draw_round(maps, k) for k in (0, 1, 3)]  # what the slider shows
 assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)) == 3
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 05.2 · Count the ways
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 15 minutes |
+# | **Task** | write `ways(here, there, size)`: on how many ways does the pixel `here` hear of the pixel `there` in two rounds? Pixels are (row, column), `size` is (height, width). No tensors, no gradients: count |
+#
+# <details><summary>Hint</summary>
+#
+# Every way has one stopover: where the news is between the rounds. Any pixel of the picture can be
+# it, also the two ends. So count one round first. Two pixels of a row are joined by one sweep of the
+# four. And a pixel and itself? Look at `right > 0` and its three sisters at the bright pixel.
+#
+# </details>
+
+# %% tags=["exercise"]
+def ways(here, there, size):
+    """Return the number of ways between two pixels (row, column) in two rounds."""
+    # BEGIN SOLUTION
+    def once(a, b):
+        if a == b:
+            return 4  # each sweep holds the pixel itself
+        return int(a[0] == b[0] or a[1] == b[1])  # one sweep along their row or column, or none
+
+    height, width = size
+    stops = [(row, column) for row in range(height) for column in range(width)]
+    return sum(once(here, stop) * once(stop, there) for stop in stops)
+    # END SOLUTION
+
+
+if exercises.check("05.2", ways):
+    middle = (H // 2, W // 2)
+    for name, there in {"corner": (0, 0), "middle row": (middle[0], 0), "itself": middle}.items():
+        print(f"{name:10} {ways(middle, there, (H, W))} ways, derivative {twice[there]:.0f}")
+
+# %% [markdown] tags=["solution"]
+# This is a product of matrices: entry (here, stop) of the first round times entry (stop, there) of
+# the second, summed over the stops. The chain rule does the same with derivatives. In the same row
+# it gives W + 6: W − 2 stops between or beyond the two, and 4 + 4 at the two ends.
 
 # %% [markdown]
 # ## 5 · Seen is not heard
@@ -543,6 +628,46 @@ plots.show(figure, "The first map rises from 0, the second falls to 0. Composed,
 # %% [markdown]
 # By hand: the slopes multiply, −1 · .5 = −.5. The constants: −1 · 1 + 3 = 2. The bounds go through
 # the second map: 0 becomes 3, and ∞ becomes 0 after the ReLU. A negative slope has *swapped* them.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 05.3 · Two steps as one
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 10 minutes |
+# | **Task** | write `join(second, first)` without `compose`: the parts (a, b, lo, hi) of the one map that does what `first` and then `second` do. Both have the parts `.a`, `.b`, `.lo` and `.hi`, tensors of any one shape: many maps may be joined at once |
+#
+# <details><summary>Hint</summary>
+#
+# Write `first(h)` without its clamp into `second`: this gives a and b. What `first` can give lies
+# between its lo and hi; where does `second` send these two ends, its own clamp included? And which of
+# the two is then the lower one? (`x.clamp(lo, hi)`, `torch.minimum`, `torch.maximum`)
+#
+# </details>
+
+# %% tags=["exercise"]
+def join(second, first):
+    """Return (a, b, lo, hi) of the map h ↦ second(first(h))."""
+    # BEGIN SOLUTION
+    a = second.a * first.a
+    b = second.a * first.b + second.b
+    ends = [second(end) for end in (first.lo, first.hi)]
+    return a, b, torch.minimum(*ends), torch.maximum(*ends)
+    # END SOLUTION
+
+
+if exercises.check("05.3", join):
+    a, b, lo, hi = join(first, second)  # the other way round
+    print(f"first relu(3 − h), then relu(.5 h + 1): clamp({a:.1f} h + {b:.1f}, {lo:.0f}, {hi:.0g})")
+
+# %% [markdown] tags=["solution"]
+# A slope below zero turns the bounds round; minimum and maximum put them right for each of many maps.
+# The order of two maps matters, but how you put brackets around three does not: this is all that a
+# tree needs.
+
+# %% [markdown]
 # So two pixels can be joined before anyone knows the h that comes in; then pairs of pairs, and so
 # on.
 #
@@ -722,7 +847,107 @@ assert mib["rows"] < mib["loop"]
 
 # %% [markdown]
 # A formula of your own saves more than time: it needs the outputs only. For the plain loop autograd
-# keeps the h of each step, besides the stacked outputs.
+# keeps the h of each step, besides the stacked outputs. Now derive a neighbour of this formula: the
+# row of eight in section 8 had an α of its own at each pixel.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 05.4 · The way back, with an α per pixel
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●●○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 20 minutes |
+# | **Task** | the step is now $h_t = \mathrm{relu}(\alpha_t\,h_{t-1} + x_t)$. Write `sweep_gradients(h, alpha, G)` for one row, (L,) each: the derivative by x and the derivative by α, (L,) each. No autograd. The first α is never used: its derivative is 0 |
+#
+# <details><summary>Hint</summary>
+#
+# Ask of each number: where does it go? h_t goes out, where G_t comes back, and into h_{t+1}. With
+# *which* α? And α_t is used once, at pixel t, where it multiplies … So no sum is left. With one α
+# for all, you would add them up.
+#
+# </details>
+
+# %% tags=["exercise"]
+def sweep_gradients(h, alpha, G):
+    """Return the derivatives by x and by alpha, (L,) each, for outputs h and their gradient G."""
+    # BEGIN SOLUTION
+    g = torch.zeros_like(h)
+    for t in reversed(range(len(h))):
+        back = alpha[t + 1] * g[t + 1] if t + 1 < len(h) else 0  # by the way h_t took: α_{t+1}
+        g[t] = (h[t] > 0) * (G[t] + back)
+    by_alpha = torch.zeros_like(h)
+    by_alpha[1:] = g[1:] * h[:-1]
+    return g, by_alpha
+    # END SOLUTION
+
+
+if exercises.check("05.4", sweep_gradients):
+    last = torch.eye(8)[7]  # L = the last h of the row of eight
+    by_x8, by_alpha8 = sweep_gradients(torch.stack(h8), alpha8, last)
+    print("h      ", " ".join(f"{v:6.3f}" for v in h8))
+    for name, values in {"by x": by_x8, "by α": by_alpha8}.items():
+        print(f"{name:7}", " ".join(f"{v:6.3f}" for v in values))
+
+# %% [markdown] tags=["solution"]
+# Going back, the weight is the one of the step that is undone: h_t went into pixel t + 1, so α_{t+1}.
+# Where h is zero the way is cut, and all pixels before it get nothing, as in section 2.
+
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. After the sweep to the left, with α = 1, what does a pixel know?**
+#
+# <details><summary>Answer</summary>
+#
+# What is to its *right*. A sweep is named after the way it moves: it came from the right border and
+# took along what it met. Section 3 shows the four rays of one bright pixel.
+#
+# </details>
+#
+# **2. You give the layer 100 channels instead of one, but keep a single round of sweeps. Does a pixel
+# now see the whole picture?**
+#
+# <details><summary>Answer</summary>
+#
+# No. All channels sweep along the same rows and columns, so the picture of what is seen stays the
+# cross: 51 of 651 pixels in section 4. More channels carry more *kinds* of news. Only a second round,
+# from a line to all lines that cross it, reaches the rest.
+#
+# </details>
+#
+# **3. A fresh SPANet with α = .2 sees 100 % of the pixels. Why does far rain hardly move its map?**
+#
+# <details><summary>Answer</summary>
+#
+# Seeing means: the derivative is not exactly zero. But it shrinks by .2 at each step, and after 10
+# steps it is below the rounding of float32. In section 5 less than .01 % of what moves the map comes
+# from more than 8 pixels away.
+#
+# </details>
+#
+# **4. α = 1, and still hardly any derivative arrives from 16 pixels away in rows of mean −.5. How can
+# that be, if α = 1 keeps everything?**
+#
+# <details><summary>Answer</summary>
+#
+# The identity neither fades nor grows, but the ReLU cuts. Where h falls to zero on the way, its slope
+# is 0, and everything before is forgotten at once. With inputs below zero on average h is at zero most
+# of the time: section 2 finds less than 5 % of the rows in which a derivative gets through.
+#
+# </details>
+#
+# **5. The tree needs 10 rounds for 1,024 pixels, the loop 1,023 steps. Why may the loop still win on
+# your processor?**
+#
+# <details><summary>Answer</summary>
+#
+# A round is not a step: it joins up to 1,024 pairs, and a join is several multiplications. In all that
+# is about ten times as many joins as the loop has steps. Few cores have to do them one after the
+# other. The tree wins where thousands of cores do them at once; the table of section 9 says what holds
+# on your machine.
+#
+# </details>
 
 # %% [markdown]
 # ## You can now …
@@ -739,9 +964,11 @@ print(f"claim 7, the identity start keeps gradients over long distances: after 6
       f"inputs of mean −.5 a gradient from 16 px away arrives in {shares['mean −.5'][16]:.0f} %")
 
 # %% [markdown]
-# - say what α does to a memory: keep, fade, explode, or answer to edges;
-# - prove by gradients what a pixel sees: a cross, then everything; and measure how much it hears;
-# - read learned factors, and find out by holding some down who does the far hearing;
+# - say what α does to a memory (keep, fade, explode, or answer to edges), and why the start likes to
+#   be the identity;
+# - prove by gradients what a pixel sees: a cross after one round, everything after two;
+# - tell seeing from hearing, and measure how much a pixel hears;
+# - find out, by holding some learned factors down, which do the far hearing;
 # - write a loop that is cheap to train, and turn it into a tree;
 # - derive a backward pass, and check it so that a wrong one fails.
 #
