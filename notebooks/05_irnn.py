@@ -659,8 +659,8 @@ def join(second, first):
 
 
 if exercises.check("05.3", join):
-    a, b, lo, hi = join(first, second)  # the other way round
-    print(f"first relu(3 − h), then relu(.5 h + 1): clamp({a:.1f} h + {b:.1f}, {lo:.0f}, {hi:.0g})")
+    a, b, lo, hi = join(first, second)  # the other way round; hi is beyond all that matters
+    print(f"first relu(3 − h), then relu(.5 h + 1): max({a:.1f} h + {b:.1f}, {lo:.0f})")
 
 # %% [markdown] tags=["solution"]
 # A slope below zero turns the bounds round; minimum and maximum put them right for each of many maps.
@@ -887,7 +887,7 @@ if exercises.check("05.4", sweep_gradients):
     by_x8, by_alpha8 = sweep_gradients(torch.stack(h8), alpha8, last)
     print("h      ", " ".join(f"{v:6.3f}" for v in h8))
     for name, values in {"by x": by_x8, "by α": by_alpha8}.items():
-        print(f"{name:7}", " ".join(f"{v:6.3f}" for v in values))
+        print(f"{name:7}", " ".join(f"{v + 0:6.3f}" for v in values))  # + 0: no "−0.000"
 
 # %% [markdown] tags=["solution"]
 # Going back, the weight is the one of the step that is undone: h_t went into pixel t + 1, so α_{t+1}.
