@@ -858,7 +858,7 @@ assert mib["rows"] < mib["loop"]
 # | **Difficulty** | ●●●●○ |
 # | **Importance** | ●●●●○ |
 # | **Spend** | 20 minutes |
-# | **Task** | the step is now $h_t = \mathrm{relu}(\alpha_t\,h_{t-1} + x_t)$. Write `sweep_gradients(h, alpha, G)` for one row, (L,) each: the derivative by x and the derivative by α, (L,) each. No autograd. The first α is never used: its derivative is 0 |
+# | **Task** | the step is now h_t = relu(α_t · h_{t−1} + x_t). Write `sweep_gradients(h, alpha, G)` for one row, (L,) each: the derivative by x and the derivative by α, (L,) each. No autograd. The first α is never used: its derivative is 0 |
 #
 # <details><summary>Hint</summary>
 #
@@ -932,8 +932,9 @@ if exercises.check("05.4", sweep_gradients):
 # <details><summary>Answer</summary>
 #
 # The identity neither fades nor grows, but the ReLU cuts. Where h falls to zero on the way, its slope
-# is 0, and everything before is forgotten at once. With inputs below zero on average h is at zero most
-# of the time: section 2 finds less than 5 % of the rows in which a derivative gets through.
+# is 0, and everything before is forgotten at once. With inputs below zero on average h
+# falls back to zero again and again: in section 2 a derivative gets through in less than 5 % of the
+# rows.
 #
 # </details>
 #
@@ -942,10 +943,10 @@ if exercises.check("05.4", sweep_gradients):
 #
 # <details><summary>Answer</summary>
 #
-# A round is not a step: it joins up to 1,024 pairs, and a join is several multiplications. In all that
-# is about ten times as many joins as the loop has steps. Few cores have to do them one after the
-# other. The tree wins where thousands of cores do them at once; the table of section 9 says what holds
-# on your machine.
+# A round is not a step: it joins up to 1,023 pairs, and a join is several multiplications. In all that
+# is nine times as many joins as the loop has steps. Few cores have to do them one after the other. The
+# tree wins where thousands of cores do them at once; the table of section 9 says what holds on your
+# machine.
 #
 # </details>
 
