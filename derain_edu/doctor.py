@@ -6,16 +6,26 @@ import os
 import platform
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from derain_edu import __version__
 from derain_edu.errors import DerainError
+from derain_edu.lessons import PACKAGE, in_checkout, lesson_folder, lesson_names
 
 MARKS = {"ok": "[ok]  ", "note": "[note]", "problem": "[!!]  "}
+WIDTH, INDENT = 100, 18  # of the report, and of what stands below the first line of a finding
+OLDEST_PYTHON = (3, 10)
 PRENET_MEMORY = 1.0  # GiB that PReNet takes with the default tile, Python and PyTorch included
+NOT_ON_COLAB = ("jupyterlab", "nbval")  # it has a notebook of its own, and nobody tests there
+COMPILED = ("numpy", "torch", "torchvision", "numba", "onnxruntime")  # may be here and yet not load
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+REINSTALL = "install derain-edu again, or work in a full clone of the repository"
 
 
 @dataclass(frozen=True)
@@ -28,8 +38,19 @@ class Finding:
     advice: str = ""
 
     def __str__(self) -> str:
-        line = f"{MARKS[self.state]} {self.topic:<10} {self.found}"
-        return f"{line}\n{' ' * 18}-> {self.advice}" if self.advice else line
+        below = " " * INDENT
+        lines = [_wrap(self.found, f"{MARKS[self.state]} {self.topic:<10} ", below)]
+        if self.advice:
+            lines.append(_wrap(self.advice, f"{below}-> ", f"{below}   "))
+        return "\n".join(lines)
+
+
+def _wrap(text: str, first: str, below: str) -> str:
+    """Break a long text at its spaces; a path or an address stays in one piece."""
+    return textwrap.fill(
+        text, WIDTH, initial_indent=first, subsequent_indent=below,
+        break_long_words=False, break_on_hyphens=False,
+    )
 
 
 def examine() -> Iterator[Finding]:
@@ -44,43 +65,80 @@ def examine() -> Iterator[Finding]:
             yield Finding("problem", topic, found, "install derain-edu in a fresh environment")
 
 
+def on_colab() -> bool:
+    """Say whether this is Google Colab: its kernel, or a shell beside it."""
+    return "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ
+
+
+def _pip(words: str) -> str:
+    return f"run {Path(sys.executable).name} -m pip install {words}"
+
+
 def check_python() -> Iterator[Finding]:
     """The interpreter, and whether it has an environment of its own."""
     found = f"{platform.python_version()} on {platform.system()}, {sys.executable}"
-    if sys.prefix == sys.base_prefix and "CONDA_PREFIX" not in os.environ:
+    apart = sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ or on_colab()
+    if sys.version_info[:2] < OLDEST_PYTHON or sys.maxsize < 2**32:
+        bits = " and 64 bits" if sys.maxsize < 2**32 else ""
+        advice = f"install Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or newer{bits}"
+        yield Finding("problem", "python", found, f"{advice}, and the course in it")
+    elif not apart:
         advice = "a virtual environment keeps the course's packages apart: make lab makes one"
         yield Finding("note", "python", found, advice)
     else:
         yield Finding("ok", "python", found)
 
 
+def check_course() -> Iterator[Finding]:
+    """Where the course stands: in a clone, in a wheel, on Colab; and whether it is whole."""
+    place = f"a clone, {PACKAGE.parent}" if in_checkout() else f"installed in {PACKAGE}"
+    names = lesson_names()
+    found = f"derain_edu {__version__}, {place}, {len(names)} lessons"
+    if on_colab():
+        found += ", on Google Colab"
+    if not names:
+        yield Finding("problem", "course", f"{found} in {lesson_folder()}", REINSTALL)
+    else:
+        yield Finding("ok", "course", found)
+
+
 def check_packages() -> Iterator[Finding]:
     """What pyproject.toml asks for, and what is there."""
-    missing, old = [], []
     try:
         wanted = [line for line in requires("derain-edu") or [] if "extra ==" not in line]
     except PackageNotFoundError:
-        advice = 'run pip install --editable "." in the clone'
+        advice = _pip('--editable "." in the clone')
         yield Finding("problem", "packages", "derain-edu itself is not installed", advice)
         return
+    here, missing, old = _compare_versions(wanted)
+    skipped = [line for line in missing if on_colab() and line.startswith(NOT_ON_COLAB)]
+    lacking = [line for line in missing if line not in skipped]
+    if skipped:
+        found = f"not on Colab, and not needed there: {', '.join(skipped)}"
+        yield Finding("note", "packages", found)
+    if lacking or old:
+        parts = [f"missing: {', '.join(lacking)}"] * bool(lacking)
+        parts += [f"too old: {', '.join(old.values())}"] * bool(old)
+        names = " ".join(f'"{line}"' for line in wanted if line in lacking or line in old)
+        yield Finding("problem", "packages", "; ".join(parts), _pip(f"--upgrade {names}"))
+    else:
+        yield Finding("ok", "packages", f"all {len(here)} are here: {', '.join(here)}")
+
+
+def _compare_versions(wanted: list[str]) -> tuple[list[str], list[str], dict[str, str]]:
+    """Return name==version of what is here, what is missing, and what is older than its bound."""
+    here, missing, old = [], [], {}
     for line in wanted:
         name, _, least = line.partition(">=")
         try:
-            if _numbers(version(name)) < _numbers(least):
-                old.append(f"{name} {version(name)} (needs {least})")
+            there = version(name)
         except PackageNotFoundError:
-            missing.append(name)
-    if missing or old:
-        found = "; ".join(
-            f"{word}: {', '.join(names)}"
-            for word, names in (("missing", missing), ("too old", old))
-            if names
-        )
-        names = " ".join(f'"{line}"' for line in wanted if line.partition(">=")[0] in missing)
-        advice = f"run {Path(sys.executable).name} -m pip install --upgrade {names or 'derain-edu'}"
-        yield Finding("problem", "packages", found, advice)
-    else:
-        yield Finding("ok", "packages", f"all {len(wanted)} are here, torch {version('torch')}")
+            missing.append(line)
+            continue
+        here.append(f"{name}=={there}")
+        if _numbers(there) < _numbers(least):
+            old[line] = f"{name} {there} (needs {least})"
+    return here, missing, old
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -93,6 +151,27 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def check_loading() -> Iterator[Finding]:
+    """Whether the compiled packages load: on Windows a system library may be missing."""
+    broken = False
+    for name in COMPILED:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:  # the package is here, and something that it needs is not
+                broken = True
+                yield Finding("problem", "loading", f"{name}: {error}", _pip(f"{error.name}"))
+        except Exception as error:  # noqa: BLE001 - an ImportError, an OSError, a RuntimeError …
+            broken, reason = True, str(error).strip().splitlines() or [""]
+            advice = _pip(f"--force-reinstall {name}")
+            if sys.platform == "win32":
+                advice += "; if that does not help: the Microsoft Visual C++ Redistributable (x64)"
+            found = f"{name} does not load: {type(error).__name__}: {reason[0]}"
+            yield Finding("problem", "loading", found, advice)
+    if not broken:
+        yield Finding("ok", "loading", f"{', '.join(COMPILED)} load")
+
+
 def check_device() -> Iterator[Finding]:
     """Where the networks will run, and with how many threads."""
     import torch
@@ -100,10 +179,13 @@ def check_device() -> Iterator[Finding]:
     from derain_edu.devices import choose_device, describe_device
 
     device = choose_device()
-    yield Finding("ok", "device", describe_device(device))
+    yield Finding("ok", "device", f"{describe_device(device)}; torch {torch.__version__}")
     if device.type == "cpu" and shutil.which("nvidia-smi"):
         advice = "install the CUDA build of PyTorch (pytorch.org) to use the GPU"
         yield Finding("note", "device", "there is an NVIDIA driver, but PyTorch has no GPU", advice)
+    if device.type == "cpu" and torch.backends.mps.is_available():
+        advice = "optional: --device mps, or de.choose_device('mps'); not every lesson can use it"
+        yield Finding("note", "device", "there is an Apple GPU; the course takes the CPU", advice)
     threads, cores = torch.get_num_threads(), os.cpu_count() or 1
     if device.type == "cpu" and threads < cores / 2:
         limited = "OMP_NUM_THREADS" in os.environ
@@ -150,24 +232,39 @@ def check_photos() -> Iterator[Finding]:
     """The bundled photos: all there, and readable."""
     from derain_edu.photos import load_photo, photo_names
 
-    names = photo_names()
-    for name in names:
-        load_photo(name)
-    yield Finding("ok", "photos", f"{len(names)} photos, all readable")
+    damaged = []
+    for name in photo_names():
+        try:
+            load_photo(name)
+        except OSError:  # it is missing, or no picture
+            damaged.append(name)
+    if damaged:
+        found = f"{len(damaged)} of {len(photo_names())} can't be read: {', '.join(damaged)}"
+        yield Finding("problem", "photos", found, REINSTALL)
+    else:
+        yield Finding("ok", "photos", f"{len(photo_names())} photos, all readable")
 
 
 def check_weights() -> Iterator[Finding]:
     """The course's own weights, and one small run with them."""
     import torch
+    from safetensors import SafetensorError, safe_open
 
     from derain_edu.models import create_model
     from derain_edu.pretrained import open_weights_folder
 
-    names = sorted(path.stem for path in open_weights_folder().glob("*.safetensors"))
+    files = sorted(open_weights_folder().glob("*.safetensors"))
+    for path in files:
+        try:
+            with safe_open(path, framework="pt"):
+                pass
+        except (OSError, SafetensorError) as error:
+            yield Finding("problem", "weights", f"{path.name} is damaged: {error}", REINSTALL)
+            return
+    names = [path.stem for path in files]
     if "prenet" not in names:
-        advice = "install derain-edu again, or work in a full clone of the repository"
         found = f"no weights of prenet in {open_weights_folder()}"
-        yield Finding("problem", "weights", found, advice)
+        yield Finding("problem", "weights", found, REINSTALL)
         return
     model = create_model("prenet", pretrained="open")
     began = time.perf_counter()
@@ -180,6 +277,9 @@ def check_weights() -> Iterator[Finding]:
 
 def check_jupyter() -> Iterator[Finding]:
     """Whether the kernel python3, which the notebooks ask for, is this Python."""
+    if on_colab():
+        yield Finding("ok", "jupyter", "Colab's own notebook")
+        return
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     advice = f"run {Path(sys.executable).name} -m ipykernel install --sys-prefix"
@@ -199,15 +299,43 @@ def check_jupyter() -> Iterator[Finding]:
         yield Finding("problem", "jupyter", f"{found}, not {sys.executable}", advice)
 
 
+def check_sliders() -> Iterator[Finding]:
+    """Whether JupyterLab has the part that draws sliders."""
+    if on_colab():
+        return
+    from jupyter_core.paths import jupyter_path
+
+    part = Path("@jupyter-widgets", "jupyterlab-manager", "package.json")
+    if any((Path(folder) / part).is_file() for folder in jupyter_path("labextensions")):
+        yield Finding("ok", "sliders", "JupyterLab can draw them")
+    else:
+        advice = _pip("--force-reinstall jupyterlab_widgets, and reload the page")
+        yield Finding("problem", "sliders", "JupyterLab will show text in their place", advice)
+
+
+def check_browser() -> Iterator[Finding]:
+    """A Chromium for the browser tests; the course itself runs in any browser."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        found = "no Chromium: the browser tests are skipped (the course needs none)"
+        yield Finding("note", "browser", found)
+    else:
+        yield Finding("ok", "browser", f"{path}, for the browser tests")
+
+
 CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "python": check_python,
+    "course": check_course,
     "packages": check_packages,
+    "loading": check_loading,
     "device": check_device,
     "memory": check_memory,
     "cache": check_cache,
     "photos": check_photos,
     "weights": check_weights,
     "jupyter": check_jupyter,
+    "sliders": check_sliders,
+    "browser": check_browser,
 }
 
 
