@@ -1,0 +1,149 @@
+"""Build the book: run the lessons once, put the pages together, and let Sphinx write HTML.
+
+    python book/build.py                 everything, into build/book
+    python book/build.py --run 03 05     run only these lessons; the others have no outputs
+
+Three folders under ``build/``:
+
+- ``book-executed``: the students' notebooks with their outputs. Each carries a hash of its cells,
+  the package and the data; only a lesson whose hash has changed runs again.
+- ``book-source``: what Sphinx reads: the pages of this folder, the executed lessons, the claims.
+- ``book``: the HTML. Nothing in it loads anything from the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent
+HASH = "derain_edu_book"  # the key in the metadata of an executed notebook
+WIDGET = "application/vnd.jupyter.widget-view+json"
+SOURCES = ("derain_edu", "data/photos", "data/results")  # what a lesson can see, beside its cells
+
+sys.path.insert(0, str(HERE))  # book/pictures.py
+from pictures import course_map  # noqa: E402
+
+from derain_edu.book import still  # noqa: E402
+from derain_edu.course import run_lesson  # noqa: E402
+from derain_edu.lessons import cell_texts, find_lesson, lesson_folder, lesson_names  # noqa: E402
+
+
+def common_hash(folders: Iterable[str] = SOURCES, top: Path = TOP) -> str:
+    """Return a hash of all files in ``folders``, compiled ones aside."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted((top / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(top).as_posix()}\0".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def lesson_hash(notebook: Any, common: str) -> str:
+    """Return the hash that says whether a lesson has to run again."""
+    return hashlib.sha256(f"{common}{cell_texts(notebook)}".encode()).hexdigest()
+
+
+def without_widgets(notebook: Any) -> Any:
+    """Take the state of widgets out; where one is left in an output, a line stands for it."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if WIDGET in output.get("data", {}):
+                output["data"] = {"text/html": still("Run the notebook to move what stands here.")}
+    return notebook
+
+
+def execute(names: Sequence[str], folder: Path) -> None:
+    """Run the lessons that have changed, in order, and keep each as soon as it is done."""
+    os.environ["DERAIN_EDU_BOOK"] = "1"
+    folder.mkdir(parents=True, exist_ok=True)
+    common = common_hash()
+    for name in names:
+        source, target = lesson_folder() / f"{name}.ipynb", folder / f"{name}.ipynb"
+        wanted = lesson_hash(nbformat.read(source, 4), common)
+        if target.is_file() and nbformat.read(target, 4).metadata.get(HASH) == wanted:
+            print(f"{name}: nothing has changed since it ran", flush=True)
+            continue
+        print(f"{name}: ", end="", flush=True)
+        with tempfile.TemporaryDirectory() as out:
+            # What readers see must not depend on what this machine has downloaded.
+            os.environ["DERAIN_EDU_CACHE"] = str(Path(out) / "empty_cache")
+            run = run_lesson(source, Path(out))
+            if run.error:
+                sys.exit(f"failed\n{run.error}")
+            notebook = without_widgets(nbformat.read(Path(out) / f"{name}.ipynb", 4))
+        notebook.metadata[HASH] = wanted
+        unfinished = target.with_suffix(".unfinished")
+        nbformat.write(notebook, unfinished)
+        unfinished.replace(target)
+        print(f"ran in {run.seconds:.0f} s", flush=True)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file unless its copy is equal: Sphinx reads only what is newer."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        shutil.copyfile(source, target)
+
+
+def write(text: str, target: Path) -> None:
+    """Write a file unless it says the same already."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_file() or target.read_text(encoding="utf-8") != text:
+        target.write_text(text, encoding="utf-8")
+
+
+def gather(executed: Path, source: Path) -> None:
+    """Put together what Sphinx reads."""
+    for page in HERE.rglob("*.md"):
+        copy(page, source / page.relative_to(HERE))
+    lessons = {}
+    for name in lesson_names():
+        ran = executed / f"{name}.ipynb"
+        copy(ran if ran.is_file() else lesson_folder() / ran.name, source / "lessons" / ran.name)
+        lessons[name] = nbformat.read(source / "lessons" / ran.name, 4)
+        if not ran.is_file():
+            print(f"{name}: no outputs, it has not run")
+    for old in (source / "lessons").glob("*.ipynb"):
+        if old.stem not in lessons:
+            old.unlink()
+    for result in [*(TOP / "data" / "results").glob("*.csv"), TOP / "data/results/CLAIMS.md"]:
+        copy(result, source / "results" / result.name)
+    copy(TOP / "README.md", source / "included" / "README.md")
+    write(course_map(lessons, source / "cards"), source / "included" / "course_map.md")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build the book, and return Sphinx's exit status: a warning is an error."""
+    from sphinx.cmd.build import main as sphinx
+
+    parser = argparse.ArgumentParser(description="Build the book.")
+    parser.add_argument("--run", nargs="*", metavar="NN", help="lessons to run; default: all")
+    parser.add_argument("--out", type=Path, default=TOP / "build", help="default: build")
+    options = parser.parse_args(arguments)
+    names = lesson_names() if options.run is None else [find_lesson(n) for n in options.run]
+    executed, source, html = (options.out / n for n in ("book-executed", "book-source", "book"))
+    execute(sorted(names), executed)
+    gather(executed, source)
+    doctrees = options.out / "book-doctrees"
+    quiet = ["--quiet", "--keep-going", "-W", "-d", str(doctrees), "-c", str(HERE)]
+    status = sphinx(["-b", "html", *quiet, str(source), str(html)])
+    if status == 0:
+        print(f"The book: {html / 'index.html'}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

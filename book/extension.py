@@ -1,0 +1,74 @@
+"""What the book needs beyond Sphinx and myst-nb: formulas without a server, texts of pictures.
+
+- Formulas become MathML while the book is built, with the converter that comes with docutils.
+  Browsers draw MathML themselves, so no page loads MathJax.
+- The pictures of a lesson keep their alternative texts (myst-nb drops them).
+- A configuration class is documented by the comments beside its fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from typing import Any
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+from myst_nb.core.render import NbElementRenderer
+
+FIELD = re.compile(r"^    (\w+): (.+?)(?: = (.+?))?  # (.+)$", re.MULTILINE)
+
+
+def _inline(translator: Any, node: nodes.math) -> None:
+    translator.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def _block(translator: Any, node: nodes.math_block) -> None:
+    formula = tex2mathml(node.astext(), as_block=True)
+    translator.body.append(f'<div class="formula">{formula}</div>\n')
+    raise nodes.SkipNode
+
+
+def keep_alternative_texts() -> None:
+    """Let myst-nb hand the alternative text in an output's metadata on to the picture."""
+    render = NbElementRenderer.render_image
+    if getattr(render, "keeps_alt", False):
+        return
+
+    def render_image(self: NbElementRenderer, data: Any) -> list[nodes.Element]:
+        elements = render(self, data)
+        alt = data.output_metadata.get(data.mime_type, {}).get("alt")
+        for image in (found for element in elements for found in element.findall(nodes.image)):
+            if alt:
+                image["alt"] = alt
+        return elements
+
+    render_image.keeps_alt = True
+    NbElementRenderer.render_image = render_image
+
+
+def field_lines(source: str) -> list[str]:
+    """Return a section of parameters from the fields of a dataclass and their comments."""
+    lines = ["", "Parameters", "----------"]
+    for name, kind, default, comment in FIELD.findall(source):
+        given = f", default {default}" if default and "field(" not in default else ""
+        lines += [f"{name} : {kind}{given}", f"    {comment[0].upper()}{comment[1:]}."]
+    return lines
+
+
+def document_fields(
+    app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Add the fields of a dataclass to its docstring, before napoleon reads it."""
+    if what == "class" and dataclasses.is_dataclass(thing):
+        lines += field_lines(inspect.getsource(thing))
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Connect all of it to Sphinx."""
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    app.connect("autodoc-process-docstring", document_fields, priority=400)
+    keep_alternative_texts()
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
