@@ -1,5 +1,6 @@
 # make lab      open the course in JupyterLab (the first time: installs everything into .venv)
 # make test     check everything: style, unit and conformance tests, all lessons
+# make lint     only its first part: ruff, spelling, notebooks up to date (some seconds)
 # make course   run all lessons without a browser and print minutes, memory and result of each
 # make notebooks   write the .ipynb files again after a change to notebooks/*.py
 #
@@ -19,7 +20,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab test course notebooks
+.PHONY: help install lab test lint course notebooks
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -43,12 +44,23 @@ endif
 lab: $(INSTALLED)
 	@$(PY) -m derain_edu lab
 
+# What `make lint`, the first part of `make test`, and .pre-commit-config.yaml run: all three
+# checks, even if one fails.
+LINT = lint=0; \
+	$(PY) -m ruff check . || lint=1; \
+	$(PY) -m codespell_lib || lint=1; \
+	$(PY) -m pytest -q -p no:cacheprovider tests/test_notebooks_in_step.py -k up_to_date || lint=1; \
+	[ $$lint = 0 ]
+
+lint: $(INSTALLED)
+	@$(LINT)
+
 # The quick tests run side by side, one thread each; the lessons run one after the other with
 # every core, because some of them train for a fixed time. All parts run even if one fails.
 test: $(INSTALLED)
 	@failed=0; \
 	echo "--- style"; \
-	$(PY) -m ruff check . || failed=1; \
+	{ $(LINT); } || failed=1; \
 	echo "--- unit and conformance tests"; \
 	OMP_NUM_THREADS=1 $(PY) -m pytest --ignore=tests/notebooks \
 		-n auto --maxprocesses=4 --dist=worksteal --durations=5 || failed=1; \
