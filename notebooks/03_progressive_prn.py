@@ -5,9 +5,9 @@
 #
 # | | |
 # |---|---|
-# | **Goals** | turn the baseline into PRN in three edits; predict what a loop does beyond the stages it was trained for; measure what each stage takes away, where, and how fine it is; judge a claim by numbers with an interval |
+# | **Goals** | turn the baseline into PRN in three edits; say what grows with the number of stages and what does not; predict what a loop does beyond the stages it was trained for; say which one job the weights do at each stage; measure what each stage takes away, where, and how fine it is, and judge a claim by numbers with an interval |
 # | **Before you start** | lesson 02 |
-# | **Time** | 50 minutes; the cells take 45 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 95 minutes, 45 of them for the exercises; the cells take 45 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
@@ -41,7 +41,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from derain_edu import plots, widgets
+from derain_edu import exercises, plots, widgets
 from derain_edu.experiments import load_results, summarize
 from derain_edu.pretrained import best_pretrained
 
@@ -119,9 +119,56 @@ assert second < first, "pass 2 sees a cleaner draft and must find less rain in i
 # %% [markdown]
 # **Edit 3: show both.** The head sees O and the draft, six channels instead of three. This is PRN.
 # The head's weights change their shape, so this edit has to be trained.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 03.1 · All three edits
 #
-# We write all three edits by hand and compare with the package, with trained weights. In the words
-# of the paper's figure 2: head + ReLU is f_in, the blocks are f_res, the tail is f_out.
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 10 minutes |
+# | **Task** | write PRN's loop `unroll(head, body, tail, rainy, stages)`: the list of the pictures after stage 1, 2, …, T |
+#
+# `head` takes six channels, first the rainy picture, then the draft, and ends in its ReLU; `body`
+# stands for the blocks; `tail` predicts minus the rain layer. The first draft is the rainy picture.
+#
+# <details><summary>Hint</summary>
+#
+# Start from the loop of edit 1. Which line does edit 2 change, and what does edit 3 put before the
+# head? `torch.cat((a, b), dim=1)` puts channels side by side.
+#
+# </details>
+
+# %% tags=["exercise"]
+def unroll(head, body, tail, rainy, stages):
+    """Return [x_1, ..., x_T], each (B, 3, H, W) like ``rainy``."""
+    # BEGIN SOLUTION
+    x, pictures = rainy, []  # x_0 = O
+    for _ in range(stages):
+        z = head(torch.cat((rainy, x), dim=1))  # (B, 6, H, W) -> (B, C, H, W)
+        x = rainy + tail(body(z))  # (B, C, H, W) -> (B, 3, H, W)
+        pictures.append(x)
+    return pictures
+    # END SOLUTION
+
+
+if exercises.check("03.1", unroll):
+    twin = de.create_model("prn")  # random weights: the loop is the same
+    body = torch.nn.Sequential(*twin.blocks)
+    mine = unroll(lambda both: F.relu(twin.head(both)), body, twin.tail, rainy, 2)
+    same = torch.equal(mine[-1], twin.unroll(rainy, 2)[-1])
+    print("your loop and the package's, on one fresh PRN: equal to the last bit?", same)
+
+# %% [markdown] tags=["solution"]
+# One line for each edit: the loop; `rainy + …` in place of `x + …`; `torch.cat`. Nothing says which
+# stage it is: the parts are the same each time, and only x changes. Don't copy the parts and don't
+# detach x: training needs the way back through all stages (lesson 04).
+
+# %% [markdown]
+# Now with trained weights: all three edits once more, on the layers of the network themselves, and
+# compared with the package. In the words of the paper's figure 2: head + ReLU is f_in, the blocks
+# are f_res, the tail is f_out.
 
 # %%
 tag = best_pretrained("prn")  # the authors' weights if you have downloaded them, else the course's
@@ -197,6 +244,47 @@ assert all(row[1] == stages * costs[1][1] for stages, row in costs.items()), "FL
 # %% [markdown]
 # Parameters stay at 95,107, the number of the released network; computation grows exactly with T.
 # Sharing saves memory for weights. It saves no time at all.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 03.2 · Count without running
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 10 minutes |
+# | **Task** | write `cost(stages, channels, blocks, height, width)`: two whole numbers, PRN's parameters and the multiplications of its T stages for one picture |
+#
+# All convolutions are 3×3, have biases and keep the size: the head 6 → C, two of C → C in each
+# block, the tail C → 3. A multiplication with the zeros of the border counts, too, as in the
+# counter above; additions don't.
+#
+# <details><summary>Hint</summary>
+#
+# A 3×3 convolution from a to b channels has 9·a·b weights and b biases. At each pixel, each weight
+# is multiplied once. Write the list of (a, b) first.
+#
+# </details>
+
+# %% tags=["exercise"]
+def cost(stages, channels, blocks, height, width):
+    """Return (parameters, multiplications) of PRN."""
+    # BEGIN SOLUTION
+    layers = [(6, channels), *[(channels, channels)] * (2 * blocks), (channels, 3)]
+    weights = sum(9 * a * b for a, b in layers)
+    biases = sum(b for _, b in layers)
+    return weights + biases, stages * weights * height * width
+    # END SOLUTION
+
+
+if exercises.check("03.2", cost):
+    parameters, multiplications = cost(6, 32, 5, 64, 64)
+    print(f"T = 6: formula {parameters:,}, counted {costs[6][0]:,} parameters;")
+    print(f"formula {multiplications:,} multiplications, counted {costs[6][1]:,} FLOP")
+
+# %% [markdown] tags=["solution"]
+# T stands in one of the two numbers only. The counter has twice as many FLOP as you have
+# multiplications: it counts each multiplication together with the addition behind it.
 
 # %% [markdown]
 # ## 3 · The stage slider
@@ -279,6 +367,58 @@ plots.show(
 #
 # The authors' PRN (T = 6) loses a few tenths of a dB on average until stage 12; other weights of
 # the same network stay level. And the mean hides that photos differ: each has its own best stage.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 03.3 · Stop when it rests
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●●○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 20 minutes |
+# | **Task** | write `run_to_rest(stage, rainy, threshold, limit)`: each picture of the batch runs until one of its stages changes it by less than the threshold, or until the limit |
+#
+# `stage(rainy, x)` makes the next drafts of a batch. A change is the mean of |x_t − x_{t−1}| over
+# colours and pixels. The result of the quiet stage counts, and so does the stage. Return the
+# pictures (B, 3, H, W) and the number of stages that each one used (B,). A picture at rest must not
+# change any more, and when all are at rest, call `stage` no more.
+#
+# <details><summary>Hint</summary>
+#
+# Keep `awake`, one bool per picture. `torch.where(awake.view(-1, 1, 1, 1), new, x)` moves only the
+# pictures that are awake. Count them before you put some to rest. Or split the batch and run
+# picture by picture.
+#
+# </details>
+
+# %% tags=["exercise"]
+def run_to_rest(stage, rainy, threshold, limit):
+    """Return each picture at its own last stage, (B, 3, H, W), and the stages it used, (B,)."""
+    # BEGIN SOLUTION
+    x = rainy
+    awake = torch.ones(len(rainy), dtype=torch.bool)
+    used = torch.zeros(len(rainy), dtype=torch.long)
+    for _ in range(limit):
+        new = stage(rainy, x)
+        change = (new - x).abs().mean(dim=(1, 2, 3))  # (B, 3, H, W) -> (B,)
+        x = torch.where(awake.view(-1, 1, 1, 1), new, x)
+        used = used + awake
+        awake = awake & (change >= threshold)
+        if not awake.any():
+            break
+    return x, used
+    # END SOLUTION
+
+
+if exercises.check("03.3", run_to_rest):
+    for name, (photo, _, xs), row in zip(de.photo_names("test"), runs, scores, strict=True):
+        x, used = run_to_rest(lambda o, x: model.stage(o, x, None)[0], xs[0][None], 0.001, STAGES)
+        print(f"{name:>13}: at rest (0.1 %) after {int(used[0]):2} stages, "
+              f"{de.psnr(x[0], photo):.2f} dB; after {T} {row[T]:.2f}, best {row[1:].max():.2f}")
+
+# %% [markdown] tags=["solution"]
+# This needs no clean picture, so it works on real photos, and it saves the stages that a light rain
+# does not need. But it finds the place where the loop *rests*, and this need not be the *best* one.
 
 # %% [markdown]
 # ### The network doesn't know which stage it is in
@@ -405,6 +545,46 @@ plots.show(
 # The **energy** of a change (sum of its squares) can be split in two ways: by place, on streak
 # pixels or background; and by size, with a Fourier transform, into waves longer than 16 px, 16–8,
 # 8–4, and shorter than 4 px.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 03.4 · Energy on the streaks
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●○○○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 5 minutes |
+# | **Task** | write `split_energy(before, after, mask)`: the energy of a stage's change on the streaks, and the energy of its change on the background |
+#
+# `before` and `after` are two drafts (3, H, W). The mask is true on streaks, one bool per pixel
+# (1, H, W), for all three colours. Energy is a sum of squares, no mean.
+#
+# <details><summary>Hint</summary>
+#
+# Sum the squares over the three colours first: then the energy and `mask[0]` have the same shape.
+# `~mask` is true where `mask` is false.
+#
+# </details>
+
+# %% tags=["exercise"]
+def split_energy(before, after, mask):
+    """Return (energy on streaks, energy on background)."""
+    # BEGIN SOLUTION
+    power = (after - before).square().sum(dim=0)  # (3, H, W) -> (H, W)
+    return power[mask[0]].sum(), power[~mask[0]].sum()
+    # END SOLUTION
+
+
+if exercises.check("03.4", split_energy):
+    for words, offset in (("mask", 0), ("the same mask, 40 pixels too far right", 40)):
+        pairs = [split_energy(xs[0], xs[1], mask.roll(offset, dims=2)) for _, mask, xs in runs]
+        on = sum(float(a) for a, _ in pairs)
+        share = on / (on + sum(float(b) for _, b in pairs))
+        print(f"stage 1, {words}: {share:.0%} of the energy on it")
+
+# %% [markdown] tags=["solution"]
+# A share alone says little: a mask of a quarter of the picture gets some of any change. So look
+# at a mask that knows nothing, too: the same one in the wrong place.
 
 # %%
 EDGES = (0, 1 / 16, 1 / 8, 1 / 4, 1)  # waves per pixel; the largest that exists is √½ = 0.71
@@ -744,6 +924,63 @@ verdict("yet blocks are needed: PRN loses if a block is away in all stages", los
 # part of the image is carried by numbers. The other half of the claim, that specialists overfit
 # more, belongs to lesson 02.
 
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. With edit 2 alone, the scores of the baseline go down, up, down, up. Why do they alternate?**
+#
+# <details><summary>Answer</summary>
+#
+# A pass *looks at* the draft and *corrects* O. After a good draft it finds little rain, adds this
+# little to O, and the rain is back. After a bad draft it finds all of it again: 33.7, 28.3, 33.7,
+# 28.4 dB with the course's weights. Edit 3 ends this: with O beside the draft a pass can say "the
+# rain layer is the difference of the two, and this bit more".
+#
+# </details>
+#
+# **2. You train PRN with T = 12 in place of T = 6. What doubles: the weights, the time of a picture,
+# the memory that a phone needs for the weights?**
+#
+# <details><summary>Answer</summary>
+#
+# The time, and nothing else of these. All stages use the same 95,107 weights, and FLOPs grow exactly
+# with T: see the table of section 2. (What training keeps for its way back grows with T, too. That
+# is a measurement of lesson 04.)
+#
+# </details>
+#
+# **3. On your test photos, one is best after stage 2 and another one after stage 12. May you report
+# each photo at its own best stage?**
+#
+# <details><summary>Answer</summary>
+#
+# No. To find the best stage you looked at the clean photo, which nobody has on a rainy day. Choose
+# one stage on *other* photos, or a rule that needs no clean photo: like the one of exercise 03.3.
+# Its cell shows that the rule ends below the best stage of each photo.
+#
+# </details>
+#
+# **4. PRN loses about 3 dB when the rainy half of the head's input is set to zero. Does this show
+# that a PRN needs the rainy picture?**
+#
+# <details><summary>Answer</summary>
+#
+# It shows that *these weights* need it. They were trained with both halves, and have never seen
+# zeros there. Only networks that were trained without it can answer, and they do: with the same
+# budget and five seeds, the concatenation is worth 0.94 ± 0.79 dB beside the addition of O.
+#
+# </details>
+#
+# **5. 82 % of the energy of stage 1 lies on the streaks. Is this a lot?**
+#
+# <details><summary>Answer</summary>
+#
+# A share needs something to compare with. Streaks cover 19 % of the pixels, and the same mask 40
+# pixels too far right gets about this share (exercise 03.4). So a streak pixel changes far more than
+# another one. The same number with a mask of 80 % would say nothing.
+#
+# </details>
+
 # %% [markdown]
 # ## You can now …
 #
@@ -756,7 +993,7 @@ for line in verdicts:
 # %% [markdown]
 # - turn the baseline into PRN in three edits, and say what each one is for: chances, a way back,
 #   and a reference;
-# - say what grows with T (time) and what does not (parameters);
+# - say what grows with T (time) and what does not (parameters), and count both by a formula;
 # - predict what a loop does beyond its training: it comes to rest, and not always at the best place;
 # - answer the question of this lesson: the weights do **one** job, "O and a draft in, the rain layer
 #   out". The draft makes the difference between the stages;
