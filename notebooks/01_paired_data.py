@@ -814,7 +814,7 @@ def sample_pair(rainy, clean, size, seed, k):
 if exercises.check("01.4", sample_pair):
     patches = {}
     for k in range(3):
-        patches[f"k = {k}, rainy"], patches["clean" + " " * k] = sample_pair(
+        patches[f"k = {k}, rainy"], patches[f"k = {k}, clean"] = sample_pair(
             result.rainy, clean, size=96, seed=0, k=k
         )
     plots.show(plots.picture_row(patches, width=12), "Three patches with rain, and without.")
