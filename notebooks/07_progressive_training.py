@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | tell order from balance when a training fails; write a curriculum as a function of the progress; give each curriculum the controls that it needs; read a published schedule critically; diagnose before you cure |
 # | **Before you start** | lesson 04; no knowledge of differential equations is needed |
-# | **Time** | 60 minutes; the cells take 70 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 115 minutes: 60 for reading and playing, 55 for five exercises; the cells take 70 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Krishnapriyan et al., NeurIPS 2021 (why PINNs fail, arXiv 2109.01050); Wu, Dyer & Neyshabur, ICLR 2021 (when do curricula work?, arXiv 2012.03107); Zamir et al., CVPR 2022 (Restormer, arXiv 2111.09881) |
 
 # %% tags=["bootstrap"]
@@ -41,7 +41,7 @@ import numpy as np
 import torch
 
 from derain_edu import curriculum_views as views
-from derain_edu import pinn, plots
+from derain_edu import exercises, pinn, plots
 from derain_edu.curriculum import Curriculum, Plan, PlannedRain, Steps
 from derain_edu.datasets import SyntheticRain
 from derain_edu.experiment_tables import find_experiment
@@ -66,6 +66,42 @@ de.set_seed(0)
 #
 # The truth comes from another method (the Cole-Hopf formula), for judging only.
 
+# %% [markdown] tags=["exercise"]
+# ### Exercise 07.1 · Does it obey?
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 15 minutes |
+# | **Task** | write `residual(u, x, t, nu)`: by how much u misses Burgers' equation, $u_t + u\,u_x - \nu\,u_{xx}$, at each of N points. `u(x, t)` is any function, such as a network; x and t are (N,) and require gradients already. A loss made of your result must be able to train the network |
+#
+# <details><summary>Hint</summary>
+#
+# `torch.autograd.grad(value.sum(), (x, t))` returns two derivatives. You need to differentiate its
+# result again, twice: for u_xx, and when the network learns. That is what `create_graph=True` is for.
+#
+# </details>
+
+# %% tags=["exercise"]
+def residual(u, x, t, nu):
+    """Return what is left over of Burgers' equation at the points x and t: (N,)."""
+    # BEGIN SOLUTION
+    value = u(x, t)  # (N,)
+    u_x, u_t = torch.autograd.grad(value.sum(), (x, t), create_graph=True)  # (N,) each
+    [u_xx] = torch.autograd.grad(u_x.sum(), x, create_graph=True)  # (N,)
+    return u_t + value * u_x - nu * u_xx
+    # END SOLUTION
+
+
+exercises.check("07.1", residual)
+
+# %% [markdown] tags=["solution"]
+# The sum is a trick: the value at one point depends on the x of that point only, so the derivative of
+# the sum is the derivative of each. Without `create_graph` in the last line u_xx would be a number
+# without a past, and the viscosity would never teach the weights anything. (The package computes the
+# same with the chain rule, carried forward through the layers: `Networks.jet`. That is faster.)
+
 # %%
 solved = {"all at once": pinn.solve(pinn.WAYS["all at once"])}  # three networks: seeds 0, 1, 2
 x, t = pinn.grid()
@@ -79,7 +115,10 @@ def draw_solution(name):
     parts = {"truth": (truth, -1, 1), name: (u, -1, 1), "error": ((u - truth).abs(), 0, 1)}
     for axis, (title, (values, low, high)) in zip(axes.flat, parts.items(), strict=True):
         plots.draw_map(axis, values.reshape(51, 129), title, low, high)
-        axis.set_aspect("auto")
+        axis.set(aspect="auto", xlabel="x", ylabel="t")
+        axis.set_axis_on()
+        axis.set_xticks([0, 64, 128], [-1, 0, 1])
+        axis.set_yticks([0, 25, 50], [0, 0.5, 1])
     plots.show(figure, "Three maps over x and, downwards, t: the true wave, which closes to a "
                f"sharp step in the middle; that of the network, {name}; and the error.")
 
@@ -119,6 +158,37 @@ draw_terms("all at once")
 #
 # And there is a third way out: build u = u₀ + t(1 − x²)·network, which obeys initial and boundary
 # condition whatever the network says (a *hard constraint*).
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 07.2 · A string that can't be wrong
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 10 minutes |
+# | **Task** | a guitar string is held at x = 0 and at x = 1. At t = 0 it has the form `start(x)`, which is 0 at both ends, and it is let go *at rest*: u_t = 0. Write `plucked(network, start, x, t)`: a u made of `network(x, t)` that obeys all this, whatever the weights are, and is free everywhere else. x and t are (N,) |
+#
+# <details><summary>Hint</summary>
+#
+# Begin with the form above, and change the factor of the network. Where must it be zero? "At rest"
+# asks for more than a zero at t = 0: the *slope* of the factor over t must be zero there, too.
+#
+# </details>
+
+# %% tags=["exercise"]
+def plucked(network, start, x, t):
+    """Return u (N,): held at both ends, and at t = 0 of the form ``start``, at rest."""
+    # BEGIN SOLUTION
+    return start(x) + t**2 * x * (1 - x) * network(x, t)
+    # END SOLUTION
+
+
+exercises.check("07.2", plucked)
+
+# %% [markdown] tags=["solution"]
+# With the factor t alone the string would start with a velocity, that of the network: t² has the slope
+# zero at t = 0. Any factor will do that is zero where a condition holds and nowhere else.
 
 # %% [markdown]
 # ## 2 · Three ways out
@@ -190,8 +260,50 @@ assert np.mean(log[1199]["losses"]["initial"]) > 5 * np.mean(log[240]["losses"][
 #
 # A popular diagnosis says: compare the sizes of the gradients; if one is much larger, reweight.
 # Look at the right-hand curves of *all at once* again: at the end, equation and initial condition
-# pull about **equally hard**. Is the balance perfect, then?
+# pull about **equally hard**. Is the balance perfect, then? What two sizes can't say, an angle can.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 07.3 · Do they agree?
 #
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●●○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 15 minutes |
+# | **Task** | write `cosine(network, one, other)`: the cosine of the angle between the gradients of two losses. `one(network)` and `other(network)` return a loss each. A gradient is *one* long vector, over all weights; of a weight that a loss does not use it is 0 |
+#
+# <details><summary>Hint</summary>
+#
+# Write a helper that turns one loss into one long vector, with `torch.autograd.grad(…,
+# allow_unused=True)`; or with `backward`, but then remember that `.grad` adds up. The network may come
+# from a training, with an old `.grad`. Last, `torch.cosine_similarity(a, b, dim=0)`.
+#
+# </details>
+
+# %% tags=["exercise"]
+def cosine(network, one, other):
+    """Return the cosine of the angle between the gradients of two losses."""
+    # BEGIN SOLUTION
+    def gradient_of(loss):
+        weights = list(network.parameters())
+        parts = torch.autograd.grad(loss(network), weights, allow_unused=True)
+        pairs = zip(weights, parts, strict=True)
+        return torch.cat([(torch.zeros_like(w) if p is None else p).flatten() for w, p in pairs])
+
+    return torch.cosine_similarity(gradient_of(one), gradient_of(other), dim=0).item()
+    # END SOLUTION
+
+
+if exercises.check("07.3", cosine):
+    network, points = pinn.Networks((0,)), pinn.training_points()
+    terms = [lambda n, k=k: pinn.losses(n, pinn.Way(), points, pinn.NU)[k].sum() for k in (0, 1)]
+    print(f"a fresh network, equation and initial condition: {cosine(network, *terms):+.2f}")
+
+# %% [markdown] tags=["solution"]
+# One vector over all weights, because one step moves all weights at once. A mean of the cosines of
+# single layers would count a layer of three weights as much as one of three thousand.
+
+# %% [markdown]
 # **Predict:** the cosine of the angle between these two gradients at the end (1: same direction,
 # 0: nothing to do with each other, −1: opposite).
 
@@ -292,7 +404,41 @@ print(f"smallest error: {best}, {np.mean(errors[best]):.0%}")
 #
 # Deraining has at least four things to sort: the number of **stages**, the size of the **patches**,
 # the **rain**, and the terms of the **loss**. In this course each is a schedule: a pure function of
-# the progress. `Steps` is one, and a `Curriculum` takes one for each thing that changes.
+# the progress, which is 0 at the start and 1 when the budget is spent.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 07.4 · A schedule without a memory
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●○○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 5 minutes |
+# | **Task** | write `level_at(progress, values, starts)`: `values[i]` counts from the progress `starts[i]` on, until the next one begins. `starts` goes up from 0; the last value stays until the end, progress 1 |
+#
+# <details><summary>Hint</summary>
+#
+# Which of the values have begun already? The last of them counts.
+#
+# </details>
+
+# %% tags=["exercise"]
+def level_at(progress, values, starts):
+    """Return the value that counts at ``progress``, a number from 0 to 1."""
+    # BEGIN SOLUTION
+    begun = [value for value, start in zip(values, starts, strict=True) if start <= progress]
+    return begun[-1]
+    # END SOLUTION
+
+
+exercises.check("07.4", level_at)
+
+# %% [markdown] tags=["solution"]
+# A function of the progress has no memory. So a training that was stopped and goes on gets the right
+# level, and another order is only another progress.
+
+# %% [markdown]
+# In the package this is `Steps`, and a `Curriculum` takes one for each thing that changes.
 
 # %%
 grow = Curriculum(stages=Steps((1, 2, 4), (0.0, 0.4, 0.7)))
@@ -362,6 +508,42 @@ for what, share, order in (("stages", 0.25, "easy_to_hard"), ("patches", 0.4, "r
 # %% [markdown]
 # So "the same number of steps" can hide a discount of a third, and "growing patches" can mean other
 # samples. Whoever reports a curriculum has to say what it spent.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 07.5 · For the same money
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 10 minutes |
+# | **Task** | training in one step takes `steps` steps, each of the cost `full`. In a growing training a step costs `costs[i]` from the progress `starts[i]` on. Write `steps_for(steps, full, costs, starts)`: how many steps the growing one may take for the same total cost. A whole number; it must not overspend |
+#
+# <details><summary>Hint</summary>
+#
+# Which share of the run does each level get? The last level ends at progress 1. What does a step cost
+# on average, then?
+#
+# </details>
+
+# %% tags=["exercise"]
+def steps_for(steps, full, costs, starts):
+    """Return how many growing steps cost as much as ``steps`` steps of the cost ``full``."""
+    # BEGIN SOLUTION
+    ends = (*starts[1:], 1)
+    shares = [end - start for start, end in zip(starts, ends, strict=True)]
+    mean_cost = sum(share * cost for share, cost in zip(shares, costs, strict=True))
+    return math.floor(steps * full / mean_cost)
+    # END SOLUTION
+
+
+if exercises.check("07.5", steps_for):
+    found = steps_for(base.steps, 4, (1, 2, 3, 4), (0, 0.25, 0.5, 0.75))
+    print(f"{base.steps} steps of four stages pay for {found} steps of growing stages")
+
+# %% [markdown] tags=["solution"]
+# Equal *steps* favour the one-step training, which spends more; equal *compute* favours the curriculum,
+# which gets more updates. Neither is unfair, if it is said. Section 6 has both.
 
 # %% [markdown]
 # ## 6 · Each against its controls
@@ -486,6 +668,7 @@ for axis, what in zip(axes.flat, kinds, strict=True):
         axis.fill_between(tenths, low, high, color=line.get_color(), alpha=0.15)
     axis.set(xlabel="share of the budget", title=what)
 axes[0, 0].set_ylabel("validation PSNR, dB")
+axes[0, 2].set_ylim(None, 29)  # room for the legend
 for axis in (axes[0, 0], axes[0, 2]):
     axis.legend(fontsize=8, frameon=False)
 plots.show(figure, "Four panels, one per curriculum: validation PSNR over the budget, easy to "
@@ -710,6 +893,63 @@ plots.show(figure, "A flow chart. Does one-step training fail? Is it the order? 
 # benefits", except with little training time or noisy labels. For PINNs, Krishnapriyan et al. found
 # what section 4 found: a real easy-to-hard path can rescue a training that fails.
 
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. At the end of *all at once* the gradients of equation and initial condition are equally large. A
+# friend says: "So the weights are well balanced." What do you answer?**
+#
+# <details><summary>Answer</summary>
+#
+# Equal sizes are what any standstill looks like: two opposite pulls cancel only if they are equal. With
+# the weight 10 they were equal, too (2.89 and 10 · 0.28), and the error was another one, 34 % instead of
+# 42 %. The cosine of −1 is the news: the two goals pull against each other.
+#
+# </details>
+#
+# **2. Growing stages beat one step with the same compute, by 0.19 ± 0.17 dB over five seeds. Why does that
+# not show that easy-to-hard works?**
+#
+# <details><summary>Answer</summary>
+#
+# The same steps in random order beat it as well, by 0.29 ± 0.20 dB. What helps is that cheap steps buy
+# more steps; the order adds nothing that can be seen (sorted minus shuffled: −0.11 ± 0.14 dB). A control
+# must have everything but the order.
+#
+# </details>
+#
+# **3. You train on drizzle, then on light rain, then on heavy rain, and the score in light rain ends 16 dB
+# below that of the shuffled twin. Which cheap measurement would have warned you?**
+#
+# <details><summary>Answer</summary>
+#
+# The cosine between the gradients in drizzle and in heavy rain, in a network trained on the mix: about
+# −0.97, where two batches of the same rain agree with +0.92 (section 9). What one of them learns the
+# other one undoes, so the last one wins. More steps in heavy rain would only forget more thoroughly.
+#
+# </details>
+#
+# **4. *L1 first* scores 32.33 ± 2.73 dB, one step 34.39 ± 0.32 dB. The verdict says "can't tell". Is *L1
+# first* as good as one step?**
+#
+# <details><summary>Answer</summary>
+#
+# No. Two of five seeds ended where they began, at the score of the rainy picture, and three came near 34
+# dB. The mean of a success and a failure describes neither, and its interval is wide *because* of the
+# failures. Report the seeds one by one, or how many failed.
+#
+# </details>
+#
+# **5. A paper grows its patches from step 92,000 on, and the score rises from there. What do you ask?**
+#
+# <details><summary>Answer</summary>
+#
+# What else begins there. In Restormer's schedule the learning rate begins to fall and the batches begin
+# to shrink at the same step. Patches grow or not, times learning rate falls or not: four runs tell these
+# two apart. And a fifth one, in random order, tells growing from having several sizes.
+#
+# </details>
+
 # %% [markdown]
 # ## You can now …
 #
@@ -736,11 +976,12 @@ for what in kinds:  # the printed verdict is that of the file
 # For the PINN it **depends** on what is sorted (terms: harmful; difficulty: helpful) and on how long one
 # trains. You can:
 #
-# - tell *order* from *balance*: look at the angle between gradients, not only at their sizes;
-# - prefer to remove a conflict (a hard constraint) over sorting it;
+# - tell *order* from *balance* when a training fails: look at the angle between gradients, not only at
+#   their sizes, and remove a conflict (a hard constraint) rather than sort it;
 # - write a curriculum as a pure function of the progress, and say what it spends;
-# - ask of every curriculum, your own too: against random order? with equal compute? how many seeds?
-# - end in "don't" without regret.
+# - give each curriculum the controls that it needs, your own too: random order, equal compute, seeds;
+# - read a published schedule critically: what else changes at the same step?
+# - diagnose before you cure, and end in "don't" without regret.
 #
 # **Next:** lesson 08 takes a trained network out of Python. In lesson 09 a module moves into a strange
 # house.
