@@ -1,0 +1,96 @@
+"""Lessons in JupyterLab, with a mouse and a keyboard.
+
+What other tests can't see: that the widgets are drawn, that a slider's picture follows the slider
+and comes back with it, how long that takes, and that nothing complains on the way.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import pytest
+
+from derain_edu.lessons import find_lesson
+
+# The slider that each lesson is about, and whether words below the picture repeat its numbers.
+# In lesson 01 the numbers stand in the picture only.
+LESSONS = {"01": ("amount", False), "03": ("stage", True), "06": ("threshold", True)}
+MOVES = 11  # to the right, and as many back
+SLOWEST = 300  # milliseconds from a key to its picture, for 95 % of the moves
+SERIES = 3  # somebody else may use this machine: the best of so many counts
+
+
+@pytest.fixture(scope="module", params=LESSONS)
+def lesson(request, open_notebook):
+    page = open_notebook(find_lesson(request.param))
+    page.number = request.param
+    return page
+
+
+@pytest.fixture
+def slider(lesson):
+    """The lesson's slider, at its left end."""
+    slider = lesson.slider(LESSONS[lesson.number][0])
+    low = float(slider.handle.get_attribute("aria-valuemin"))
+    if slider.value() != low:
+        slider.press("Home")
+    assert slider.value() == low
+    return slider
+
+
+def seen(slider):
+    """Return the slider's number, the picture and the words as they stand."""
+    return slider.value(), slider.picture(), slider.words()
+
+
+def test_all_cells_run_and_nothing_complains(lesson):
+    prompts = [p.strip("[]: \xa0") for p in lesson.prompts()]
+    assert prompts == [str(k) for k in range(1, len(prompts) + 1)] and len(prompts) > 10
+    assert lesson.errors() == []
+
+
+def test_the_picture_follows_the_arrow_keys_and_comes_back(lesson, slider):
+    views = [seen(slider)]
+    for _ in range(3):
+        slider.press("ArrowRight")
+        views.append(seen(slider))
+    values, pictures, words = map(set, zip(*views, strict=True))
+    assert len(values) == len(pictures) == 4
+    assert len(words) == 4 if LESSONS[lesson.number][1] else words == {""}
+    for view in reversed(views[:-1]):
+        slider.press("ArrowLeft")
+        assert seen(slider) == view
+    assert lesson.errors() == []
+
+
+def test_the_picture_follows_the_mouse(lesson, slider):
+    start = seen(slider)
+    slider.press("End")
+    end = seen(slider)
+    assert end[1] != start[1]
+    slider.drag(0)
+    assert seen(slider) == start
+    slider.drag(1)
+    assert seen(slider) == end
+    slider.drag(0.5)
+    assert start[0] < slider.value() < end[0]
+    assert slider.picture() not in (start[1], end[1])
+    assert lesson.errors() == []
+
+
+def percentile_95(values):
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+
+
+def test_the_picture_comes_at_once(lesson, slider, capsys):
+    for _ in range(SERIES):
+        times = [slider.press(key) for key in ["ArrowRight"] * MOVES + ["ArrowLeft"] * MOVES]
+        median, slow = statistics.median(times), percentile_95(times)
+        with capsys.disabled():
+            moves = f"{len(times)} moves: median {median:.0f} ms, 95 % within {slow:.0f} ms"
+            print(f"\n{lesson.notebook}, from key to picture, {moves}", end=" ")
+        if slow <= SLOWEST:
+            break
+    assert slow <= SLOWEST
+    assert lesson.errors() == []
