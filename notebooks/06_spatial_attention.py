@@ -5,9 +5,9 @@
 #
 # | | |
 # |---|---|
-# | **Goals** | say what a spatial attention map is and does; build SPANet's module piece by piece; judge a map by order, by threshold and as a probability; read in a checkpoint how it was trained; write the test that finds a part of a network that does nothing |
+# | **Goals** | say what a spatial attention map is and does; build SPANet's module piece by piece, direction weights included; judge a map by order, by threshold and as a probability; ask what a part of a network knows, and what it is worth; read in a checkpoint what was trained, and how; write the test that finds a part of a network that does nothing |
 # | **Before you start** | lesson 05 |
-# | **Time** | 60 minutes; the cells take 30 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 110 minutes, 50 of them for the exercises; the cells take 30 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538) |
 
 # %% tags=["bootstrap"]
@@ -36,7 +36,7 @@ import torch
 from torch import nn
 
 from derain_edu import attention_views as views
-from derain_edu import forensics, plots
+from derain_edu import exercises, forensics, plots
 from derain_edu.download import cached_files
 from derain_edu.experiments import load_results, summarize
 from derain_edu.losses import rain_mask
@@ -58,9 +58,43 @@ de.set_seed(0)
 #
 # $$\mathrm{out} = \mathrm{relu}(A \cdot \mathrm{branch}(x) + x)$$
 #
-# Where A = 0 the pixel passes as it is, where A = 1 the block works. We try it by hand: a photo, one
-# streak, and a branch that knows one thing only, "take .29 of light away", the brightness of the
-# streak's middle. The map decides where.
+# Where A = 0 the pixel passes as it is, where A = 1 the block works. Begin with this line: the whole
+# lesson hangs on it.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 06.1 · A map that scales
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●○○○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 5 minutes |
+# | **Task** | write `gated_block(x, branch, A)`, the formula above. x and branch (what the branch gave) are (B, C, H, W), and A is (B, H, W): one number per pixel of each picture, for all of its channels |
+#
+# <details><summary>Hint</summary>
+#
+# Tensors are lined up from their *last* axis. With B = C, A would meet the channels, and nobody
+# complains. `A.unsqueeze(1)` is (B, 1, H, W).
+#
+# </details>
+
+# %% tags=["exercise"]
+def gated_block(x, branch, A):
+    """Return relu(A · branch + x): (B, C, H, W), with a map A (B, H, W)."""
+    # BEGIN SOLUTION
+    return torch.relu(A.unsqueeze(1) * branch + x)
+    # END SOLUTION
+
+
+exercises.check("06.1", gated_block)
+
+# %% [markdown] tags=["solution"]
+# The product is *used*: `branch.mul(A)` alone on a line would compute it and drop it. Section 6 tells
+# what came of such a line.
+
+# %% [markdown]
+# Now by hand: a photo, one streak, and a branch that knows one thing only, "take .29 of light away",
+# the brightness of the streak's middle. The map decides where.
 
 # %%
 photo = de.load_photo("rocket", long_side=320)[:, 100:180, 200:280]  # (3, 80, 80)
@@ -214,7 +248,45 @@ assert np.mean(areas["this course's"]) >= 0.9, "the supervised map finds light r
 # weights in the cache there is a second row. They learned from video of real rain and another mask,
 # and never saw our streaks: a low number says that the two kinds of rain differ, not that one
 # training was worse.)
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 06.2 · Count the pairs
 #
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 10 minutes |
+# | **Task** | write `in_order(values, mask)`: the AUC by its definition. Of all pairs of one rainy and one dry pixel, the share in which the value is larger at the rainy one. A tie counts a half. Both tensors have one shape, any; mask is bool, and both kinds occur |
+#
+# <details><summary>Hint</summary>
+#
+# `values[mask]` are the values of the rainy pixels, in one row. `wet[:, None] > dry` compares each of
+# them with each dry one; two loops would do it, too. (For few pixels: the number of pairs grows fast.)
+#
+# </details>
+
+# %% tags=["exercise"]
+def in_order(values, mask):
+    """Return the share of pairs (rainy, dry) in which the rainy pixel has the larger value."""
+    # BEGIN SOLUTION
+    wet, dry = values[mask][:, None], values[~mask]  # (rainy, 1), (dry,)
+    return ((wet > dry).float() + 0.5 * (wet == dry).float()).mean().item()
+    # END SOLUTION
+
+
+if exercises.check("06.2", in_order):
+    few = attention[:, 0, ::4, ::4], mask[:, 0, ::4, ::4]  # every fourth pixel: (6, 32, 32)
+    for name, values, true in zip(names, *few, strict=True):
+        pairs = int(true.sum()) * int((~true).sum())
+        print(f"{name:14} {pairs:7,} pairs: yours {in_order(values, true):.4f}, "
+              f"the package's {auc(values, true):.4f}")
+
+# %% [markdown] tags=["solution"]
+# The package counts the same pairs without making them: it sorts all values and adds up the ranks of
+# the rainy ones. That takes n log n steps in place of n², and it can't be seen that it is the same.
+
+# %% [markdown]
 # An order is not yet a decision. Someone has to say: from here on I call it rain. Move the threshold.
 
 # %%
@@ -313,7 +385,50 @@ plots.show(figure, "Calibration curves in three kinds of rain, beside the diagon
 # too sure, and there is a reason to be near: the square error is smallest when A *is* the share of
 # rainy pixels among all that look alike. Nothing keeps it there in other weather: in drizzle the map
 # promises far too much rain, in heavy rain far too little.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 06.3 · The gap
 #
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●●○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 15 minutes |
+# | **Task** | write `gap(values, mask, bins)` without `calibration`. Cut the range from 0 to 1 into `bins` bins of equal width; a value of 1 belongs to the last. In each bin take the distance between the mean value and the share of rainy pixels; return its mean over all *pixels* |
+#
+# <details><summary>Hint</summary>
+#
+# `inside = (values >= low) & (values < high)` are the pixels of a bin; what about 1 in the last one?
+# `values[inside].mean()` of an empty bin is not a number. Each bin counts as often as it has pixels.
+#
+# </details>
+
+# %% tags=["exercise"]
+def gap(values, mask, bins):
+    """Return how far map and truth lie apart, averaged over the pixels."""
+    # BEGIN SOLUTION
+    place = (values * bins).long().clamp(max=bins - 1)  # the number of each pixel's bin
+    total = 0.0
+    for k in range(bins):
+        inside = place == k
+        if inside.any():
+            said, true = values[inside].mean(), mask[inside].float().mean()
+            total += (said - true).abs().item() * inside.sum().item()
+    return total / values.numel()
+    # END SOLUTION
+
+
+if exercises.check("06.3", gap):
+    for number in (1, 2, 10, 100):
+        each = [f"{rain} {100 * gap(*found, number):4.1f}" for rain, found in weather.items()]
+        print(f"{number:3} bins, gap in points:", ", ".join(each))
+
+# %% [markdown] tags=["solution"]
+# With one bin only the two means over all pixels are compared. More bins can only make the gap
+# larger when they split a bin in parts: what was too much here and too little there no longer cancels.
+# With very many bins each holds a few pixels, and chance adds to the gap.
+
+# %% [markdown]
 # And a probability of *what*? We told it that rain begins at 4 grey levels. Let us ask again, with
 # other definitions of rain.
 
@@ -406,7 +521,44 @@ assert by_stage[0] == max(by_stage)
 # The paper has one more idea. A streak has a direction, so the four sweeps should not count the same
 # everywhere. A small branch looks at the features and makes four maps of weights, one per direction;
 # they multiply the four sweeps. On a vertical streak, so the hope, "up" and "down" count more.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 06.4 · Let the directions act
 #
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 10 minutes |
+# | **Task** | write `weigh(swept, scores)`. `swept` (B, 4, C, H, W) holds the four sweeps, `scores` (B, 4, H, W) what the small branch gave, any numbers. A sigmoid makes a weight of each score; the weight scales all channels of its sweep at its pixel. Return the four side by side, (B, 4C, H, W), up first |
+#
+# <details><summary>Hint</summary>
+#
+# Which axis of `swept` do the weights not have? `unsqueeze` makes room for it. Section 2 puts sweeps
+# side by side with `flatten`.
+#
+# </details>
+
+# %% tags=["exercise"]
+def weigh(swept, scores):
+    """Scale the sweeps (B, 4, C, H, W) by the sigmoid of scores (B, 4, H, W): (B, 4C, H, W)."""
+    # BEGIN SOLUTION
+    weights = torch.sigmoid(scores).unsqueeze(2)  # (B, 4, 1, H, W)
+    return (swept * weights).flatten(1, 2)  # (B, 4C, H, W)
+    # END SOLUTION
+
+
+if exercises.check("06.4", weigh):
+    w = tiny.directions(steps["features"])  # (1, 4, 6, 5), after the branch's own sigmoid
+    module = tiny.sweep(tiny.irnn1, steps["conv 3×3"], w.unsqueeze(2))  # (1, 4C, 6, 5)
+    mine = weigh(steps["round 1: four sweeps"], torch.logit(w))  # logit undoes the sigmoid
+    print("as in the package's module:", torch.allclose(mine, module, atol=1e-5))
+
+# %% [markdown] tags=["solution"]
+# A sigmoid each, not a softmax: all four may count at one pixel, or none. Keep your line in mind until
+# section 6.
+
+# %% [markdown]
 # This course trained a second SPANet in which they act, with the same recipe.
 
 # %%
@@ -656,6 +808,44 @@ assert steps_of_idle == {40_001}
 # Only the third story fits: there *is* a record, and it is zero. So the branch was given to Adam, not
 # frozen, and zeros arrived 40,001 times. The released script wraps its network in `DataParallel`,
 # which hands out copies; that would do it. The file can't tell us that it did.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 06.5 · Find the idle tensors
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 10 minutes |
+# | **Task** | write `idle_tensors(names, optimizer)`, the list of the names whose record says: trained, and never a gradient. `optimizer` is Adam's part of a checkpoint: `optimizer["state"]` is a dict from a tensor's place in `names` to its record, a dict with the means `"exp_avg"` and `"exp_avg_sq"`, tensors. Some tensors have no record |
+#
+# <details><summary>Hint</summary>
+#
+# Go through `optimizer["state"].items()`. A record counts as idle if both means are exactly 0 in all
+# places: `.any()` asks whether a tensor holds anything but zeros.
+#
+# </details>
+
+# %% tags=["exercise"]
+def idle_tensors(names, optimizer):
+    """Return the names of the tensors that Adam has a record of, and it is all zeros."""
+    # BEGIN SOLUTION
+    found = []
+    for place, record in optimizer["state"].items():
+        if not record["exp_avg"].any() and not record["exp_avg_sq"].any():
+            found.append(names[place])
+    return found
+    # END SOLUTION
+
+
+if exercises.check("06.5", idle_tensors):
+    state = {place: record_of(story) for place, story in enumerate(stories)}
+    state = {place: record for place, record in state.items() if record}
+    print("of the three stories:", idle_tensors(stories, {"state": state}))
+
+# %% [markdown] tags=["solution"]
+# The mean of the squares alone would do, as squares can't cancel. The mean of the gradients alone
+# would not: it can be 0 by chance. And no record at all is story (a) or (b), not (c).
 
 # %% [markdown]
 # ### 6.4 The line, and the test that would have caught it
@@ -914,6 +1104,64 @@ else:
 # 1,600), more than one set of photos, rain at all angles, and real rain. What we have is small, open
 # and paired. It excludes an effect of more than a decibel, and can't tell a small one from none.
 
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. The exact yes-or-no mask as map A made the picture worse than doing nothing. Why, if it knows
+# exactly where the rain is?**
+#
+# <details><summary>Answer</summary>
+#
+# Because A says *how much*, too. At the faint ends of a streak the mask says 1, and the branch takes
+# away light that never came: a dark streak stays. The share of light was the right map for this
+# branch, more than 20 dB better than doing nothing (section 1).
+#
+# </details>
+#
+# **2. All values of a map lie between 0 and .1. Can its AUC be 1? Can you use it at the threshold .5?
+# Is it a probability?**
+#
+# <details><summary>Answer</summary>
+#
+# The AUC can be 1: it asks for the order only, and any rising change of scale leaves it as it is. At
+# the threshold .5 the map finds nothing. And it is no probability: where it rains for sure it says at
+# most .1, so the gap is large. Three questions, three answers.
+#
+# </details>
+#
+# **3. The map was near a probability in light rain. Why not in heavy rain?**
+#
+# <details><summary>Answer</summary>
+#
+# The square error made A the share of rainy pixels *among the pictures of its training*. In heavy rain
+# that share is another one, and nothing told the map. It still finds streaks, but its level is wrong:
+# the cell of section 3 prints a gap below 5 points in light rain and above 5 in heavy rain.
+#
+# </details>
+#
+# **4. A tensor still looks as new after 40,001 steps. What else do you need to say that it never got a
+# gradient? And how do you know that it was not frozen?**
+#
+# <details><summary>Answer</summary>
+#
+# Its record in Adam: both means exactly 0. The size of the weights proves nothing; the β of the sweeps
+# were trained, and lie inside their start bound, too. A frozen tensor has no record at all, so a record
+# of zeros says: it was trained, and zeros arrived.
+#
+# </details>
+#
+# **5. A friend changes `y.mul(w)` to `y = y.mul(w)` in the released code and loads the published
+# weights. A repair?**
+#
+# <details><summary>Answer</summary>
+#
+# Of the code, yes; of the network, no. The branch was never trained, so its weights are near .5
+# everywhere, and each round of sweeps reaches the next layer at about half its size. Section 6.4
+# switches it on in this course's network: the picture loses, and the map's level is gone. The repaired
+# network has to be trained.
+#
+# </details>
+
 # %% [markdown]
 # ## You can now …
 #
@@ -931,6 +1179,7 @@ print("  near it in the rain of its training, not in other rain; finding rain (A
 # %% [markdown]
 # - say what an attention map is: one number per pixel that scales a residual; and that "where" and
 #   "how much" are two jobs;
+# - build SPANet's module piece by piece, and let its direction weights act;
 # - tell order (AUC), decision (precision, recall, IoU) and probability (calibration) apart;
 # - ask what a part of a network knows, and what it is worth, by holding it still;
 # - open a stranger's checkpoint safely, and read in it what was trained, and how;

@@ -1,0 +1,363 @@
+"""Answers to the exercises of lesson 06: a second right one, and wrong ones with the reason."""
+
+import torch
+from torch import relu, sigmoid
+
+# -------------------------------------------------------------------------------------- the gate
+
+
+def gate_each_picture(x, branch, A):
+    return torch.stack([relu(a * b + y) for y, b, a in zip(x, branch, A, strict=True)])
+
+
+def result_dropped(x, branch, A):
+    branch.mul(A.unsqueeze(1))
+    return relu(branch + x)
+
+
+def gate_in_place(x, branch, A):
+    branch.mul_(A.unsqueeze(1))
+    return relu(branch + x)
+
+
+def all_scaled(x, branch, A):
+    return relu(A[:, None] * (branch + x))
+
+
+def x_scaled(x, branch, A):
+    return relu(branch + A[:, None] * x)
+
+
+def gate_turned(x, branch, A):
+    return relu((1 - A[:, None]) * branch + x)
+
+
+def axis_forgotten(x, branch, A):
+    return relu(A * branch + x)
+
+
+def no_relu(x, branch, A):
+    return A[:, None] * branch + x
+
+
+def relu_too_early(x, branch, A):
+    return relu(A[:, None] * branch) + x
+
+
+def x_forgotten(x, branch, A):
+    return relu(A[:, None] * branch)
+
+
+def first_map_for_all(x, branch, A):
+    return relu(A[0] * branch + x)
+
+
+def relu_of_both(x, branch, A):
+    return relu(A[:, None] * branch) + relu(x)
+
+
+# ------------------------------------------------------------------------------------- the pairs
+
+
+def by_two_loops(values, mask):
+    total, count = 0, 0
+    pixels = list(zip(values.flatten().tolist(), mask.flatten().tolist(), strict=True))
+    for a in (value for value, wet in pixels if wet):
+        for b in (value for value, wet in pixels if not wet):
+            total += 1 if a > b else 0.5 if a == b else 0
+            count += 1
+    return total / count
+
+
+def counted(values, mask):
+    wet, dry = values[mask][:, None], values[~mask]
+    return (wet > dry).sum().item(), (wet == dry).sum().item(), wet.numel() * dry.numel()
+
+
+def ties_in_order(values, mask):
+    larger, equal, pairs = counted(values, mask)
+    return (larger + equal) / pairs
+
+
+def ties_not_in_order(values, mask):
+    larger, _, pairs = counted(values, mask)
+    return larger / pairs
+
+
+def ties_left_out(values, mask):
+    larger, equal, pairs = counted(values, mask)
+    return larger / (pairs - equal) if pairs > equal else 0.5
+
+
+def order_turned(values, mask):
+    return by_two_loops(values, ~mask)
+
+
+def number_of_pairs(values, mask):
+    larger, equal, _ = counted(values, mask)
+    return larger + equal / 2
+
+
+def pairs_of_all(values, mask):
+    return number_of_pairs(values, mask) / values.numel() ** 2
+
+
+def in_percent(values, mask):
+    return 100 * by_two_loops(values, mask)
+
+
+def accuracy(values, mask):
+    return ((values > 0.45) == mask).float().mean()
+
+
+def always_right(values, mask):
+    return 0.75
+
+
+# --------------------------------------------------------------------------------------- the gap
+
+
+def gap_by_sums(values, mask, bins):
+    place = (values.flatten() * bins).long().clamp(max=bins - 1)
+    off = torch.bincount(place, weights=values.flatten().double() - mask.flatten().double())
+    return off.abs().sum().item() / values.numel()
+
+
+def bin_by_bin(values, mask, bins, middle=False, signed=False, last=True, weighted=True, nan=False):
+    total, used = 0.0, 0
+    for k in range(bins):
+        low, high = k / bins, (k + 1) / bins
+        inside = (values >= low) & (values <= high if last and k == bins - 1 else values < high)
+        if not inside.any() and not nan:
+            continue
+        said = (low + high) / 2 if middle else values[inside].mean()
+        off = said - mask[inside].float().mean()
+        total += (off if signed else off.abs()) * (inside.sum() if weighted else 1)
+        used += 1
+    return total / (values.numel() if weighted else used)
+
+
+def last_bin_open(values, mask, bins):
+    return bin_by_bin(values, mask, bins, last=False)
+
+
+def bins_all_alike(values, mask, bins):
+    return bin_by_bin(values, mask, bins, weighted=False)
+
+
+def over_all_bins(values, mask, bins):
+    return torch.as_tensor(gap_by_sums(values, mask, bins)) * 0 + sum(
+        (values[i].mean() - mask[i].float().mean()).abs()
+        for k in range(bins)
+        if (i := (values * bins).long().clamp(max=bins - 1) == k).any()
+    ) / bins
+
+
+def middles(values, mask, bins):
+    return bin_by_bin(values, mask, bins, middle=True)
+
+
+def signs_cancel(values, mask, bins):
+    return bin_by_bin(values, mask, bins, signed=True)
+
+
+def pixel_by_pixel(values, mask, bins):
+    return (values - mask.float()).abs().mean()
+
+
+def empty_bins(values, mask, bins):
+    return bin_by_bin(values, mask, bins, nan=True)
+
+
+def own_bin_for_one(values, mask, bins):
+    place = (values.flatten() * bins).long()
+    off = torch.bincount(place, weights=values.flatten().double() - mask.flatten().double())
+    return off.abs().sum() / values.numel()
+
+
+def ten_bins(values, mask, bins):
+    return gap_by_sums(values, mask, 10)
+
+
+def gap_in_points(values, mask, bins):
+    return 100 * gap_by_sums(values, mask, bins)
+
+
+# -------------------------------------------------------------------------------- the directions
+
+
+def weigh_one_by_one(swept, scores):
+    parts = [swept[:, d] / (1 + torch.exp(-scores[:, d : d + 1])) for d in range(4)]
+    return torch.cat(parts, dim=1)
+
+
+def weights_dropped(swept, scores):
+    swept.mul(sigmoid(scores).unsqueeze(2))
+    return swept.flatten(1, 2)
+
+
+def scores_as_weights(swept, scores):
+    return (swept * scores.unsqueeze(2)).flatten(1, 2)
+
+
+def shared(swept, scores):
+    return (swept * scores.softmax(dim=1).unsqueeze(2)).flatten(1, 2)
+
+
+def on_the_channels(swept, scores):
+    return (swept * sigmoid(scores).unsqueeze(1)).flatten(1, 2)
+
+
+def axis_left_to_luck(swept, scores):
+    return (swept * sigmoid(scores)).flatten(1, 2)
+
+
+def channels_first(swept, scores):
+    return (swept * sigmoid(scores).unsqueeze(2)).transpose(1, 2).flatten(1, 2)
+
+
+def added_up(swept, scores):
+    return (swept * sigmoid(scores).unsqueeze(2)).sum(dim=1)
+
+
+def not_flat(swept, scores):
+    return swept * sigmoid(scores).unsqueeze(2)
+
+
+def sigmoid_of_all(swept, scores):
+    return sigmoid(swept * scores.unsqueeze(2)).flatten(1, 2)
+
+
+# ------------------------------------------------------------------------------ the idle tensors
+
+
+def idle_by_size(names, optimizer):
+    found = []
+    for k, name in enumerate(names):
+        if k in optimizer["state"]:
+            record = optimizer["state"][k]
+            if max(record[key].abs().max() for key in ("exp_avg", "exp_avg_sq")) == 0:
+                found.append(name)
+    return found
+
+
+def frozen_too(names, optimizer):
+    return [n for k, n in enumerate(names) if k not in optimizer["state"]
+            or not optimizer["state"][k]["exp_avg_sq"].any()]
+
+
+def no_record_only(names, optimizer):
+    return [name for k, name in enumerate(names) if k not in optimizer["state"]]
+
+
+def any_zero(names, optimizer):
+    return [names[k] for k, r in optimizer["state"].items() if (r["exp_avg"] == 0).any()]
+
+
+def first_mean_only(names, optimizer):
+    return [names[k] for k, r in optimizer["state"].items() if not r["exp_avg"].any()]
+
+
+def nearly_zero(names, optimizer):
+    return [names[k] for k, r in optimizer["state"].items() if r["exp_avg_sq"].max() < 1e-12]
+
+
+def gaps_closed(names, optimizer):
+    records = optimizer["state"].values()
+    return [n for n, r in zip(names, records, strict=False) if not r["exp_avg_sq"].any()]
+
+
+def numbers_not_names(names, optimizer):
+    return [k for k, r in optimizer["state"].items() if not r["exp_avg_sq"].any()]
+
+
+def the_first_only(names, optimizer):
+    return idle_by_size(names, optimizer)[:1]
+
+
+def looks_at_the_steps(names, optimizer):
+    return [names[k] for k, r in optimizer["state"].items() if r["step"] == 0]
+
+
+def indexes_what_is_missing(names, optimizer):
+    return [n for k, n in enumerate(names) if not optimizer["state"][k]["exp_avg"].any()]
+
+
+ANSWERS = {
+    "06.1": {
+        "second": gate_each_picture,
+        "wrong": [
+            (result_dropped, "A did nothing: a line such as `branch.mul"),
+            (gate_in_place, "changed the tensor it was given"),
+            (all_scaled, "A scales the whole block here"),
+            (x_scaled, "A scales x here; it should scale the branch"),
+            (gate_turned, "A is turned round"),
+            (axis_forgotten, r"first axis of A is the batch, but it met the channels"),
+            (no_relu, "the ReLU is missing"),
+            (relu_too_early, "the ReLU comes last"),
+            (x_forgotten, "x is missing"),
+            (first_map_for_all, "the map of the first picture for all"),
+            (relu_of_both, "the block is not right"),
+        ],
+    },
+    "06.2": {
+        "second": by_two_loops,
+        "wrong": [
+            (ties_in_order, "a tie counts a half, and you counted it as in order"),
+            (ties_not_in_order, "a tie counts a half, and you counted it as not in order"),
+            (ties_left_out, "you left out the ties"),
+            (order_turned, "it is turned round"),
+            (number_of_pairs, "this is the number of pairs"),
+            (pairs_of_all, "divided by the square of the number of pixels"),
+            (in_percent, "between 0 and 1, not percent"),
+            (accuracy, r"you compared A with \.5"),
+            (always_right, r"the share of pairs in order is not right\. Yours is 0\.75, expected 0"),
+            (lambda values, mask: values[mask].mean() - values[~mask].mean(), "two means"),
+        ],
+    },
+    "06.3": {
+        "second": gap_by_sums,
+        "wrong": [
+            (bins_all_alike, "every bin counts the same here"),
+            (over_all_bins, "every bin counts the same here"),
+            (middles, r"is the \*mean\* of A in a bin"),
+            (signs_cancel, "too much and too little cancel"),
+            (lambda *given: -signs_cancel(*given), "the signs cancelled"),
+            (pixel_by_pixel, "distance of each pixel from its own truth"),
+            (empty_bins, r"not a number \(nan\): an empty bin has no mean"),
+            (last_bin_open, "a pixel with A = 1 is lost: it belongs"),
+            (own_bin_for_one, "a pixel with A = 1 got a bin of its own"),
+            (ten_bins, "you always made ten bins"),
+            (gap_in_points, "between 0 and 1, not points"),
+        ],
+    },
+    "06.4": {
+        "second": weigh_one_by_one,
+        "wrong": [
+            (weights_dropped, "the weights did nothing: a line such as `swept.mul"),
+            (scores_as_weights, "the sigmoid is missing"),
+            (shared, "a softmax makes the four directions share"),
+            (on_the_channels, r"raised RuntimeError.*your weights met the channels"),
+            (axis_left_to_luck, r"has to become \(B, 4, 1, H, W\)"),
+            (channels_first, "the channels stand in the wrong order"),
+            (added_up, "you added them up"),
+            (not_flat, "put directions and channels into one axis"),
+            (sigmoid_of_all, "the sigmoid went over the product"),
+        ],
+    },
+    "06.5": {
+        "second": idle_by_size,
+        "wrong": [
+            (frozen_too, "'frozen' has no record: it was frozen"),
+            (no_record_only, "'branch' is missing: it has a record"),
+            (any_zero, "'head' is idle in some of its weights only"),
+            (first_mean_only, "'cancelled' has a mean of squares above 0"),
+            (nearly_zero, "'deep' got a gradient, a tiny one"),
+            (gaps_closed, "the names moved: the number in `state` is the place"),
+            (numbers_not_names, "return a list of names"),
+            (the_first_only, "'gate' is missing"),
+            (looks_at_the_steps, "'branch' is missing"),
+            (indexes_what_is_missing, "your function raised KeyError"),
+        ],
+    },
+}
