@@ -55,10 +55,16 @@ def lesson_hash(notebook: Any, common: str) -> str:
     return hashlib.sha256(f"{common}{cell_texts(notebook)}".encode()).hexdigest()
 
 
-def without_widgets(notebook: Any) -> Any:
-    """Take the state of widgets out; where one is left in an output, a line stands for it."""
+def prepared(notebook: Any) -> Any:
+    """Make a notebook fit to be a page.
+
+    The state of widgets goes; where a widget is left in an output, a line stands for it. The
+    cell that installs the course on Colab is folded.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
+        if "bootstrap" in (tags := cell.metadata.get("tags", [])):
+            cell.metadata["tags"] = [*tags, "hide-input"]
         for output in cell.get("outputs", ()):
             if WIDGET in output.get("data", {}):
                 output["data"] = {"text/html": still("Run the notebook to move what stands here.")}
@@ -83,7 +89,7 @@ def execute(names: Sequence[str], folder: Path) -> None:
             run = run_lesson(source, Path(out))
             if run.error:
                 sys.exit(f"failed\n{run.error}")
-            notebook = without_widgets(nbformat.read(Path(out) / f"{name}.ipynb", 4))
+            notebook = nbformat.read(Path(out) / f"{name}.ipynb", 4)
         notebook.metadata[HASH] = wanted
         unfinished = target.with_suffix(".unfinished")
         nbformat.write(notebook, unfinished)
@@ -112,8 +118,9 @@ def gather(executed: Path, source: Path) -> None:
     lessons = {}
     for name in lesson_names():
         ran = executed / f"{name}.ipynb"
-        copy(ran if ran.is_file() else lesson_folder() / ran.name, source / "lessons" / ran.name)
-        lessons[name] = nbformat.read(source / "lessons" / ran.name, 4)
+        path = ran if ran.is_file() else lesson_folder() / ran.name
+        lessons[name] = prepared(nbformat.read(path, 4))
+        write(nbformat.writes(lessons[name]), source / "lessons" / path.name)
         if not ran.is_file():
             print(f"{name}: no outputs, it has not run")
     for old in (source / "lessons").glob("*.ipynb"):

@@ -42,10 +42,12 @@ html_title = "derain_edu"
 html_static_path = [str(HERE / "_static")]
 html_css_files = ["book.css"]
 html_copy_source = False
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system
 html_theme_options = {
     "repository_url": repository_url(),
     "use_repository_button": True,
     "use_download_button": False,
+    "navbar_persistent": [],  # the search field stands in the sidebar already
     "show_navbar_depth": 1,
     "show_toc_level": 2,
 }

@@ -11,23 +11,39 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+from html import escape
 from typing import Any
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from myst_nb.core.render import NbElementRenderer
+from sphinx.util import logging
 
+logger = logging.getLogger(__name__)
+SPELLED_OUT = {r"\dots": r"\ldots"}  # commands that the converter doesn't know
 FIELD = re.compile(r"^    (\w+): (.+?)(?: = (.+?))?  # (.+)$", re.MULTILINE)
 
 
+def mathml(node: nodes.Element, as_block: bool) -> str:
+    """Return a formula as MathML; a formula that can't be converted is a warning."""
+    text = node.astext()
+    for command, known in SPELLED_OUT.items():
+        text = re.sub(re.escape(command) + r"(?![A-Za-z])", lambda _, known=known: known, text)
+    try:
+        return tex2mathml(text, as_block=as_block)
+    except MathError as error:
+        logger.warning("can't convert the formula %r: %s", text, error, location=node)
+        return f"<code>{escape(text)}</code>"
+
+
 def _inline(translator: Any, node: nodes.math) -> None:
-    translator.body.append(tex2mathml(node.astext()))
+    translator.body.append(mathml(node, as_block=False))
     raise nodes.SkipNode
 
 
 def _block(translator: Any, node: nodes.math_block) -> None:
-    formula = tex2mathml(node.astext(), as_block=True)
-    translator.body.append(f'<div class="formula">{formula}</div>\n')
+    translator.body.append(f'<div class="formula">{mathml(node, as_block=True)}</div>\n')
     raise nodes.SkipNode
 
 
@@ -66,9 +82,17 @@ def document_fields(
         lines += field_lines(inspect.getsource(thing))
 
 
+def without_fields(
+    app: Any, what: str, name: str, thing: Any, options: Any, given: str, returned: Any
+) -> tuple[str, Any] | None:
+    """Drop the signature of a dataclass: its fields are listed below, with their defaults."""
+    return ("", None) if what == "class" and dataclasses.is_dataclass(thing) else None
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Connect all of it to Sphinx."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("autodoc-process-docstring", document_fields, priority=400)
+    app.connect("autodoc-process-signature", without_fields)
     keep_alternative_texts()
     return {"parallel_read_safe": True, "parallel_write_safe": True}
