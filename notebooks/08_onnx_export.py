@@ -5,9 +5,9 @@
 #
 # | | |
 # |---|---|
-# | **Goals** | tell eager code, graph and runtime apart; read what is inside an exported file; say what a tolerance means in grey levels; catch a size that froze; keep a loop in the graph; predict what speed, bytes and decibels int8 costs and gives; run a network where no PyTorch is |
+# | **Goals** | tell eager code, graph and runtime apart; read what is inside an exported file; choose a tolerance, and say what it means in grey levels; catch a frozen size; keep a loop in the graph; ask of a speed-up where it comes from; say what a byte stands for, and which layer breaks with few bits; run a network where no PyTorch is |
 # | **Before you start** | lessons 03 and 05 |
-# | **Time** | 50 minutes; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 100 minutes, 55 of them for the exercises; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Ren et al., CVPR 2019 (PReNet, arXiv 1901.09221); Jacob et al., CVPR 2018 (whole numbers in place of floats, arXiv 1712.05877) |
 
 # %% tags=["bootstrap"]
@@ -422,6 +422,52 @@ for module in (Sweep(), IfWidth(), IfBright(), Noise()):
 # Each time one sentence, and no file. `IfWidth` shows why reading is not enough: all its sizes are
 # free, and for pictures of up to 10 columns it computes the wrong branch.
 
+# %% [markdown] tags=["exercise"]
+# ### Exercise 08.2 · A test that can fail
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 15 minutes |
+# | **Task** | write `levels_apart(model, network, shapes)`. For each shape make one random picture, with values in [0, 1], and give it to both. Return the largest difference of any value of any picture, in grey levels (one is 1/255). Return infinity if an output of `network` has another shape than the model's, or holds a value that is not a number |
+#
+# <details><summary>Hint</summary>
+#
+# `torch.rand(shape)` makes a picture. Look at the shapes of the two outputs before you subtract:
+# PyTorch stretches (1, 3, 8, 1) to (1, 3, 8, 30) without a word. `nan > 3` is False, and so is
+# `nan < 3`: a maximum may lose it. `found.isfinite().all()` does not. Infinity is `float("inf")`.
+#
+# </details>
+
+# %% tags=["exercise"]
+def levels_apart(model, network, shapes):
+    """Return the largest difference in grey levels over pictures of these shapes."""
+    # BEGIN SOLUTION
+    worst = 0.0
+    for shape in shapes:
+        rainy = torch.rand(shape)
+        expected, found = model(rainy), network(rainy)
+        if found.shape != expected.shape or not found.isfinite().all():
+            return float("inf")
+        worst = max(worst, 255 * (found - expected).abs().max().item())
+    return worst
+    # END SOLUTION
+
+
+if exercises.check("08.2", levels_apart):
+    plain = plain_export(IfWidth(), words["Dim objects"]).SerializeToString()
+    session = onnxruntime.InferenceSession(plain, providers=["CPUExecutionProvider"])
+    broken = lambda x: torch.from_numpy(session.run(None, {"rainy": x.numpy()})[0])  # noqa: E731
+    for tried in ([(2, 3, 21, 19)], [(2, 3, 21, 19), *CHECKED]):
+        print(f"IfWidth, {len(tried)} shapes: {levels_apart(IfWidth(), broken, tried):.1f} levels")
+    print(f"PReNet, 4 shapes: {levels_apart(model, network, tried):.5f} levels")
+
+# %% [markdown] tags=["solution"]
+# The first line of `IfWidth` is what a test with the export's own example says: perfect. Only a
+# narrow picture (`CHECKED` has one of 9 columns) can make the test fail, and a test that can't fail
+# says nothing.
+
 # %% [markdown]
 # ## 4 · A loop in the graph
 #
@@ -587,8 +633,55 @@ assert len(rewritten["nodes joined"].node) < len(rewritten["as exported"].node)
 # ## 6 · What a byte stands for
 #
 # A float x becomes a whole number q, and x ≈ scale · (q − zero). The *scale* is the width of one
-# step, and *zero* the q that means 0. With 8 bits q runs from 0 to 255.
+# step, and *zero* the q that means 0. With 8 bits q runs from 0 to 255, so 255 steps go from the
+# lowest value to the highest.
 #
+# These two are measured before, on other photos (the *calibration*). A value beyond them gets the
+# last step.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 08.3 · Into bytes and back
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●●○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 20 minutes |
+# | **Task** | write `bytes_and_back(x, low, high)`: return q, a tensor of `torch.uint8`, and what it stands for, scale · (q − zero). Round zero to a whole number, so that x = 0 comes back as 0. `low` and `high` are tensors with low ≤ 0 < high: one number, or a range for each channel, in a shape such as (C, 1, 1, 1) |
+#
+# <details><summary>Hint</summary>
+#
+# From x = low to x = 0 there are −low / scale steps: rounded, this is zero. From zero to x there are
+# x / scale more. Then: round, clamp, and only then `.to(torch.uint8)`, because this cuts off decimals,
+# and turns 256 into 0. On the way back `q.float()` comes first: bytes can't be negative. With plain
+# `*`, `/` and `+` a range for each channel works by itself.
+#
+# </details>
+
+# %% tags=["exercise"]
+def bytes_and_back(x, low, high):
+    """Return x as bytes q, and the floats that q stands for."""
+    # BEGIN SOLUTION
+    scale = (high - low) / 255
+    zero = (-low / scale).round()  # the q of x = 0
+    q = ((x / scale).round() + zero).clamp(0, 255).to(torch.uint8)
+    return q, scale * (q.float() - zero)
+    # END SOLUTION
+
+
+if exercises.check("08.3", bytes_and_back):
+    weight = model.memory.gate_conv.weight  # (128, 64, 3, 3)
+    for name, dims in (("one range", (0, 1, 2, 3)), ("a range per channel", (1, 2, 3))):
+        low, high = weight.amin(dims, keepdim=True), weight.amax(dims, keepdim=True)
+        _, back = bytes_and_back(weight, low, high)
+        print(f"{name:20} mean error of a gate's weight: {(back - weight).abs().mean():.1e}")
+
+# %% [markdown] tags=["solution"]
+# A rounding error is at most half a step, and the widest channel makes the step of all, if they share
+# it. So the file gives each output channel of a weight its own. Why must 0 come back as exactly 0? It
+# is the value that ReLU and padding make, again and again: an error there would not average out.
+
+# %% [markdown]
 # **Predict:** the features lie between −0.28 and 1.13. How wide is a step with **4** bits?
 
 # %%
@@ -666,7 +759,7 @@ for bits in (8, 7, 6, 5, 4, 3, 2):
     for value in values:
         axis.axvline(value, color="black", linewidth=0.5)
     axis.set(yscale="log", xlabel=f"what the gates read; a step is {step:.3f}")
-    axis.legend(fontsize=7, frameon=False)
+    axis.legend(fontsize=7, framealpha=1, edgecolor="none")  # white, above the lines
     title = f"{bits} bits: loses {fall[bits]:.2f} dB"
     frames[f"{bits}"] = plots.strip_png({title: plots.enlarged(shown, 4),
                                          "its values and the steps": figure})
@@ -699,11 +792,14 @@ for bits in (8, 4):
         with rounding([name], bits):
             losses[bits].append(own - score())
 plots.compare_guess(my_guess, 1 + int(np.argmax(losses[4])), "is the number", decimals=0)
-figure, axes = plots.new_figure(1, 2, width=11, height=3.4)
+figure, axes = plots.new_figure(1, 2, width=12, height=3.4)
 short = [name.replace("memory.gate_conv", "gates").replace("blocks.", "").replace("conv", "")
          for name in convolutions]
 for axis, (bits, values) in zip(axes[0], losses.items(), strict=True):
-    plots.draw_bars(axis, short, values, ylabel=f"dB lost with {bits} bits")
+    axis.bar(short, values, color=plots.COLOURS[0], width=0.65)
+    axis.axhline(0, color="grey", linewidth=0.8)
+    axis.set_ylabel(f"dB lost with {bits} bits")
+    axis.tick_params(axis="x", labelsize=8)
 plots.show(figure, "Decibels lost when one convolution is rounded. With 8 bits: nearly nothing, "
            "the head most. With 4 bits: the gates by far, then head, first block and tail.")
 middle = max(losses[4][4:12])
@@ -777,6 +873,47 @@ for name, rule in json.loads(network.info.metadata["preprocessing"]).items():
     print(f"{name:8} {rule}")
 print(f"halo     {network.halo} px: how far a pixel can reach, to cut large photos into tiles")
 print("also in the file:", ", ".join(sorted(set(network.info.metadata) - {"preprocessing"})))
+
+# %% [markdown]
+# Five rules: enough to write the program that obeys them. In the browser or on a phone it would be
+# another language, but the same steps.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 08.4 · Keep the contract
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 10 minutes |
+# | **Task** | write `derain_bytes(network, photo)` with NumPy. `photo` is an array (H, W, 3) of bytes (`np.uint8`), RGB. `network` takes an array as the contract says, (1, 3, H, W), and gives such an array back. Return the derained photo as `photo` came: (H, W, 3), bytes, RGB |
+#
+# <details><summary>Hint</summary>
+#
+# `transpose(2, 0, 1)` moves the colours to the front (`reshape` would mix them up), `[None]` adds the
+# batch. `np.float32(photo)` makes floats of four bytes. Back: the last rule of the contract, then
+# `.round()`, then `.astype(np.uint8)`, which cuts off decimals.
+#
+# </details>
+
+# %% tags=["exercise"]
+def derain_bytes(network, photo):
+    """Return the derained photo, (H, W, 3) bytes in and out."""
+    # BEGIN SOLUTION
+    x = np.float32(photo).transpose(2, 0, 1)[None] / 255  # (1, 3, H, W) in 0 to 1
+    y = network(x)[0].clip(0, 1)  # (3, H, W)
+    return (255 * y).round().astype(np.uint8).transpose(1, 2, 0)  # (H, W, 3)
+    # END SOLUTION
+
+
+if exercises.check("08.4", derain_bytes):
+    photo = np.asarray(de.to_pil(rainy))
+    onnx_only = lambda x: network.session.run(None, {"rainy": x})[0]  # noqa: E731
+    derained = de.to_tensor(derain_bytes(onnx_only, photo))
+    print(f"through your function: {de.psnr(derained, clean[0]):.2f} dB")
+
+# %% [markdown] tags=["solution"]
+# Most mistakes here raise no error. The end of this section measures what some of them cost.
 
 # %% [markdown]
 # Now without PyTorch. We write a program that knows NumPy, Pillow and ONNX Runtime only, and run it
@@ -881,17 +1018,78 @@ assert refused
 # derain-edu derain street.jpg --model prenet_int8.onnx
 # ```
 
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. A test compares file and network on the picture of the export, and finds 2e-7. What has it
+# shown, and what not?**
+#
+# <details><summary>Answer</summary>
+#
+# At this size the weights are right, and the rest is rounding. It says nothing of other sizes:
+# `IfWidth` passes this test, and computes the wrong branch for up to 10 columns (exercise 08.2). It
+# says nothing of the contract either: a program that gives BGR agrees with nobody, but no test of the
+# graph can know.
+#
+# </details>
+#
+# **2. You export PReNet with T = 12 in place of 4. How many `Conv` nodes are there, and how large is
+# the file?**
+#
+# <details><summary>Answer</summary>
+#
+# 16 · 12 − 1 = 191: every stage has its 16 nodes, and the first one still needs no gate f. The file
+# grows only by the nodes' text, because each weight is stored once: for T = 4 the weights are 676 of
+# its 707 kB (section 1).
+#
+# </details>
+#
+# **3. Why is the tolerance 1e-5, and not 0, and not half a grey level?**
+#
+# <details><summary>Answer</summary>
+#
+# 0 asks for equal bits, and only some of the values agree to the last bit (section 2: other orders of
+# adding). Half a grey level, 2e-3, lies above mistakes: the middling weight that we lost in
+# `blocks.2.conv1` moves the picture by 4e-5 only. 1e-5 lies between rounding (2e-7) and three of our
+# four lost weights.
+#
+# </details>
+#
+# **4. With 4 bits the gates lose most. Would ten times as many calibration photos help?**
+#
+# <details><summary>Answer</summary>
+#
+# No. Calibration finds the range, and the range was right. It was *shared*: features up to 1.1 made a
+# step of .09, and about nine tenths of the memory lies within half a step of 0. More photos can only
+# make the range wider. A scale for each of the two helps: section 6 shows the loss fall to less than
+# half.
+#
+# </details>
+#
+# **5. A web page with your file makes pictures that look right, but its mean PSNR is .3 dB lower. What
+# do you suspect, and how do you find it?**
+#
+# <details><summary>Answer</summary>
+#
+# BGR in place of RGB costs about that much (section 7), and nobody sees it. Don't look at pictures:
+# print the first numbers that go into the network, on both sides, for the same photo. Then those that
+# come out, before the clamp and after it. The first pair that differs is where the contract breaks.
+#
+# </details>
+
 # %% [markdown]
 # ## You can now …
 #
 # - tell eager code, graph and runtime apart, and say what is left behind: everything that is Python;
-# - read a file: nodes per stage, weights once, three tensors from stage to stage, a loop as `Scan`;
+# - read a file: nodes per stage, weights once, three tensors from stage to stage;
 # - choose a tolerance: above rounding, and as far below a mistake as you can. 1e-5 is no matter of
-#   beauty: it tells "added in another order" from most cases of "one weight is lost";
+#   beauty: it is .0026 of a grey level, and tells "added in another order" from most cases of "one
+#   weight is lost";
 # - catch a frozen size before your users do, and say what can't be exported: decisions by sizes or
 #   values in Python, Python loops over the picture, random numbers;
+# - keep a loop in the graph, as `Scan`, where the picture decides how long it is;
 # - ask of a speed-up where it comes from, by switching its parts off;
-# - say what a byte stands for, and find out which layer breaks, and why;
+# - say what a byte stands for, and find out which layer breaks with few bits, and why;
 # - run a network without PyTorch, and write down the contract that goes with it.
 #
 # **Next:** in lesson 09 a part of a network moves house: the attention module of SPANet is built into
