@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | measure what a stack of convolutions can see; explain why a gradient survives many residual blocks; train a network and read its curve; ask a layer what it knows; judge a recorded comparison |
 # | **Before you start** | lesson 01 (pairs, PSNR); what a convolution and a gradient are |
-# | **Time** | 45 minutes; the cells take 75 s on a CPU with two cores, 15 s on a GPU |
+# | **Time** | 95 minutes, 50 of them for the exercises; the cells take 75 s on a CPU with two cores, 15 s on a GPU |
 # | **Papers** | Ren et al., *Progressive Image Deraining Networks: A Better and Simpler Baseline*, CVPR 2019 (arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
@@ -25,13 +25,14 @@ import derain_edu as de
 
 # %%
 import math
+import statistics
 from dataclasses import replace
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from derain_edu import plots, widgets
+from derain_edu import exercises, plots, widgets
 from derain_edu.models.blocks import ResidualBlock, conv3x3
 
 device = de.choose_device(verbose=True)
@@ -125,8 +126,51 @@ assert middle > 0.5
 # %% [markdown]
 # Each 3×3 layer adds one pixel on every side. (The colours are powers of ten: −3 means a
 # thousandth of the strongest.) Twelve layers see 25 × 25 pixels, but with fresh weights almost all
-# of what they look at is in the middle. A long streak does not fit. So we want *many* layers: can
-# we have them?
+# of what they look at is in the middle. A long streak does not fit.
+#
+# More layers are one way out. Wider kernels are another, and **dilation** is a third: a 3×3 kernel
+# with dilation d looks at pixels that are d apart.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 02.1 · How wide is the window?
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●○○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 5 minutes |
+# | **Task** | write `receptive_field(layers)`: the width of the window of a stack of convolutions, from its first to its last pixel. `layers` is a list of (kernel, dilation), such as `[(3, 1), (3, 1), (3, 1)]`, whose answer is 7. All kernels are odd |
+#
+# <details><summary>Hint</summary>
+#
+# No layer: one pixel sees itself. A kernel of k has k − 1 steps between its pixels, and each step is
+# as long as the dilation. So how many pixels does one layer add to the width?
+#
+# </details>
+
+# %% tags=["exercise"]
+def receptive_field(layers):
+    """Return from how many columns one output pixel may take something."""
+    # BEGIN SOLUTION
+    return 1 + sum((kernel - 1) * dilation for kernel, dilation in layers)
+    # END SOLUTION
+
+
+if exercises.check("02.1", receptive_field):
+    ways = {
+        "12 layers 3×3": [(3, 1)] * 12,
+        "12 layers 5×5": [(5, 1)] * 12,
+        "5 layers 3×3, dilation 1, 2, 4, 8, 16": [(3, 2**k) for k in range(5)],
+    }
+    for name, layers in ways.items():
+        print(f"{name}: {receptive_field(layers)} px")
+
+# %% [markdown] tags=["solution"]
+# The widths *add up*. Only strides multiply. The count says how far a layer may look, not how well:
+# a single dilated kernel leaves pixels out, and the gradients above fade outwards.
+
+# %% [markdown]
+# The networks of this course take the first way: *many* layers. Can we have them?
 
 # %% [markdown]
 # ## 2. A block that starts by doing almost nothing
@@ -242,6 +286,55 @@ assert sizes["with skips, larger start"][-1] > 100
 #
 # The lesson is not "a skip is magic" but **an identity plus something small**: the sum keeps the
 # path open, and the small start of the branch keeps it in size.
+#
+# Autograd went the way back for us. It takes a few lines, and one of them shows the identity.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 02.2 · The way back through one block
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●●○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 20 minutes |
+# | **Task** | a block of one pixel: y = relu(x + relu(w2 · relu(w1 · x))), where w1 and w2 are matrices (1×1 convolutions without bias). Write `send_back(sent, x, w1, w2)`: `sent` is the gradient of a loss at y; return its gradient at x. Do it by hand, without `backward` |
+#
+# x, y and `sent` are of shape (C,), w1 is (K, C) and w2 is (C, K).
+#
+# <details><summary>Hint</summary>
+#
+# First go forward and keep what goes *into* each of the three ReLUs. Then go back, from the end:
+#
+# - relu(v) sends back `(v > 0) * gradient`;
+# - v = w @ u sends back `w.T @ gradient`;
+# - a sum sends the same gradient to both of its parts. And x was used twice: what comes back from its
+#   two uses adds up.
+#
+# </details>
+
+# %% tags=["exercise"]
+def send_back(sent, x, w1, w2):
+    """Return the gradient at x, (C,), when ``sent`` arrives at y."""
+    # BEGIN SOLUTION
+    into_1 = w1 @ x  # (K,)
+    into_2 = w2 @ into_1.relu()  # (C,)
+    into_3 = x + into_2.relu()  # (C,)
+    at_sum = (into_3 > 0) * sent  # (C,)
+    inside = (into_1 > 0) * (w2.T @ ((into_2 > 0) * at_sum))  # (K,)
+    return at_sum + w1.T @ inside  # (C,): the skip, plus the branch
+    # END SOLUTION
+
+
+if exercises.check("02.2", send_back):
+    sent, x = torch.ones(16), torch.rand(16)
+    for scale in (0.0, 0.02, 0.1):
+        w1, w2 = scale * torch.randn(2, 16, 16)
+        size = send_back(sent, x, w1, w2).norm() / sent.norm()
+        print(f"weights of the size {scale}: {size:.3f} of the gradient comes back")
+
+# %% [markdown] tags=["solution"]
+# `at_sum +` is the identity: it holds no weight, so no weight can make it small. All the weights are
+# in the second term, and they are multiplied: small weights make it very small.
 
 # %% [markdown]
 # ## 3. The baseline, trained while you watch
@@ -507,9 +600,100 @@ print(f"{dark:.0%} of the rain layer's values lie below one grey level")
 # rain can leave a pixel alone by answering zero. Whoever predicts the picture has to carry every
 # pixel of it through all layers first, and pays for each loss.
 #
+# To do *nothing*, a network that predicts rain needs a tail full of zeros. And the other one?
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 02.3 · Weights that do nothing
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 10 minutes |
+# | **Task** | write `copy_kernel(channels)`: the weights (channels, channels, 3, 3) of a 3×3 convolution without bias and with padding 1 that hands on what it gets, unchanged, each channel to itself |
+#
+# <details><summary>Hint</summary>
+#
+# `weight[i, j]` is the 3 × 3 window through which output channel i looks at input channel j. Which
+# of these windows are all zeros? What stands in the others, and where?
+#
+# </details>
+
+# %% tags=["exercise"]
+def copy_kernel(channels):
+    """Return the weights of a convolution that copies."""
+    # BEGIN SOLUTION
+    weight = torch.zeros(channels, channels, 3, 3)  # (to, from, height, width)
+    weight[:, :, 1, 1] = torch.eye(channels)
+    return weight
+    # END SOLUTION
+
+
+if exercises.check("02.3", copy_kernel):
+    noise = torch.Generator().manual_seed(0)
+    for off in (0.001, 0.01):
+        picture = test_rainy
+        for _ in range(12):  # as many layers as the baseline has
+            weight = copy_kernel(3) + off * torch.randn(3, 3, 3, 3, generator=noise)
+            picture = F.conv2d(picture, weight, padding=1)
+        print(f"12 copies, weights off by {off}: {de.psnr(picture, test_rainy):.1f} dB")
+    print(f"the rain itself: {de.psnr(test_rainy, test_clean):.1f} dB")
+
+# %% [markdown] tags=["solution"]
+# Nine weights a window, and all but one have to be *exactly* zero in every layer. Small errors in the
+# weights do as much harm as the rain. A network that predicts rain does not carry the picture at
+# all: the sum at its end does.
+
+# %% [markdown]
 # One seed and 120 steps are an anecdote. The recorded experiment trains this same network longer,
 # three times each, and `verdict` says what the numbers allow: it pairs runs of the same seed,
 # which saw the same samples, and asks whether the 95 % interval of their difference excludes zero.
+# Write its heart yourself, before you trust it.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 02.4 · Which network is ahead?
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 15 minutes |
+# | **Task** | `first` and `second` are two networks' scores: {seed: dB}. Write `paired_interval(first, second)`: the pair `mean, half` of first − second, taken seed by seed, over the seeds that both have. The 95 % interval of the mean is `mean` ± `half` |
+#
+# With n differences and their standard deviation s, half = t · s / √n. The t (Student's) is larger when
+# n is small, because s itself is uncertain then: the table `STUDENT` has it for each n.
+#
+# <details><summary>Hint</summary>
+#
+# Make a list of differences first; after that, forget the scores. `statistics.fmean` is the mean,
+# `statistics.stdev` the standard deviation. Don't rely on the order of the seeds: `first[seed]`
+# and `second[seed]` belong together.
+#
+# </details>
+
+# %% tags=["exercise"]
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # n: t
+
+
+def paired_interval(first, second):
+    """Return the mean of first − second in dB, and the half-width of its 95 % interval."""
+    # BEGIN SOLUTION
+    differences = [first[seed] - second[seed] for seed in first if seed in second]
+    n = len(differences)
+    half = STUDENT[n] * statistics.stdev(differences) / math.sqrt(n)
+    return statistics.fmean(differences), half
+    # END SOLUTION
+
+
+if exercises.check("02.4", paired_interval):
+    scores = {0: 29.1, 1: 31.4, 2: 30.2}  # made up: seeds differ by more than two dB
+    better = {0: 29.4, 1: 31.8, 2: 30.5}
+    print("{:+.2f} ± {:.2f} dB".format(*paired_interval(better, scores)))
+
+# %% [markdown] tags=["solution"]
+# The seeds' ups and downs are much larger than the difference, but both networks go up and down
+# together: they saw the same samples. Pairing takes that out. Two separate intervals would overlap here,
+# and tell you nothing.
 
 # %%
 from derain_edu.experiments import load_results, summarize
@@ -624,6 +808,64 @@ assert len({row["seed"] for row in rows}) >= 3
 # questions is answered at this budget. So the notes' claim is not shown, and not refuted. That is
 # a result too. Lesson 03 looks at the second half of the claim: what it means that PRN's blocks do
 # several jobs.
+
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. A streak of light rain is up to 50 px long. How many 3×3 layers does a network need until one
+# pixel can see a whole one, and is that enough to tell it from a lamp post?**
+#
+# <details><summary>Answer</summary>
+#
+# 1 + 2·n columns for n layers: 25 layers see 51. It is the least that is needed, for a pixel in the
+# middle of the streak. Not enough by itself: with fresh weights most of the gradient was in the 7 × 7
+# pixels in the middle (section 1 prints the share), and training has to make use of the rest.
+#
+# </details>
+#
+# **2. You start the blocks with larger weights, as He et al. propose. Why does that help a chain
+# without skips, and harm one with skips?**
+#
+# <details><summary>Answer</summary>
+#
+# Without skips a gradient is multiplied in each block, and a larger start brings that factor near 1.
+# With skips the factor is 1 *plus* the branch: a branch that is not small makes it grow at every block,
+# and section 2 measured more than a hundred times after 16. Identity plus something *small*.
+#
+# </details>
+#
+# **3. All weights and biases of two fresh networks are set to zero. One predicts the rain, the other the
+# picture. What is each one's gain in dB?**
+#
+# <details><summary>Answer</summary>
+#
+# The first returns the rainy picture: a gain of 0 dB, exactly. The second returns black, which is far
+# worse than any rain. Section 6 prints both gains before training, with random weights: there, too, the
+# one that predicts rain starts next to 0, and the other one deep below.
+#
+# </details>
+#
+# **4. A read-out from the last block finds the rain with an AUC of 0.9. Which control do you need
+# before you say that the network has *learned* where it rains?**
+#
+# <details><summary>Answer</summary>
+#
+# The same read-out from the same network with random weights. The read-out is fitted, so part of its
+# AUC is its own, and another part is just filters and depth. Section 4 draws both curves: only the trained
+# one rises with depth.
+#
+# </details>
+#
+# **5. Three seeds each: network A has 30.2 ± 2.9 dB, network B has 29.9 ± 2.8 dB. "The intervals
+# overlap, so B is as good as A." What do you answer?**
+#
+# <details><summary>Answer</summary>
+#
+# Two things. Overlap is no proof of equality: "can't tell" is not "the same" (in section 7 every
+# line ends so). And these intervals are full of what seeds do to *both* networks. If the runs of a seed
+# saw the same samples, look at the differences seed by seed: they may be 0.3 dB each time.
+#
+# </details>
 
 # %% [markdown]
 # ## You can now …
