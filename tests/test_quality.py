@@ -173,7 +173,8 @@ def dead_links(text: str, folder: Path) -> list[str]:
 
 
 def test_every_link_leads_to_a_file():
-    files = list(texts())
+    """Those of the book lead to pages that its builder makes, which checks them itself."""
+    files = [(path, text) for path, text in texts() if path not in BOOK]
     links = [link for path, text in files for link in dead_links(text, path.parent)]
     assert links == []
     assert sum(len(re.findall(LINK, plain(text))) for _, text in files) > 30
@@ -320,10 +321,13 @@ def without_encoding(code: str) -> list[str]:
         if not isinstance(node, ast.Call) or "encoding" in {w.arg for w in node.keywords}:
             continue
         name = ast.unparse(node.func)
+        place = {"read_text": 0, "write_text": 1}.get(name.split(".")[-1], 3)
+        if len(node.args) > place:
+            continue  # it is given by its place
         given = [ast.unparse(a) for a in (*node.args, *(w.value for w in node.keywords))]
         binary = any(re.search(r"'[rwax+]*b[rwax+]*'", word) for word in given)
         if (name == "open" and not binary) or name.endswith((".read_text", ".write_text")):
-            faults.append(f"line {node.lineno}: {name}")
+            faults.append(f"line {node.lineno}: {ast.unparse(node)}")
     return faults
 
 
@@ -333,6 +337,7 @@ def test_text_files_are_opened_with_their_encoding():
 
 def test_a_file_without_encoding_is_found():
     good = "open(p, 'rb')\nopen(p, mode='wb')\nopen(p, encoding='utf-8')\nImage.open(p)\n"
+    good += "p.read_text('utf-8')\np.write_text(x, 'utf-8')\nopen(p, 'r+b' if more else 'wb')\n"
     assert without_encoding(good) == []
     bad = "open(p)\nopen(p, 'w')\np.read_text()\np.write_text(x)"
     assert len(without_encoding(bad)) == 4
