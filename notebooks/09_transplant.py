@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | move a module into another network in five ways; measure what it does to sizes, gradients and scores before you train; tell a problem of scale from a problem of language; start a graft so that it can't do harm; choose controls, and write up a negative result |
 # | **Before you start** | lessons 02, 03 and 06 |
-# | **Time** | 50 minutes; the cells take 45 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 95 minutes: 50 for reading and playing, 45 for four exercises; the cells take 45 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538); Ren et al., CVPR 2019 (PRN, arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
@@ -38,7 +38,7 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from derain_edu import plots
+from derain_edu import exercises, plots
 from derain_edu import transplant_views as views
 from derain_edu.errors import DerainError
 from derain_edu.experiment_tables import find_experiment
@@ -181,7 +181,43 @@ assert map_auc(home) > map_auc(here)
 # Now the other kind of transplant, and the usual one: host and module start *fresh* and will be
 # trained together. Before the first step we look at two numbers per layer: how large is what it adds
 # (standard deviation), and how large is its gradient?
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 09.1 · One number per part
 #
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 10 minutes |
+# | **Task** | after a `backward`, each weight has its gradient in `.grad`. Write `gradient_norms(network)`: a dictionary from the name of each direct part of the network to the norm of the gradient of *all* its weights together, as one long vector. A part without any gradient gets 0 |
+#
+# <details><summary>Hint</summary>
+#
+# `network.named_children()` gives the parts with their names, `part.parameters()` all weights of a part,
+# however deep. The norm of a long vector is the root of the sum of *all* squares.
+#
+# </details>
+
+# %% tags=["exercise"]
+def gradient_norms(network):
+    """Return {name of a part: norm of the gradient of its weights}."""
+    # BEGIN SOLUTION
+    norms = {}
+    for name, part in network.named_children():
+        squares = [p.grad.square().sum() for p in part.parameters() if p.grad is not None]
+        norms[name] = float(sum(squares)) ** 0.5
+    return norms
+    # END SOLUTION
+
+
+exercises.check("09.1", gradient_norms)
+
+# %% [markdown] tags=["solution"]
+# Norms don't add up: weights with the norms 3 and 4 have the norm 5 together, not 7. `None` means that
+# `backward` never came by, which is worth knowing: a frozen part, or one that is not connected.
+
+# %% [markdown]
 # A fresh sigmoid says about ½ everywhere. So a dropped module halves the gated branches.
 #
 # **Predict:** the gradient of a gated block, as a part of what it is in the host alone?
@@ -267,6 +303,42 @@ value = views.mean_psnr(matched(rainy), clean) - alone["baseline"]
 print(f"output matched, s = {', '.join(f'{s:.1f}' for s in matched.scales)}: {value:+.2f} dB "
       f"(dropped {lost['baseline']:+.2f} dB)")
 
+# %% [markdown] tags=["exercise"]
+# ### Exercise 09.2 · As loud as at home
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 10 minutes |
+# | **Task** | one factor for all channels is crude. Write `match_scale(x, home)`: each channel of x (B, C, H, W) gets the mean and the standard deviation of the same channel of `home`, over all pictures and pixels. `home` may have other B, H and W. Take torch's `std` as it is (it divides by n − 1). A dead channel, the same number everywhere, gets the mean of `home` |
+#
+# <details><summary>Hint</summary>
+#
+# Which axes go away in a mean per channel? `keepdim=True` keeps what is left as (1, C, 1, 1). A dead
+# channel has the standard deviation 0: see that you don't divide by it.
+#
+# </details>
+
+# %% tags=["exercise"]
+def match_scale(x, home):
+    """Return x (B, C, H, W) with the mean and the spread that each channel has in ``home``."""
+    # BEGIN SOLUTION
+    axes = (0, 2, 3)
+    mean, spread = x.mean(axes, keepdim=True), x.std(axes, keepdim=True)  # (1, C, 1, 1) each
+    standard = (x - mean) / spread.clamp_min(1e-8)
+    return standard * home.std(axes, keepdim=True) + home.mean(axes, keepdim=True)
+    # END SOLUTION
+
+
+if exercises.check("09.2", match_scale):
+    x = match_scale(in_host, at_home)
+    print(f"in the host, matched: std {x.std():.3f}, mean {x.mean():.3f}")
+
+# %% [markdown] tags=["solution"]
+# Over the pictures, too: a network whose features are matched picture by picture forgets that one
+# picture is brighter than the other. Whether loudness was the problem, we see now.
+
 # %% [markdown]
 # To find the guilty one we change **one factor at a time**, and not in the host but *at home*, where
 # everything else stays right: the module in its own network, on its own features, with one thing
@@ -302,8 +374,11 @@ assert abs(by_factor["order"] - 0.5) < abs(by_factor["small"] - 0.5), "order is 
 # %%
 figure, axes = plots.new_figure(width=10, height=3.4)
 plots.draw_bars(axes[0, 0], list(by_factor), list(by_factor.values()), ylabel="AUC of the map")
-axes[0, 0].axhline(0.5, linestyle=":", color="grey")
+axes[0, 0].axhline(0.5, linestyle=":", color="grey", zorder=0)
 axes[0, 0].set_ylim(0, 1.05)
+for bar, value, name in zip(axes[0, 0].patches, axes[0, 0].texts, by_factor, strict=True):
+    bar.set_color(plots.COLOURS["host" in name])  # at home blue, in the host red
+    value.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
 plots.show(figure, "The AUC of the map: high at home, hardly lower with small features, a coin "
            "with the channels in another order, and near a coin on the features of the host, "
            "whatever is done to their size.")
@@ -396,6 +471,48 @@ assert len(set(stops.values())) == 4 and all(png.startswith(b"\x89PNG") for png 
 # 1, and the network is exactly its host. The module can't do harm on the first day, and training can
 # let it in.
 #
+# Exactly its host? That is easily said, and easily tested, with a test that *could* fail.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 09.3 · Prove that it is nothing
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 10 minutes |
+# | **Task** | write `largest_difference(one, other, sizes)`: for each (B, H, W) in `sizes`, give both networks the same random pictures (B, 3, H, W) in [0, 1]. Return the largest absolute difference of all their outputs, a number. If NaN comes out somewhere, the result must not look like a small number |
+#
+# <details><summary>Hint</summary>
+#
+# Make x once per size. Collect the largest differences, and take the largest at the end, with torch:
+# Python's `max(0.0, nan)` is 0.0.
+#
+# </details>
+
+# %% tags=["exercise"]
+def largest_difference(one, other, sizes):
+    """Return the largest |one(x) − other(x)| over random pictures of several sizes."""
+    # BEGIN SOLUTION
+    found = []
+    for batch, height, width in sizes:
+        x = torch.rand(batch, 3, height, width)
+        found.append((one(x) - other(x)).abs().max())
+    return torch.stack(found).max().item()  # torch's max keeps a NaN
+    # END SOLUTION
+
+
+if exercises.check("09.3", largest_difference):
+    for graft, seed in (("zero", 0), ("dropped", 0), ("zero", 1)):
+        pair = fresh("residual", graft, seed), fresh("residual", "none")
+        found = largest_difference(*pair, [(1, 16, 16), (2, 9, 23)])
+        print(f"{graft}, seed {seed}, against the host of seed 0: {found:.2g}")
+
+# %% [markdown] tags=["solution"]
+# A test must be able to fail: with zeros for x, with a mean instead of the largest, with one size only,
+# or with a NaN that gets lost, two different networks can look alike.
+
+# %% [markdown]
 # **Predict:** at γ = 0, how large is the gradient of the module's own weights, as a part of what it
 # is in the dropped graft?
 
@@ -426,7 +543,44 @@ assert module == 0 and gamma > 0
 # Zero, exactly: what is multiplied by γ = 0 gets no gradient. But γ itself gets one, moves in the first
 # step, and from the second step on the module learns, too. It would be a mistake to set *both* to
 # zero, γ and what it multiplies: then neither would ever move.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 09.4 · Start as nothing, and learn
 #
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●●○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 15 minutes |
+# | **Task** | it works without a γ, too. An *adapter* adds x + second(relu(first(x))) to a network; `first` and `second` are convolutions with biases. Write `start_as_nothing(first, second)`: change their weights in place and return both, so that the sum is *exactly* x at the start and yet both layers learn |
+#
+# <details><summary>Hint</summary>
+#
+# A product of two factors is zero if one of them is. Which one may be zero, if the other one must get
+# a gradient through it? What does relu do to a gradient at 0? And a bias adds something even if all
+# weights are zero. Change weights with `torch.nn.init`, or inside `with torch.no_grad():`.
+#
+# </details>
+
+# %% tags=["exercise"]
+def start_as_nothing(first, second):
+    """Return both convolutions, changed so that second(relu(first(x))) is 0, and learns."""
+    # BEGIN SOLUTION
+    torch.nn.init.zeros_(second.weight)
+    torch.nn.init.zeros_(second.bias)
+    return first, second
+    # END SOLUTION
+
+
+exercises.check("09.4", start_as_nothing)
+
+# %% [markdown] tags=["solution"]
+# The last layer is zero, and `first` stays random. In the first step only `second` gets a gradient: it
+# sees the features of `first`, which are not zero. In the second step the gradient passes through
+# `second`, and `first` learns, too. The other way round nothing would move but the last bias: where
+# `first` is zero, `second` sees only zeros, and relu has no slope there.
+
+# %% [markdown]
 # The trained module and the trained host, trained on together for a moment. **Predict:** where are
 # *dropped* and *zero* after 40 steps, against the host that just trains on?
 
@@ -464,6 +618,7 @@ for name, graft in {"host alone": "none", "dropped": "dropped", "zero": "zero"}.
 figure, axes = plots.new_figure(width=7.5, height=3.6)
 plots.draw_curves(axes[0, 0], curves, range(0, 41, 10), "step", "validation PSNR, dB")
 axes[0, 0].lines[0].set(linewidth=7, alpha=0.3)  # the host alone: lies below "zero"
+axes[0, 0].legend(fontsize=8, frameon=False)  # once more, with the wide line
 plots.show(figure, "Three curves: host alone and zero lie on each other; dropped starts far "
            "below and climbs.")
 plots.compare_guess(my_guess, curves["host alone"][-1] - curves["dropped"][-1], "dB")
@@ -730,6 +885,63 @@ for name, (A, _) in grown.items():
     state = "closed" if A.mean() < 0.05 else "the same everywhere" if even else "at work"
     print(f"{name:16} mean {A.mean():.3f}, spread {A.std():.3f}: {state}")
 
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. The trained module costs the trained baseline 1.67 dB. With the true mask in place of its map the
+# same host *gains* 1.94 dB. Which explanation is out, and which one stays?**
+#
+# <details><summary>Answer</summary>
+#
+# It is not the gate as such: a host that was never trained with one makes good use of a good map. What
+# is wrong is the map that the module makes *here*: its AUC is .48 in the host and .94 at home, for the
+# same photos and with the same weights.
+#
+# </details>
+#
+# **2. You give each channel of the host the mean and the spread that the module knows from home. The AUC
+# goes from .48 to .52. A 1×1 convolution, fitted by least squares, makes it .86. What does the second
+# one do that the first one can't?**
+#
+# <details><summary>Answer</summary>
+#
+# It mixes channels. Channel 5 means one thing in SPANet and another one in the host; no factor per channel
+# can turn one into the other. A sum of 32 channels with the right weights can.
+#
+# </details>
+#
+# **3. The translated map finds the rain (AUC .86), and yet the best γ for it is 0. How can a good map be
+# of no use?**
+#
+# <details><summary>Answer</summary>
+#
+# It is computed from the features that the host has already, so it tells the host nothing new. The true mask
+# knows more than the host, and gains 1.46 dB at its best γ. Ask what a module tells *your* network, not
+# how good it is.
+#
+# </details>
+#
+# **4. For double safety a colleague sets γ = 0 *and* the last layer of the module to zero, so that A is ½
+# everywhere. The gate is 1 + γ·(2A − 1). What will the training do with the module?**
+#
+# <details><summary>Answer</summary>
+#
+# Nothing, ever. The gradient of γ has the factor 2A − 1, which is 0; the gradient of the module has the
+# factor γ, which is 0, too. Each of them waits for the other. One zero is safe, two are dead.
+#
+# </details>
+#
+# **5. "Dropped in, the module changes the baseline by −0.05 ± 0.08 dB: attention does not work." What is wrong
+# with this sentence?**
+#
+# <details><summary>Answer</summary>
+#
+# The numbers exclude a gain of more than 0.03 dB, here: in this host, with 600 steps, light rain, and no mask
+# as a teacher. They say nothing about other settings. And the interval covers zero, so "it harms" is not
+# shown either. (For PRN it runs from −0.92 to +0.31 dB: five seeds exclude little there.)
+#
+# </details>
+
 # %% [markdown]
 # ## You can now …
 #
@@ -746,10 +958,10 @@ for claim, (middle, half, n, word) in verdicts.items():
     print(f"  {claim}: {middle:+.2f} ± {half:.2f} dB, n = {n}: {word}")
 
 # %% [markdown]
-# - move a module into another network so that it starts as nothing, and prove that it does;
-# - find out *before* training what a graft does to sizes and gradients;
-# - separate scale from language, and "finds the rain" from "helps the picture";
-# - name what else moved, and change one thing at a time;
-# - write a negative result that others can use.
+# - move a module into another network in five ways, and name what else moved with it;
+# - find out *before* training what a graft does to sizes, gradients and scores;
+# - tell scale from language, and "finds the rain" from "helps the picture";
+# - start a graft as nothing, prove that it is nothing, and see that it can learn;
+# - choose controls, and write a negative result that others can use.
 #
 # **Next:** lesson 10. Your own network, with a budget, on the board.
