@@ -278,7 +278,8 @@ axes[0, 0].set_title("a model per data set, all 2019", fontsize=10)
 axes[0, 1].set_title("one model for all (Rain13K)", fontsize=10)
 axes[0, 0].set_ylabel("PSNR on Y in dB")
 axes[0, 1].set(xticks=range(2018, 2023), xlim=(2017.3, 2022.4), ylim=(25.5, 40))
-axes[0, 0].legend(frameon=False)
+axes[0, 0].margins(x=0.15)
+axes[0, 0].legend(frameon=False, loc="center right")
 plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart between them.")
 
 # %% [markdown]
@@ -319,6 +320,81 @@ plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart
 from derain_edu import doctor
 
 doctor.report()
+
+# %% [markdown]
+# ## How exercises work
+#
+# From lesson 01 on some cells are yours to write. Above each stands a **card**: how difficult it is
+# (●○○○○ is a few lines, ●●●●● an evening), how important for the rest of the course, how many minutes
+# to spend, the task, and a folded hint. The cell below it holds a **stub**, a function that ends in
+# `return ...`. Put your code there and run the cell: its last line tries your function on small
+# examples. There are three answers. This toy asks for half of x:
+
+# %%
+from derain_edu.exercises import checking
+
+
+@checking.checker("00.1")
+def check_half(answer):  # the lessons keep this part out of your sight
+    half = checking.attempt(answer, 0.8)
+    checking.expect_close(half, 0.4, "the half", mistakes={"this is the double": 1.6})
+
+
+def stub(x):
+    return ...  # write your code here
+
+
+verdicts = [checking.judge("00.1", answer) for answer in (stub, lambda x: 2 * x, lambda x: x / 2)]
+print(*verdicts, sep="\n")
+assert [verdict.state for verdict in verdicts] == ["untouched", "wrong", "right"]
+
+# %% [markdown]
+# A wrong answer gets a reason, and an example with the numbers. Nothing later in a lesson needs your
+# function, so an exercise may stay open. Below each one a solution is folded away: spend the minutes
+# on the card first. The folder `notebooks/solutions` of the course has the same lessons with all
+# exercises solved.
+
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. Why does the mountain path get a score, and a photo of your own does not?**
+#
+# <details><summary>Answer</summary>
+#
+# PSNR compares with the clean truth. We know it for the path, because we made the rain ourselves: 26.9
+# dB before, 33.6 dB after. Nobody has your photo without its rain, so you have to look: at what is
+# left, and at what went away with it.
+#
+# </details>
+#
+# **2. A re-implementation of PReNet has exactly 168,963 parameters. What is proved?**
+#
+# <details><summary>Answer</summary>
+#
+# That its layers have the same sizes. A ReLU and an addition have no parameters, and just these were
+# missing in the one of move 5. Only equal outputs, with the same weights, show that it is the same
+# network.
+#
+# </details>
+#
+# **3. On Rain100L PReNet has 37.48 dB, and Restormer 38.99 dB. Is Restormer better by 1.5 dB?**
+#
+# <details><summary>Answer</summary>
+#
+# These two can't be compared: the first was trained for this data set alone, the second is one model
+# for all (the two panels above). In the same regime, trained on Rain13K, PReNet has 32.44 dB: the
+# distance is 6.5 dB.
+#
+# </details>
+#
+# **4. In light rain the network gains 6.7 dB, in heavy rain 1.3 dB. Is it too small for heavy rain?**
+#
+# <details><summary>Answer</summary>
+#
+# This can't be told from here. It was trained on light rain only, so two reasons are left: its size,
+# and what it has seen. To find out, change one of them: train the same network on heavy rain.
+#
+# </details>
 
 # %% [markdown]
 # ## You can now …

@@ -1028,8 +1028,7 @@ assert refused
 #
 # At this size the weights are right, and the rest is rounding. It says nothing of other sizes:
 # `IfWidth` passes this test, and computes the wrong branch for up to 10 columns (exercise 08.2). It
-# says nothing of the contract either: a program that gives BGR agrees with nobody, but no test of the
-# graph can know.
+# says nothing of the contract either: whether a program sends RGB or BGR is no part of the graph.
 #
 # </details>
 #
@@ -1040,7 +1039,7 @@ assert refused
 #
 # 16 · 12 − 1 = 191: every stage has its 16 nodes, and the first one still needs no gate f. The file
 # grows only by the nodes' text, because each weight is stored once: for T = 4 the weights are 676 of
-# its 707 kB (section 1).
+# its 707 kB (section 1), and with T = 6 it has .72 MB (section 5).
 #
 # </details>
 #
