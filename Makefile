@@ -2,6 +2,7 @@
 # make test     check everything: style, unit and conformance tests, all lessons
 # make lint     only its first part: ruff, spelling, notebooks up to date (some seconds)
 # make course   run all lessons without a browser and print minutes, memory and result of each
+# make book     build the course as a book of HTML pages, build/book/index.html
 # make notebooks   write the .ipynb files again after a change to notebooks/*.py
 #
 # PYTHON=python3.12 chooses the interpreter (3.10 or newer).
@@ -73,3 +74,8 @@ course: $(INSTALLED)
 
 notebooks: $(INSTALLED)
 	@$(PY) -m derain_edu notebooks
+
+# Runs the lessons that have changed since the last time, then needs no network and no kernel.
+.PHONY: book
+book: $(INSTALLED)
+	@$(PY) book/make_book.py

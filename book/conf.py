@@ -1,4 +1,4 @@
-"""How Sphinx builds the book. ``book/build.py`` runs it."""
+"""How Sphinx builds the book. ``book/make_book.py`` runs it."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ extensions = [
     "sphinx_design",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "extension",  # book/extension.py
+    "book_extension",
 ]
 exclude_patterns = ["included/*", "results/CLAIMS.md"]
 
@@ -27,6 +27,8 @@ exclude_patterns = ["included/*", "results/CLAIMS.md"]
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_ipywidgets_js = {}
+nb_code_prompt_show = "The cell that installs and imports the course"
+nb_code_prompt_hide = nb_code_prompt_show
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 html_math_renderer = "mathml"

@@ -34,7 +34,7 @@ CENTRAL = {
     "02": Central("improves with depth"),
     "03": Central("twelfth stage", 0, 1 / 2),
     "04": Central("how much each stage contributes"),
-    "05": Central("has drawn a line of even brightness", 0.18, 0.57),
+    "05": Central("has drawn a line of even brightness", 0.18, 0.55),
     "06": Central("in which the streaks shine", 1 / 2, 1),
     "07": Central("Four panels, one per curriculum"),
     "08": Central("from Python, the same from the file"),
@@ -77,7 +77,7 @@ def central_picture(notebook: Any, central: Central, name: str) -> tuple[str, by
     shown = "\n".join(f"  {alt}" for alt, _ in found)
     raise DerainError(
         f"{name} shows no picture with {central.words!r} in its alternative text: choose other "
-        f"words for it in book/pictures.py. It shows:\n{shown}"
+        f"words for it in book/book_pictures.py. It shows:\n{shown}"
     )
 
 

@@ -1,7 +1,7 @@
 """Build the book: run the lessons once, put the pages together, and let Sphinx write HTML.
 
-    python book/build.py                 everything, into build/book
-    python book/build.py --run 03 05     run only these lessons; the others have no outputs
+    python book/make_book.py                 everything, into build/book
+    python book/make_book.py --run 03 05     run only these lessons; the others have no outputs
 
 Three folders under ``build/``:
 
@@ -31,8 +31,8 @@ HASH = "derain_edu_book"  # the key in the metadata of an executed notebook
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SOURCES = ("derain_edu", "data/photos", "data/results")  # what a lesson can see, beside its cells
 
-sys.path.insert(0, str(HERE))  # book/pictures.py
-from pictures import course_map  # noqa: E402
+sys.path.insert(0, str(HERE))  # book_pictures.py
+from book_pictures import course_map  # noqa: E402
 
 from derain_edu.book import still  # noqa: E402
 from derain_edu.course import run_lesson  # noqa: E402

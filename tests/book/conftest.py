@@ -1,0 +1,84 @@
+"""The book, built once for all tests of this folder, and a browser to read it in."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from derain_edu.lessons import find_lesson, lesson_names
+
+TOP = Path(__file__).resolve().parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# For quick looks while writing: "03 05" runs only these lessons. Unset, all of them run.
+ONLY = os.environ.get("DERAIN_EDU_BOOK_LESSONS", "").split()
+
+
+@dataclass(frozen=True)
+class Book:
+    """The built book."""
+
+    folder: Path
+    lessons: list[str]  # those with outputs
+    said: str  # what the build printed
+
+
+@pytest.fixture(scope="session")
+def book() -> Book:
+    """Build the book as `make book` does. Lessons that ran before and have not changed stay."""
+    command = [sys.executable, str(TOP / "book" / "make_book.py")]
+    done = subprocess.run(
+        command + (["--run", *ONLY] if ONLY else []),
+        cwd=TOP, capture_output=True, text=True, encoding="utf-8",
+    )
+    assert done.returncode == 0, f"the book can't be built:\n{done.stdout}\n{done.stderr}"
+    lessons = [find_lesson(number) for number in ONLY] or lesson_names()
+    return Book(TOP / "build" / "book", lessons, done.stdout + done.stderr)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def address(book: Book) -> Iterator[str]:
+    """The book on a server of this machine."""
+    handler = functools.partial(_Quiet, directory=str(book.folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("DERAIN_EDU_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"{reason}, and DERAIN_EDU_REQUIRE_BROWSER=1 demands it")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium that is installed on this machine; Playwright's own isn't loaded."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        _missing("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _missing("Playwright is not installed (make install)")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
