@@ -278,13 +278,13 @@ def in_order(values, mask):
 if exercises.check("06.2", in_order):
     few = attention[:, 0, ::4, ::4], mask[:, 0, ::4, ::4]  # every fourth pixel: (6, 32, 32)
     for name, values, true in zip(names, *few, strict=True):
-        pairs = int(true.sum()) * int((~true).sum())
-        print(f"{name:14} {pairs:7,} pairs: yours {in_order(values, true):.4f}, "
+        count = int(true.sum()) * int((~true).sum())
+        print(f"{name:14} {count:7,} pairs: yours {in_order(values, true):.4f}, "
               f"the package's {auc(values, true):.4f}")
 
 # %% [markdown] tags=["solution"]
 # The package counts the same pairs without making them: it sorts all values and adds up the ranks of
-# the rainy ones. That takes n log n steps in place of n², and it can't be seen that it is the same.
+# the rainy ones. That takes n log n steps in place of n².
 
 # %% [markdown]
 # An order is not yet a decision. Someone has to say: from here on I call it rain. Move the threshold.
@@ -394,7 +394,7 @@ plots.show(figure, "Calibration curves in three kinds of rain, beside the diagon
 # | **Difficulty** | ●●●●○ |
 # | **Importance** | ●●●○○ |
 # | **Spend** | 15 minutes |
-# | **Task** | write `gap(values, mask, bins)` without `calibration`. Cut the range from 0 to 1 into `bins` bins of equal width; a value of 1 belongs to the last. In each bin take the distance between the mean value and the share of rainy pixels; return its mean over all *pixels* |
+# | **Task** | write `mean_gap(values, mask, bins)` without `calibration`. Cut the range from 0 to 1 into `bins` bins of equal width; a value of 1 belongs to the last. In each bin take the distance between the mean value and the share of rainy pixels; return its mean over all *pixels* |
 #
 # <details><summary>Hint</summary>
 #
@@ -404,7 +404,7 @@ plots.show(figure, "Calibration curves in three kinds of rain, beside the diagon
 # </details>
 
 # %% tags=["exercise"]
-def gap(values, mask, bins):
+def mean_gap(values, mask, bins):
     """Return how far map and truth lie apart, averaged over the pixels."""
     # BEGIN SOLUTION
     place = (values * bins).long().clamp(max=bins - 1)  # the number of each pixel's bin
@@ -418,15 +418,15 @@ def gap(values, mask, bins):
     # END SOLUTION
 
 
-if exercises.check("06.3", gap):
-    for number in (1, 2, 10, 100):
-        each = [f"{rain} {100 * gap(*found, number):4.1f}" for rain, found in weather.items()]
+if exercises.check("06.3", mean_gap):
+    for number in (1, 10, 100):
+        each = [f"{rain} {100 * mean_gap(*seen, number):4.1f}" for rain, seen in weather.items()]
         print(f"{number:3} bins, gap in points:", ", ".join(each))
 
 # %% [markdown] tags=["solution"]
-# With one bin only the two means over all pixels are compared. More bins can only make the gap
-# larger when they split a bin in parts: what was too much here and too little there no longer cancels.
-# With very many bins each holds a few pixels, and chance adds to the gap.
+# One bin compares two means over all pixels. To split a bin can only raise the gap: what is too much
+# in one half and too little in the other no longer cancels. Where the printed gaps hardly grow with
+# the bins, the map errs to one side at all its levels, as the curves above show.
 
 # %% [markdown]
 # And a probability of *what*? We told it that rain begins at 4 grey levels. Let us ask again, with

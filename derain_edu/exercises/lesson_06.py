@@ -100,13 +100,14 @@ def check_order(answer: Callable[..., Any]) -> None:
 
 
 def _gap_cases() -> list[tuple[Tensor, Tensor, int]]:
-    """Return maps, masks and numbers of bins. No value lies where two bins meet."""
+    """Return maps, masks and numbers of bins. Where two bins meet, either may have the pixel."""
     yes, no = True, False
     rows = [
         ([0.62, 0.68, 0.86, 0.3], [yes, no, yes, yes], 2),
         ([0.95, 0.99, 1.0, 0.03, 0.07], [yes, yes, no, no, yes], 10),
         ([0.1, 0.15, 0.9], [yes, no, yes], 4),
         ([0.0, 0.3, 1.0], [yes, no, yes], 1),
+        ([0.5, 0.5, 0.5], [yes, no, no], 2),
     ]
     cases = [(torch.tensor(values), torch.tensor(mask), bins) for values, mask, bins in rows]
     values = torch.rand(2, 1, 9, 9) ** 2
@@ -132,6 +133,8 @@ def _gap_mistakes(values: Tensor, mask: Tensor, bins: int) -> dict[str, float]:
     lost = sum(n * abs(said - true) for said, true, n, _ in below)
     own = (values == 1).sum().item() * abs(1 - mask[values == 1].double().mean().nan_to_num())
     truth = sum(n * d for d, (*_, n, _) in zip(distances, rows, strict=True)) / total
+    over_zero = _bins_of(values[values > 0], mask[values > 0], bins)
+    without_zero = sum(n * abs(said - true) for said, true, n, _ in over_zero) / total
     return {
         "every bin counts the same here: weigh it by the number of its pixels":
             sum(distances) / len(distances),
@@ -150,6 +153,7 @@ def _gap_mistakes(values: Tensor, mask: Tensor, bins: int) -> dict[str, float]:
             lost / max(int(open_end.sum()), 1),
         "a pixel with A = 1 got a bin of its own: it belongs to the last bin":
             (lost + float(own)) / total,
+        "a pixel with A = 0 is lost: it belongs to the first bin": without_zero,
         "this is the sum over the pixels: divide by their number": truth * total,
         "return a share between 0 and 1, not points": 100 * truth,
         "you always made ten bins: take as many as `bins` says": sum(
@@ -159,17 +163,20 @@ def _gap_mistakes(values: Tensor, mask: Tensor, bins: int) -> dict[str, float]:
 
 @checker("06.3")
 def check_gap(answer: Callable[..., Any]) -> None:
-    """Try ``gap(values, mask, bins)`` with empty bins, with A = 1, and with uneven bins."""
+    """Try ``mean_gap(values, mask, bins)`` with empty bins, with A = 1, and with uneven bins."""
     for values, mask, bins in _gap_cases():
         rows = _bins_of(values, mask, bins)
         truth = sum(n * abs(said - true) for said, true, n, _ in rows) / values.numel()
         got = attempt(answer, values, mask, bins)
         example = f"A = {show(values)}, mask = {show(mask)}, {bins} bins"
         bad = isinstance(got, float | Tensor) and torch.as_tensor(got).isnan().any()
+        on_edge = bool((values == 0.5).all())  # of two bins
+        twice = {"a pixel where two bins meet was counted in both: let a bin hold its lower edge, "
+                 "and not its upper one": 2 * truth} if on_edge else {}
         expect(not bad, f"your gap is not a number (nan): an empty bin has no mean, leave it out "
                f"(for {example})")
-        expect_close(got, truth, "the gap", mistakes=_gap_mistakes(values, mask, bins),
-                     example=example)
+        expect_close(got, truth, "the gap", example=example,
+                     mistakes=twice | _gap_mistakes(values, mask, bins))
 
 
 # -- 06.4 -----------------------------------------------------------------------------------------

@@ -175,6 +175,21 @@ def own_bin_for_one(values, mask, bins):
     return off.abs().sum() / values.numel()
 
 
+def closed_bins(values, mask, bins, low_open=False):
+    total = 0
+    for k in range(bins):
+        inside = (values >= k / bins) & (values <= (k + 1) / bins)
+        if low_open:
+            inside &= values > k / bins
+        if inside.any():
+            total += (values[inside].mean() - mask[inside].float().mean()).abs() * inside.sum()
+    return total / values.numel()
+
+
+def zero_lost(values, mask, bins):
+    return closed_bins(values, mask, bins, low_open=True)
+
+
 def ten_bins(values, mask, bins):
     return gap_by_sums(values, mask, 10)
 
@@ -311,7 +326,7 @@ ANSWERS = {
             (pairs_of_all, "divided by the square of the number of pixels"),
             (in_percent, "between 0 and 1, not percent"),
             (accuracy, r"you compared A with \.5"),
-            (always_right, r"the share of pairs in order is not right\. Yours is 0\.75, expected 0"),
+            (always_right, r"pairs in order is not right\. Yours is 0\.75, expected 0\.3333"),
             (lambda values, mask: values[mask].mean() - values[~mask].mean(), "two means"),
         ],
     },
@@ -327,6 +342,8 @@ ANSWERS = {
             (empty_bins, r"not a number \(nan\): an empty bin has no mean"),
             (last_bin_open, "a pixel with A = 1 is lost: it belongs"),
             (own_bin_for_one, "a pixel with A = 1 got a bin of its own"),
+            (closed_bins, "a pixel where two bins meet was counted in both"),
+            (zero_lost, "a pixel with A = 0 is lost"),
             (ten_bins, "you always made ten bins"),
             (gap_in_points, "between 0 and 1, not points"),
         ],
