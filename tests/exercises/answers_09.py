@@ -52,6 +52,11 @@ def skips_the_frozen(network):
     return {n: norm for n, norm in with_one_vector(network).items() if norm > 0}
 
 
+def clips_on_the_way(network):
+    return {n: nn.utils.clip_grad_norm_(list(p.parameters()), 1.0).item()
+            for n, p in network.named_children()}
+
+
 def signed_sum(network):
     return {n: float(sum(g.sum() for g in grads_of(p))) for n, p in network.named_children()}
 
@@ -185,6 +190,10 @@ def normal_pictures(one, other, sizes):
     return torch.stack(found).max()
 
 
+def first_of_the_batch(one, other, sizes):
+    return torch.stack([d[0].abs().max() for d in differences(one, other, sizes)]).max()
+
+
 def one_picture_each(one, other, sizes):
     found = [(one(x) - other(x)).abs().max() for x in (pictures((1, *s[1:])) for s in sizes)]
     return torch.stack(found).max()
@@ -273,6 +282,7 @@ ANSWERS = {
             (every_module, "is not a direct part"),
             (skips_the_frozen, r"the part \['frozen'\] is missing"),
             (signed_sum, "must not cancel"),
+            (clips_on_the_way, "changed the gradients"),
             (lambda network: [5.0], "return a dictionary"),
         ],
     },
@@ -297,6 +307,7 @@ ANSWERS = {
             (without_abs, r"\(abs\)"),
             (mean_of_pixels, "one bad pixel is enough"),
             (last_size, "one bad size is enough"),
+            (first_of_the_batch, "one bad pixel is enough"),
             (returns_in_the_loop, "was never given pictures of the shape"),
             (loses_nan, "a NaN must not get lost"),
             (nan_to_num, "a NaN must not get lost"),
