@@ -7,7 +7,9 @@ What lessons and exercises must have is in test_notebooks_in_step.py and test_ex
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from urllib.parse import unquote
 
 import jupytext
 import pytest
+import yaml
 
+import derain_edu
 from derain_edu import lessons
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -379,3 +383,60 @@ def test_the_import_is_quick():
 def test_a_slow_import_is_found():
     slow = "while time.process_time() - began < 0.6: pass"
     assert import_seconds(slow, after="sys") > 0.5
+
+
+# --- the files around the course ------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("make") is None or os.name == "nt", reason="needs make and sh")
+@pytest.mark.parametrize("broken", [None, "ruff", "codespell_lib", "pytest"])
+def test_make_lint_runs_three_checks_and_fails_with_each(tmp_path, broken):
+    """A stand-in for Python notes how it is called, and fails in one of the checks."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / ".installed").touch()
+    stand_in = tmp_path / "python"
+    stand_in.write_text(f'#!/bin/sh\necho "$2" >> log\n[ "$2" != "{broken}" ]\n', "utf-8")
+    stand_in.chmod(0o755)
+    done = subprocess.run(["make", "lint", "PY=./python"], cwd=tmp_path, capture_output=True)
+    assert (tmp_path / "log").read_text("utf-8").split() == ["ruff", "codespell_lib", "pytest"]
+    assert (done.returncode == 0) == (broken is None)
+    plan = ["make", "--dry-run", "test", "PY=./python"]  # `make test` starts with the same
+    shown = subprocess.run(plan, cwd=tmp_path, capture_output=True, text=True).stdout
+    order = ("-m ruff", "-m codespell_lib", "up_to_date", "-n auto")
+    places = [shown.index(word) for word in order]
+    assert places == sorted(places)
+
+
+def load_yaml(name: str) -> dict:
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_a_commit_is_checked_by_the_same_command():
+    [repository] = load_yaml(".pre-commit-config.yaml")["repos"]
+    assert repository["repo"] == "local"  # nothing is downloaded
+    assert [hook["entry"] for hook in repository["hooks"]] == ["make lint"]
+
+
+def test_the_workflow_tests_three_systems_and_the_oldest_python():
+    workflow = load_yaml(".github/workflows/test.yml")
+    [job] = workflow["jobs"].values()
+    matrix = job["strategy"]["matrix"]
+    config = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    oldest = re.search(r'^requires-python = ">=(.+)"$', config, re.MULTILINE)[1]
+    assert matrix["os"] == ["ubuntu-latest", "macos-latest", "windows-latest"]
+    assert matrix["python"][0] == oldest and len(matrix["python"]) > 1
+    assert workflow["permissions"] == {"contents": "read"}
+    commands = [step.get("run", "") for step in job["steps"]]
+    assert commands[-1].startswith("make test")
+
+
+def test_the_citation_agrees_with_the_package():
+    citation = load_yaml("CITATION.cff")
+    assert citation["version"] == derain_edu.__version__
+    assert citation["repository-code"] == lessons.repository_url()
+    numbers = [work["identifiers"][0]["value"] for work in citation["references"]]
+    assert numbers == ["arXiv:1901.09221", "arXiv:1904.01538"]
+    prose = "\n".join(lesson_parts(source)[0] for source in SOURCES)
+    assert all(number.replace(":", " ") in prose for number in numbers)
