@@ -5,9 +5,9 @@
 #
 # | | |
 # |---|---|
-# | **Goals** | split the gradient of a shared weight into the shares of its uses, exactly; say which stages it listens to, and whether they agree; measure what an unrolled network keeps in memory, and trade it for time; read the gates of a ConvLSTM; tell a vanishing gradient from an exploding one |
+# | **Goals** | split the gradient of a shared weight into the shares of its uses, exactly; measure which stages it listens to, and whether they agree; say which loss reaches which use; measure what an unrolled network keeps in memory, and trade it for time; read the gates of a ConvLSTM; tell a vanishing gradient from an exploding one |
 # | **Before you start** | lesson 03 |
-# | **Time** | 50 minutes; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 100 minutes, 50 of them for the exercises; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221); Shi et al., NeurIPS 2015 (ConvLSTM, arXiv 1506.04214); Chen et al., 2016 (checkpointing, arXiv 1604.06174) |
 
 # %% tags=["bootstrap"]
@@ -33,8 +33,8 @@ import numpy as np
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from derain_edu import gates, plots, widgets
-from derain_edu.timing import interleave, peak_bytes, speedup
+from derain_edu import exercises, gates, plots, widgets
+from derain_edu.timing import LiveMemory, interleave, peak_bytes, speedup
 from derain_edu.download import cached_files
 from derain_edu.losses import make_loss, stage_loss
 from derain_edu.rain import Streaks, render_streaks
@@ -73,6 +73,48 @@ assert first.grad + second.grad == w.grad == 12
 #
 # With T uses, y = wᵀ · x, each use gets w^(T−1) · x. Keep this power in mind for section 8.
 
+# %% [markdown] tags=["exercise"]
+# ### Exercise 04.1 · The shares of a small PRN
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 10 minutes |
+# | **Task** | write `shares_of_uses(w, o, stages)`: a list with the share of each of the T uses of w in dy/dw, by hand, without autograd |
+#
+# PRN adds the rainy picture at each stage. With single numbers: x_0 = o, x_t = o + w · x_{t−1}, and
+# y = x_T. Now the uses have *different* shares.
+#
+# <details><summary>Hint</summary>
+#
+# Give use t a weight of its own, w_t. A change of w_t changes x_t by x_{t−1} times as much. How does
+# a change of x_t come through to x_T? Each later stage multiplies it by w once.
+#
+# </details>
+
+# %% tags=["exercise"]
+def shares_of_uses(w, o, stages):
+    """Return [share of use 1, ..., share of use T], numbers."""
+    # BEGIN SOLUTION
+    x, shares = o, []
+    for t in range(1, stages + 1):
+        shares.append(x * w ** (stages - t))  # what came in, x_{t-1}, and the way of the error
+        x = o + w * x
+    return shares
+    # END SOLUTION
+
+
+if exercises.check("04.1", shares_of_uses):
+    for w_now in (0.5, 1.0, 1.5):
+        shares = shares_of_uses(w_now, 1.0, 6)
+        print(f"w = {w_now}, T = 6:", ", ".join(f"{share:.2f}" for share in shares))
+
+# %% [markdown] tags=["solution"]
+# A share is a product: what came in, times the error that comes back through the T − t later uses.
+# With w = 0.5 the error halves at each stage on its way back, so the last use is the loudest; with
+# w = 1.5 it grows. What came in grows in both cases: it never is the reason that a use is silent.
+
 # %% [markdown]
 # ## 2 · The shares of PRN's stages, caught exactly
 #
@@ -81,7 +123,49 @@ assert first.grad + second.grad == w.grad == 12
 #
 # $$\frac{\mathrm{d}L}{\mathrm{d}\theta} = \sum_{t=1}^{T} \frac{\partial L}{\partial \theta_t}
 # \quad\text{at}\quad \theta_1 = \dots = \theta_T = \theta$$
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 04.2 · A copy for each use
 #
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 10 minutes |
+# | **Task** | write `share_of_each_use(step, w, x, stages, loss)`: the share of each use in the gradient of `loss(x_T)`, a tensor (T, *shape of w) |
+#
+# `step(x, w)` makes the next draft with the weight w, a tensor of any shape; `loss` makes one number
+# of the last draft. Now autograd may help.
+#
+# <details><summary>Hint</summary>
+#
+# `w.detach().clone().requires_grad_()` is a new weight of equal value. Make T of them and use each
+# one once. `torch.autograd.grad(y, list_of_tensors)` returns a gradient for each of them.
+#
+# </details>
+
+# %% tags=["exercise"]
+def share_of_each_use(step, w, x, stages, loss):
+    """Return the share of each use, (T, *w.shape); their sum is the gradient of w."""
+    # BEGIN SOLUTION
+    copies = [w.detach().clone().requires_grad_() for _ in range(stages)]
+    for own in copies:
+        x = step(x, own)
+    return torch.stack(torch.autograd.grad(loss(x), copies))  # T tensors -> (T, *w.shape)
+    # END SOLUTION
+
+
+if exercises.check("04.2", share_of_each_use):
+    numbers = torch.tensor(0.5), torch.tensor(1.0)
+    shares = share_of_each_use(lambda x, w: 1 + w * x, *numbers, 6, lambda y: y)
+    print("w = 0.5, o = 1, T = 6, by autograd:", ", ".join(f"{v:.2f}" for v in shares.tolist()))
+
+# %% [markdown] tags=["solution"]
+# The copies are cut off from *each other* (detach), and the drafts are not cut off: the error must
+# travel through all of them. `w.clone()` without detach works, too: autograd can answer for any
+# tensor on the way. The printed numbers are those of exercise 04.1.
+
+# %% [markdown]
 # We need patches first: a stream of short, bright streaks that a tiny network can learn quickly.
 
 # %%
@@ -584,6 +668,61 @@ assert difference <= 1e-6 and mib[1] < mib[0] / 2
 # time: one more forward beside one forward and a backward of twice its cost, 4/3. A busy machine
 # blurs the time, not the bytes.
 
+# %% [markdown] tags=["exercise"]
+# ### Exercise 04.3 · Backward with nothing but the drafts
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●●●○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 20 minutes |
+# | **Task** | write `gradient_from_drafts(step, w, x, stages, loss)`: the gradient of w, with no more than the drafts kept on the way forward |
+#
+# What `checkpoint=True` does, by hand. `step` and `loss` are those of exercise 04.2; return one
+# gradient, of the shape of w. Autograd may look at one stage at a time. The checker counts what it
+# keeps.
+#
+# <details><summary>Hint</summary>
+#
+# Forward in `torch.no_grad()`, and keep x_0 … x_T. The first error is the gradient of the loss for
+# x_T. Then for t = T … 1: run stage t once more from x_{t−1}, with gradients, and ask
+# `torch.autograd.grad(x_t, (x_before, weight), error)`. It returns the error for the stage before,
+# and one share.
+#
+# </details>
+
+# %% tags=["exercise"]
+def gradient_from_drafts(step, w, x, stages, loss):
+    """Return the gradient of ``loss(x_T)`` with respect to w."""
+    # BEGIN SOLUTION
+    drafts = [x]
+    with torch.no_grad():
+        for _ in range(stages):
+            drafts.append(step(drafts[-1], w))
+    last = drafts.pop().requires_grad_()
+    [error] = torch.autograd.grad(loss(last), last)
+    total = torch.zeros_like(w)
+    for before in reversed(drafts):
+        x, weight = (value.detach().requires_grad_() for value in (before, w))
+        error, share = torch.autograd.grad(step(x, weight), (x, weight), error)
+        total = total + share
+    return total
+    # END SOLUTION
+
+
+if exercises.check("04.3", gradient_from_drafts):
+    for count in (2, 4, 8):
+        with LiveMemory() as memory:
+            gradient_from_drafts(lambda x, w: x + (x * w).sin().tanh(), torch.tensor(0.5),
+                                 torch.rand(512, 512), count, torch.mean)
+        print(f"T = {count}: {memory.peak / 2**20:.1f} MiB")
+
+# %% [markdown] tags=["solution"]
+# It is section 2 once more: a share is made of what came in (x_{t−1}, kept) and the error that came
+# back, and the shares are added up. Each stage runs twice, so time grows by one forward. The drafts
+# still grow with T: two more stages, 2 MiB more, for two more drafts of 512 × 512 numbers. What is
+# inside a stage is there for one stage at a time.
+
 # %% [markdown]
 # ## 7 · Memory of another kind: what does the LSTM remember?
 #
@@ -592,7 +731,51 @@ assert difference <= 1e-6 and mib[1] < mib[0] / 2
 # (`models/blocks.py`, eight lines):
 #
 # $$c_t = f \cdot c_{t-1} + i \cdot g, \qquad h_t = o \cdot \tanh(c_t)$$
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 04.4 · One step of the memory
 #
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 10 minutes |
+# | **Task** | write `lstm_step(conv, z, h, c)`: the new h and the new c, in this order |
+#
+# `conv` takes 2C channels, first z (the features of this stage), then the old h, and makes 4C: the
+# raw values of i, f, g and o, in this order. i (write), f (forget) and o (show) go through a sigmoid
+# and end between 0 and 1. g, what may be written, goes through a tanh.
+#
+# <details><summary>Hint</summary>
+#
+# `torch.cat((a, b), dim=1)` puts channels side by side, `x.chunk(4, dim=1)` takes them apart again.
+# Then the two formulas above, c first.
+#
+# </details>
+
+# %% tags=["exercise"]
+def lstm_step(conv, z, h, c):
+    """Return (h_t, c_t), each (B, C, H, W) like z."""
+    # BEGIN SOLUTION
+    i, f, g, o = conv(torch.cat((z, h), dim=1)).chunk(4, dim=1)  # (B, 4C, H, W) -> (B, C, H, W)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    h = torch.sigmoid(o) * torch.tanh(c)
+    return h, c
+    # END SOLUTION
+
+
+if exercises.check("04.4", lstm_step):
+    z, empty = torch.randn(2, 1, 32, 24, 24)  # (1, C, H, W) each
+    with torch.no_grad():
+        mine = lstm_step(prenet.memory.gate_conv, z, 0 * empty, 0 * empty)[0]
+        theirs = prenet.memory(z, prenet.memory.start(z))[0]
+    print(f"trained gates, your step against PReNet's: {(mine - theirs).abs().max():.1e} apart")
+
+# %% [markdown] tags=["solution"]
+# The old c is touched by one product and one sum, and by no squashing function. That is the road
+# which section 8 measures: on it the error of a stage is multiplied by f, and by nothing else.
+
+# %% [markdown]
 # We look at **one streak**. The same patch passes twice, with the streak and without: each
 # difference in a gate is the streak's doing.
 
@@ -901,8 +1084,65 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 # damage of one such step; it does not change the factor. The trained networks found factors of
 # their own, printed above.
 
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. A weight is used six times, and its `.grad` is exactly zero. Does no use want to change it?**
+#
+# <details><summary>Answer</summary>
+#
+# Not so. `.grad` is a sum, and a zero sum does not need zero parts: three uses may pull up and three
+# down. Section 4 finds such quarrels between the stages of trained networks: on some batches up to 4
+# of 6 pairs have a negative cosine, with the course's weights. Only the shares can tell.
+#
+# </details>
+#
+# **2. You write `x = step(x.detach(), w)` in the training loop of a PRN, with the loss at the last
+# stage. Training runs, and memory stays flat. What have you trained?**
+#
+# <details><summary>Answer</summary>
+#
+# One stage. The error ends at the draft that is cut off, so `.grad` holds the share of stage T alone,
+# and no stage learns to prepare a good draft for the next one. Checkpointing is flat, too, and it
+# gives the whole sum: exercise 04.3.
+#
+# </details>
+#
+# **3. In the fresh PRN the last stage has over 90 % of all lengths, and the agreement of the stages
+# is 0.93. Do the stages agree?**
+#
+# <details><summary>Answer</summary>
+#
+# That number can't tell. If one share has nearly all the length, the sum points its way, whatever
+# the others want. Shares of these lengths at right angles would have 0.91 (the cell below the
+# tables prints it). So compare with that number, or look at the cosines.
+#
+# </details>
+#
+# **4. Losses at all stages give stage 1 a voice, and the stages agree far more. Why is the last
+# picture not simply better for it?**
+#
+# <details><summary>Answer</summary>
+#
+# Because it is another goal. The first picture must be good already, and that binds the weights which
+# make the last one. In our short run the last stage has −0.15 dB, with one seed; the authors' own
+# networks have 29.12 dB with the loss at all stages, and 29.32 dB with the last one.
+#
+# </details>
+#
+# **5. A forget gate is 0.5 everywhere. How much of an error at c is left after three stages on the
+# road over c, and what would have to change so that it stays?**
+#
+# <details><summary>Answer</summary>
+#
+# One eighth: each stage multiplies by f, 0.5 · 0.5 · 0.5. A gate near 1 keeps it, and the network can
+# learn that. A fresh PReNet has gates of about 0.5, and section 8 measures a factor of 0.56 per stage;
+# a fresh PRN without this road has 0.17.
+#
+# </details>
+
 # %% [markdown]
-# ## You can now
+# ## You can now …
 #
 # - split the gradient of a shared weight into the shares of its uses, by copies and by hooks, and
 #   prove that their sum is `.grad`;
@@ -910,7 +1150,7 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 #   balance and why a trained network is a compromise;
 # - say which loss reaches which use, and what losses at all stages change;
 # - count what an unrolled network keeps, and trade it for time by checkpointing;
-# - read the gates of a ConvLSTM, and test by wiping what its memory is needed for;
+# - write one step of a ConvLSTM, read its gates, and test by wiping what its memory is needed for;
 # - tell vanishing from exploding by one factor per stage.
 #
 # Next, in **lesson 05**, a recurrence runs through *space* instead of stages: one factor per step
