@@ -74,7 +74,7 @@ de.set_seed(0)
 # | **Difficulty** | ●●●○○ |
 # | **Importance** | ●●●●○ |
 # | **Spend** | 15 minutes |
-# | **Task** | write `residual(u, x, t, nu)`: by how much u misses Burgers' equation, $u_t + u\,u_x - \nu\,u_{xx}$, at each of N points. `u(x, t)` is any function, such as a network; x and t are (N,) and require gradients already. A loss made of your result must be able to train the network |
+# | **Task** | write `residual(u, x, t, nu)`: by how much u misses Burgers' equation, u_t + u·u_x − ν·u_xx, at each of N points. `u(x, t)` is any function, such as a network; x and t are (N,) and require gradients already. A loss made of your result must be able to train the network |
 #
 # <details><summary>Hint</summary>
 #
