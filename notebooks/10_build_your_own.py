@@ -5,7 +5,7 @@
 #
 # | | |
 # |---|---|
-# | **Goals** | work to a budget; write a network of 30 lines and check it before it costs time; say what 5, 15 and 45 minutes buy, and what to cut first; look at failures before the mean; hand over a card, an ONNX file and an entry that others can trust; read the field's newer papers with the seven moves |
+# | **Goals** | work to a budget; write a network of 30 lines and check it before it costs time; say what 5, 15 and 45 minutes buy, and what to cut first; look at failures before the mean; hand over a card, an ONNX file and an entry that others can trust; say how much of a record is luck; read the field's newer papers with the seven moves |
 # | **Before you start** | lessons 02 and 03; lesson 08 helps |
 # | **Time** | 60 minutes, and an evening if you want to win; the cells take 80 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Mitchell et al., FAT* 2019 (model cards, arXiv 1810.03993) |
@@ -394,9 +394,9 @@ worse = [score for score in each if gain(score) < 0]
 plots.compare_guess(my_guess, len(worse), f"of {len(each)} pictures", decimals=0)
 assert worse or edited
 figure, axes = plots.new_figure(width=8, height=3.6)
-for colour, (rain, scores) in zip(plots.COLOURS, validation.items(), strict=False):
+for mark, (rain, scores) in zip("os^", validation.items(), strict=True):
     values = [(s.psnr_rainy, gain(s)) for s in scores]
-    axes[0, 0].plot(*zip(*values, strict=True), "o", color=colour, label=rain)
+    axes[0, 0].plot(*zip(*values, strict=True), mark, fillstyle="none", label=rain)
 axes[0, 0].axhline(0, color="grey", linestyle=":")
 axes[0, 0].set(xlabel="PSNR of the rainy picture in dB: less rain to the right", ylabel="gain, dB")
 axes[0, 0].legend(fontsize=8, frameon=False)
@@ -607,14 +607,70 @@ print(f"{filled} of {len(my_paper)} filled" if filled else "seven empty lines: y
 # lose points in your network (lesson 09): start it as "change nothing", and give the network without
 # it the same minutes.
 
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. The first network gains, as a mean over the three kinds of rain. Why did we not hand it over?**
+#
+# <details><summary>Answer</summary>
+#
+# The mean adds what does not belong together: with us +4.6 dB in heavy rain and −3.2 dB in light rain
+# made +0.7 dB (section 2). It made 8 of 24 validation pictures worse than doing nothing, and changed dry
+# photos by 9.6 grey levels (section 4). A mean shows none of this.
+#
+# </details>
+#
+# **2. Half the channels make less work than half the stages. Is it the better cut?**
+#
+# <details><summary>Answer</summary>
+#
+# Not for this reason. The column "less work" says what a cut gives you, not what it takes. The fair
+# column is the last one: every cut gets the *same* work, as more steps. Look there, and at the
+# intervals: where two of them touch, the experiment does not say which is better.
+#
+# </details>
+#
+# **3. The card says "best validation during the run", and the board a mean that is many decibels
+# lower. It is the same file. Is one of them wrong?**
+#
+# <details><summary>Answer</summary>
+#
+# No. The run was judged in the rain that it trained on, light rain, on validation photos. The board
+# takes the mean of three kinds of rain, on test photos. A number without its pictures, rain and
+# protocol says nothing, so the card gives all three.
+#
+# </details>
+#
+# **4. After the run on light rain fewer pictures get worse. Why may we say that the data did it?**
+#
+# <details><summary>Answer</summary>
+#
+# Because the data is the one thing that changed: same network, same start, same steps, same loss.
+# Had we taken a larger network as well, nobody could tell. It is one run each, though: to be sure of a
+# difference that is small, repeat it with several seeds.
+#
+# </details>
+#
+# **5. You train 20 networks and score each on the test pictures *once*. Are your looks then honest?**
+#
+# <details><summary>Answer</summary>
+#
+# Each one is; the best of them is not. If all 20 are equally good, the best still looks about 1.9
+# standard errors too good, .35 dB with our pictures (section 5). Choose on validation pictures, then
+# score the one that you chose.
+#
+# </details>
+
 # %% [markdown]
 # ## You can now …
 #
 # - write down a budget before you train, and spend it where it counts;
 # - write a network as a file, check it in a second, train it, and load it elsewhere;
+# - say what minutes buy, and which of four handles to cut first;
 # - find the pictures that a mean hides, and name them before others do;
 # - hand over a network with a card, a file for every runtime, and a score that nobody typed;
-# - say how much of a record is luck.
+# - say how much of a record is luck;
+# - read a newer paper with the seven moves, and turn its promise into a test.
 #
 # **The course ends here, and yours begins.** With `my_net.py` in a folder of your own:
 #
