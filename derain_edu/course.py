@@ -104,20 +104,22 @@ def has_browser(platform: str, environ: Mapping[str, str]) -> bool:
 
 
 def copy_lessons(target: Path, source: Path | None = None) -> list[str]:
-    """Copy the lessons into ``target``; a file that is already there is never touched.
+    """Copy the lessons, open and solved, to ``target``; a file that is there is never touched.
 
     Returns
     -------
     list of str
-        The lessons that were kept although this version's cells differ from them.
+        The lessons that were kept although this version's cells differ from them, for example
+        ``["03_progressive_prn", "solutions/05_irnn"]``.
     """
     import nbformat
 
     source = source or lesson_folder()
-    target.mkdir(parents=True, exist_ok=True)
+    names = [*lesson_names(source), *(f"solutions/{n}" for n in lesson_names(source / "solutions"))]
     kept = []
-    for name in lesson_names(source):
+    for name in names:
         new, old = source / f"{name}.ipynb", target / f"{name}.ipynb"
+        old.parent.mkdir(parents=True, exist_ok=True)
         if not old.exists():
             shutil.copyfile(new, old)
         elif cell_texts(nbformat.read(new, 4)) != cell_texts(nbformat.read(old, 4)):

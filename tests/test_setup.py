@@ -160,8 +160,10 @@ def test_the_wheel_works_outside_the_repository(wheel, tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert str(tmp_path) in shown.stdout and " 23 torch.Size([3, 427, 640])" in shown.stdout
     assert "False []" in shown.stdout
-    copied = {path.name for path in (tmp_path / "derain-edu-course").iterdir()}
+    copied = {path.name for path in (tmp_path / "derain-edu-course").rglob("*.ipynb")}
     assert copied == {f"{name}.ipynb" for name in lessons.lesson_names()} and copied
+    solved = lessons.lesson_names(tmp_path / "derain-edu-course" / "solutions")
+    assert solved == lessons.lesson_names(ROOT / "notebooks" / "solutions") and solved
 
 
 # --- commands for make and CI ---------------------------------------------------------------

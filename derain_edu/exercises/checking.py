@@ -151,7 +151,9 @@ def expect_close(
     known = (mistakes or {}).items()
     fitting = [text for text, value in known if _same(found, _tensor(value), tolerance)]
     reason = [*fitting, f"{what} is not right"][0]
-    raise Wrong(f"{reason}. {_difference(found, truth)}" + (f" (for {example})" if example else ""))
+    end = "" if reason.endswith(("?", "!")) else "."
+    case = f" (for {example})" if example else ""
+    raise Wrong(f"{reason}{end} {_difference(found, truth)}{case}")
 
 
 def expect(holds: Any, reason: str) -> None:
