@@ -153,23 +153,22 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def check_loading() -> Iterator[Finding]:
     """Whether the compiled packages load: on Windows a system library may be missing."""
-    broken = False
+    loaded = []
     for name in COMPILED:
         try:
             import_module(name)
+            loaded.append(name)
         except ModuleNotFoundError as error:
             if error.name != name:  # the package is here, and something that it needs is not
-                broken = True
                 yield Finding("problem", "loading", f"{name}: {error}", _pip(f"{error.name}"))
         except Exception as error:  # noqa: BLE001 - an ImportError, an OSError, a RuntimeError …
-            broken, reason = True, str(error).strip().splitlines() or [""]
+            reason = next(iter(str(error).strip().splitlines()), "")
             advice = _pip(f"--force-reinstall {name}")
             if sys.platform == "win32":
                 advice += "; if that does not help: the Microsoft Visual C++ Redistributable (x64)"
-            found = f"{name} does not load: {type(error).__name__}: {reason[0]}"
+            found = f"{name} does not load: {type(error).__name__}: {reason}"
             yield Finding("problem", "loading", found, advice)
-    if not broken:
-        yield Finding("ok", "loading", f"{', '.join(COMPILED)} load")
+    yield Finding("ok", "loading", f"{', '.join(loaded) or 'nothing'} can be imported")
 
 
 def check_device() -> Iterator[Finding]:

@@ -162,6 +162,8 @@ def test_a_package_that_does_not_load(monkeypatch, error, found, advice):
     monkeypatch.setattr(sys, "platform", "linux")
     [finding] = problems("loading")
     assert finding.found.startswith(found) and finding.advice.endswith(advice)
+    rest = [f for f in doctor.check_loading() if f.state == "ok"]
+    assert [f.found for f in rest] == ["numpy, torchvision, numba, onnxruntime can be imported"]
     monkeypatch.setattr(sys, "platform", "win32")
     [finding] = problems("loading")
     assert ("Visual C++" in finding.advice) == ("reinstall" in advice)
@@ -173,6 +175,7 @@ def test_a_package_that_is_missing_is_reported_once(monkeypatch):
 
     monkeypatch.setattr(doctor, "import_module", load)
     assert problems("loading") == []  # check_packages says it
+    assert "nothing can be imported" in next(doctor.check_loading()).found
 
 
 # --- the machine ----------------------------------------------------------------------------
