@@ -74,7 +74,7 @@ def draw_plan(plan: Plan, what: str, stages: int = 4) -> bytes:
     scale, levels = LEVELS[what][name], levels_of(plan, name)
     left, axis = chart(460, 260)
     places = [scale.index(level) for level in levels]
-    axis.scatter(range(plan.steps), places, s=7, color=COLOURS[0])
+    axis.scatter(range(plan.steps), places, s=60, marker="|", linewidths=0.5, color=COLOURS[0])
     axis.set_yticks(range(len(scale)), [str(value).replace("+", "\n+") for value in scale])
     axis.set(xlabel="step", ylim=(-0.5, len(scale) - 0.5), xlim=(0, plan.steps))
     right, axis = chart(260, 260)

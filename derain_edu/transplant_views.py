@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -90,6 +91,7 @@ def draw_layers(found: Mapping[str, Sequence[LayerView]]) -> Figure:
         for name, views in found.items():
             axis.plot([v.name for v in views], [getattr(v, what) for v in views], "o-", label=name)
         axis.set(yscale="log", ylabel=label)
+        axis.yaxis.set_minor_formatter(NullFormatter())  # 3·10⁻¹ and 4·10⁻¹ would overlap
         axis.tick_params(axis="x", labelsize=8, rotation=30)
         axis.grid(alpha=0.25)
     axes[0, 0].legend(fontsize=8, frameon=False)
