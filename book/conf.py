@@ -41,6 +41,7 @@ python_use_unqualified_type_names = True
 
 html_theme = "sphinx_book_theme"
 html_title = "derain_edu"
+html_favicon = str(HERE / "_static" / "drop.svg")
 html_static_path = [str(HERE / "_static")]
 html_css_files = ["book.css"]
 html_copy_source = False
