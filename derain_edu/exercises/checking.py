@@ -168,7 +168,9 @@ def show(value: Any) -> str:
         if value.numel() > 12:
             return f"a tensor of shape {tuple(value.shape)}"
         return str(_rounded(value.detach().tolist()))
-    return f"{value:.4g}" if isinstance(value, float) else repr(value)
+    if isinstance(value, float):  # a count stays a count: 95,107 and not 9.511e+04
+        return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
+    return repr(value)
 
 
 def _rounded(value: Any) -> Any:

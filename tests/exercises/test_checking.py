@@ -75,6 +75,8 @@ def test_numbers_are_compared_with_the_tolerance():
     expect_close(1.000001, 1.0, "it")
     with pytest.raises(Wrong, match="it is not right. Yours is 1.1, expected 1$"):
         expect_close(1.1, 1.0, "it")
+    with pytest.raises(Wrong, match="Yours is 95,108, expected 95,107$"):
+        expect_close(95_108, 95_107, "it", tolerance=1e-9)
     expect_close(1.1, 1.0, "it", tolerance=0.2)
 
 
