@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from base64 import b64encode
 from io import BytesIO
@@ -153,3 +154,15 @@ def test_a_formula_that_can_not_be_converted_is_a_warning(monkeypatch):
     monkeypatch.setattr(book_extension.logger, "warning", lambda *words, **_: told.append(words))
     assert book_extension.mathml(nodes.math("", r"\nonsense"), False) == r"<code>\nonsense</code>"
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("number", sorted(book_pictures.CENTRAL))
+def test_the_lesson_of_each_card_still_has_its_picture(number):
+    """A quick look into the source, so that nobody has to run all lessons to find it gone."""
+    [source] = (Path(make_book.TOP) / "notebooks").glob(f"{number}_*.py")
+    text = re.sub(r'"\s*\n\s*f?"', "", source.read_text(encoding="utf-8"))  # joined strings
+    assert book_pictures.CENTRAL[number].words in text, "choose others in book/book_pictures.py"
+
+
+def test_every_lesson_has_a_card():
+    assert set(book_pictures.CENTRAL) == {name[:2] for name in make_book.lesson_names()}
