@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | take the rain out of a photo; look at a result critically; read a paper in seven moves, with its code beside it; know which published numbers may be compared |
 # | **Before you start** | some Python; nothing about rain |
-# | **Time** | 30 minutes; the cells take 30 s on a CPU with two cores, 5 s on a GPU |
+# | **Time** | 35 minutes; the cells take 30 s on a CPU with two cores, 5 s on a GPU |
 # | **Papers** | Ren et al., *Progressive Image Deraining Networks: A Better and Simpler Baseline*, CVPR 2019 (arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
@@ -299,22 +299,22 @@ plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart
 # %% [markdown]
 # ## The course
 #
-# | lesson | question |
-# |---|---|
-# | 00 start here | What can be done in one minute? |
-# | 01 paired data | What is rain to a network, and what does a score mean? |
-# | 02 residual baseline | Why residual blocks, and why predict the rain instead of the picture? |
-# | 03 progressive PRN | How can one set of weights do six different jobs? |
-# | 04 shared gradients | Where does the gradient of a shared weight come from? |
-# | 05 IRNN | How does one pixel see the whole picture in two sweeps? |
-# | 06 spatial attention | Can the network say where the rain is, and does the code do what the paper says? |
-# | 07 progressive training | When does easy-to-hard help, and when not? |
-# | 08 ONNX export | How does a network leave Python? |
-# | 09 transplant | Why does a good module lose points in another network? |
-# | 10 build your own | Can you do better? |
+# | lesson | question | minutes |
+# |---|---|---|
+# | 00 start here | What can be done in one minute? | 35 |
+# | 01 paired data | What is rain to a network, and what does a score mean? | 90 |
+# | 02 residual baseline | Why residual blocks, and why predict the rain instead of the picture? | 95 |
+# | 03 progressive PRN | How can one set of weights do six different jobs? | 95 |
+# | 04 shared gradients | Where does the gradient of a shared weight come from? | 100 |
+# | 05 IRNN | How does one pixel see the whole picture in two sweeps? | 105 |
+# | 06 spatial attention | Can the network say where the rain is, and does the code do what the paper says? | 110 |
+# | 07 progressive training | When does easy-to-hard help, and when not? | 115 |
+# | 08 ONNX export | How does a network leave Python? | 100 |
+# | 09 transplant | Why does a good module lose points in another network? | 95 |
+# | 10 build your own | Can you do better? | 60 |
 #
-# In each lesson: think first and write a number, then run the cell. Cells named `my_...` are for
-# you to change. If something does not work, ask the doctor:
+# The minutes are for reading, playing and the exercises. In each lesson: think first and write a
+# number, then run the cell. Cells named `my_...` are for you to change. If something does not work, ask the doctor:
 
 # %%
 from derain_edu import doctor

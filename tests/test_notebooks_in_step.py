@@ -92,6 +92,15 @@ def test_every_notebook_has_a_source():
     assert built == set(NOTEBOOKS.rglob("*.ipynb")) - set(NOTEBOOKS.rglob(".*/*.ipynb"))
 
 
+def test_the_course_map_has_the_minutes_of_each_lesson():
+    first, map_row = SOURCES[0].read_text(encoding="utf-8"), r"^# \| {} .* \| (\d+) \|$"
+    for source in SOURCES:
+        text = source.read_text(encoding="utf-8")
+        own = re.search(r"\| \*\*Time\*\* \| (\d+) minutes", text)
+        in_map = re.search(map_row.format(source.stem[:2]), first, re.MULTILINE)
+        assert in_map and in_map[1] == own[1], source.stem
+
+
 GOOD = f"""\
 # %% [markdown]
 # # 03 · Title
