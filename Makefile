@@ -1,5 +1,5 @@
 # make lab      open the course in JupyterLab (the first time: installs everything into .venv)
-# make test     check everything: style, unit and conformance tests, all lessons
+# make test     check everything: style, units and conformance, all lessons, a real browser, the book
 # make lint     only its first part: ruff, spelling, notebooks up to date (some seconds)
 # make course   run all lessons without a browser and print minutes, memory and result of each
 # make book     build the course as a book of HTML pages, build/book/index.html
@@ -21,7 +21,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab test lint course notebooks
+.PHONY: help install lab test lint course notebooks book
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -56,17 +56,21 @@ LINT = lint=0; \
 lint: $(INSTALLED)
 	@$(LINT)
 
-# The quick tests run side by side, one thread each; the lessons run one after the other with
-# every core, because some of them train for a fixed time. All parts run even if one fails.
+# The quick tests run side by side, one thread each. Lessons, browser and book come one after the
+# other with every core: they train, and measure how quickly a slider answers. All parts run even
+# if one fails. What needs chromium skips, and says so, where there is none.
+SLOW := tests/notebooks tests/browser tests/book
 test: $(INSTALLED)
 	@failed=0; \
 	echo "--- style"; \
 	{ $(LINT); } || failed=1; \
 	echo "--- unit and conformance tests"; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest --ignore=tests/notebooks \
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(SLOW:%=--ignore=%) \
 		-n auto --maxprocesses=4 --dist=worksteal --durations=5 || failed=1; \
-	echo "--- lessons"; \
-	$(PY) -m pytest tests/notebooks -v || failed=1; \
+	for part in $(SLOW); do \
+		echo "--- $$part"; \
+		$(PY) -m pytest $$part -v || failed=1; \
+	done; \
 	exit $$failed
 
 course: $(INSTALLED)
@@ -76,6 +80,5 @@ notebooks: $(INSTALLED)
 	@$(PY) -m derain_edu notebooks
 
 # Runs the lessons that have changed since the last time, then needs no network and no kernel.
-.PHONY: book
 book: $(INSTALLED)
 	@$(PY) book/make_book.py
