@@ -159,7 +159,7 @@ def tab(chromium, address) -> Iterator[Any]:
 def test_a_page_opens_without_a_complaint_and_fits(tab, address, name, width):
     tab.set_viewport_size({"width": width, "height": 1000})
     tab.goto(f"{address}/{name}.html", wait_until="load")
-    assert tab.locator(".bd-article h1").first.is_visible()
+    assert tab.locator("main h1:visible").count() == 1
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     wide = tab.eval_on_selector_all(
         ".bd-article img, .bd-article table",
@@ -211,6 +211,13 @@ def test_every_slider_of_the_book_has_one_picture_per_position(tab, address, boo
                 labels.add(shown(flipbook)[1])
             assert len(labels) == last + 1, name
     assert sliders >= len(book.lessons) / 2
+
+
+def test_the_search_finds_lessons_without_a_server_of_its_own(tab, address):
+    tab.goto(f"{address}/search.html?q=identity")
+    found = tab.locator("#search-results a", has_text="IRNN").first
+    found.wait_for()
+    assert "lessons/05_irnn.html" in found.get_attribute("href")
 
 
 def test_without_javascript_the_first_picture_shows_and_no_dead_slider(chromium, address):
