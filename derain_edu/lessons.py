@@ -47,8 +47,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+{url}"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    source, onnx = "git+{url}", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
 import derain_edu as de"""

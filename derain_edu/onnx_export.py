@@ -24,6 +24,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,10 @@ def export_onnx(model: nn.Module, path: str | Path) -> Path:
     ------
     DerainError
         If the network can't be exported, if a size froze, or if the graph's output differs. No
-        file is left behind, and one that was there before stays.
+        file is left behind, and one that was there before stays. Also if a package is missing.
     """
     path = check_onnx_path(path)
+    _need("onnx", "onnxscript", "onnxruntime")
     twin = _evaluation_twin(model)
     proto = _translate(twin, model_name(model))
     check_free_sizes(proto)
@@ -90,6 +92,13 @@ def check_onnx_path(path: str | Path) -> Path:
     if path.suffix.lower() != ".onnx" or path.is_dir():
         raise DerainError(f"{path} is no name for an ONNX file: choose one that ends in .onnx")
     return path
+
+
+def _need(*packages: str) -> None:
+    """Raise a DerainError that names the packages which are not installed, if any."""
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise DerainError(f"the export needs {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def _evaluation_twin(model: nn.Module) -> nn.Module:

@@ -125,9 +125,21 @@ def _as_image(part: Tensor | Figure) -> PIL.Image.Image:
 
 def show(figure: Figure, alt: str) -> None:
     """Display a figure in a notebook with ``alt``, a sentence for those who can't see it."""
-    from IPython.display import Image, display
+    show_png(figure_png(figure), alt)
 
-    display(Image(data=figure_png(figure), format="png", alt=alt))
+
+def show_png(png: bytes, alt: str) -> None:
+    """Display a PNG in a notebook with ``alt``, a sentence for those who can't see it."""
+    from IPython.display import display
+
+    display(_image(png, alt))
+
+
+def _image(png: bytes, alt: str) -> Any:
+    """Return a PNG as IPython displays it. (``Image(alt=…)`` is too new for Colab.)"""
+    from IPython.display import Image
+
+    return Image(png, format="png", metadata={"alt": alt})
 
 
 def draw_picture(axis: Axes, picture: Tensor, title: str = "") -> None:
@@ -290,10 +302,10 @@ def live_curve(
         last = total_steps is not None and log[-1]["step"] >= total_steps
         if not _in_notebook() or not (last or time.monotonic() - shown["at"] >= every):
             return
-        from IPython.display import Image, display
+        from IPython.display import display
 
         alt = f"Loss and validation PSNR up to step {log[-1]['step']}."
-        image = Image(figure_png(training_curve(log, total_steps)), format="png", alt=alt)
+        image = _image(figure_png(training_curve(log, total_steps)), alt)
         if shown["handle"] is None:
             shown["handle"] = display(image, display_id=True)
         else:

@@ -17,8 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
 import derain_edu as de
@@ -73,9 +73,8 @@ widgets.own_photo(model)
 my_photo = None  # or a file name, such as "street.jpg"
 if my_photo is not None:
     before_after = widgets.before_and_after(my_photo, model)
-    from IPython.display import Image, display
 
-    display(Image(before_after, alt="Your photo, derained, and what was taken away."))
+    plots.show_png(before_after, "Your photo, derained, and what was taken away.")
 
 # %% [markdown]
 # Two warnings. There is no clean truth for your photo, so no score: you have to look. And this
@@ -218,7 +217,7 @@ import csv
 
 from derain_edu.photos import data_folder
 
-with open(data_folder() / "results" / "parity.csv", newline="") as file:
+with open(data_folder() / "results" / "parity.csv", newline="", encoding="utf-8") as file:
     parity = list(csv.DictReader(file))
 differences = [float(row["largest_difference"]) for row in parity]
 names = [f"{row['model']}, {row['weights'].removeprefix('official-')}" for row in parity]

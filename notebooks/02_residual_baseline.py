@@ -17,8 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
 import derain_edu as de
@@ -457,11 +457,10 @@ assert found[-1] > found[0] + 0.1, "the blocks must know more than the head"
 widgets.depth_slider(model, seen, rain.rainy, rain.mask)
 
 # %%
-from IPython.display import Image, display
 
 for depth in (0, len(views) // 2, len(views) - 1):
     where = f"{views[depth].name}: the best channel, the read-out, and the AUC by depth."
-    display(Image(draw_depth(views, depth), alt=f"What is known {where}"))
+    plots.show_png(draw_depth(views, depth), f"What is known {where}")
 for view in views:
     best = f"best channel {view.channel_auc:.2f}"
     print(f"{view.name:<14} read-out {view.read_out_auc:.2f}, {best}")

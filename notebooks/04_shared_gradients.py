@@ -17,8 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
 import derain_edu as de

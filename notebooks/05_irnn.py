@@ -17,8 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
 import derain_edu as de
@@ -213,7 +213,6 @@ sweeps.sweep_sliders(spot)
 # α, and watch the colour bar when α is above 1. Without a running kernel, here are three stops:
 
 # %%
-from IPython.display import Image, display
 
 stops = {
     (1.0, 14): "right and down have reached the bright pixel, drag a line to their front; up and "
@@ -223,7 +222,7 @@ stops = {
 }
 for (alpha, position), seen in stops.items():
     alt = f"Four sweeps, α = {alpha}, after {position} rows or columns: {seen}"
-    display(Image(sweeps.draw_sweeps(spot, alpha, position), format="png", alt=alt))
+    plots.show_png(sweeps.draw_sweeps(spot, alpha, position), alt)
 
 # %%
 frames = {p: sweeps.draw_sweeps(spot, 0.8, p) for p in (0, 12, 25)}  # what the slider shows
@@ -338,7 +337,7 @@ alts = {
     2: "After two rounds it sees all 651 pixels, those on the cross on many more ways.",
 }
 for k, alt in alts.items():
-    display(Image(sweeps.draw_round(maps, k), format="png", alt=alt))
+    plots.show_png(sweeps.draw_round(maps, k), alt)
 
 frames = [sweeps.draw_round(maps, k) for k in (0, 1, 3)]  # what the slider shows
 assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)) == 3

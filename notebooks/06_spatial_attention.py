@@ -17,8 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
 import derain_edu as de
@@ -298,13 +298,12 @@ views.threshold_slider(rainy[worst], attention[worst, 0], mask[worst, 0])
 # Look at *what* is pink at a low threshold. Without a running kernel, three stops:
 
 # %%
-from IPython.display import Image, display
 
 scores = [score_at(attention[worst, 0], mask[worst, 0], t) for t in views.THRESHOLDS]
 for position in (5, 15, 35):
     png = views.draw_threshold(rainy[worst], attention[worst, 0], mask[worst, 0], scores, position)
     alt = f"Found, missed and false pixels at the threshold {scores[position].threshold}."
-    display(Image(png, format="png", alt=alt))
+    plots.show_png(png, alt)
 recalls = [score.recall for score in scores]
 assert scores[0].recall == 1 and recalls == sorted(recalls, reverse=True)
 
@@ -593,7 +592,7 @@ views.angle_slider(looks)
 # %%
 for position in (3, 6):
     alt = f"The four direction weights in rain at {ANGLES[position]} degrees."
-    display(Image(views.draw_angle(looks, position), format="png", alt=alt))
+    plots.show_png(views.draw_angle(looks, position), alt)
 frames = [views.draw_angle(looks, p) for p in (0, 3, 6)]  # what the slider shows
 assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)) == 3
 

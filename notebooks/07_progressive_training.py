@@ -17,8 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
 import derain_edu as de
@@ -497,13 +497,12 @@ views.schedule_dial(base)
 # Without a running kernel, two of its pictures:
 
 # %%
-from IPython.display import Image, display
 
 for what, share, order in (("stages", 0.25, "easy_to_hard"), ("patches", 0.4, "random")):
     plan = Plan(replace(base, curriculum=views.curriculum_of(what, share, order)))
     picture = views.draw_plan(plan, what)
     assert picture.startswith(b"\x89PNG")
-    display(Image(picture, format="png", alt=views.plan_in_words(plan, what)))
+    plots.show_png(picture, views.plan_in_words(plan, what))
 
 # %% [markdown]
 # So "the same number of steps" can hide a discount of a third, and "growing patches" can mean other

@@ -17,8 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
 import derain_edu as de
@@ -766,11 +766,10 @@ for bits in (8, 7, 6, 5, 4, 3, 2):
 views.frames_slider("bits", frames)
 
 # %%
-from IPython.display import Image, display
 
 for bits in ("8", "4", "2"):
     alt = f"The photo with {bits} bits everywhere, and the histogram with the values that remain."
-    display(Image(frames[bits], format="png", alt=alt))
+    plots.show_png(frames[bits], alt)
 print(", ".join(f"{bits} bits −{value:.2f} dB" for bits, value in fall.items()))
 assert fall[8] < 0.2 < 1 < fall[3] and len(set(frames.values())) == 7
 

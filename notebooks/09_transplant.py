@@ -17,8 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source]
+    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
 import derain_edu as de
@@ -443,7 +443,6 @@ views.gain_slider({n: [views.GainView(v.gain, v.derained[k : k + 1], v.score) fo
 # Without a running kernel, two stops of the slider, γ = 0 and γ = .5:
 
 # %%
-from IPython.display import Image, display
 
 shown = {n: [views.GainView(v.gain, v.derained[k : k + 1], v.score) for v in found[n]]
          for n in ("translated", "truth")}
@@ -451,7 +450,7 @@ stops = {p: views.draw_gain(shown, {n: maps[n][k, 0] for n in shown}, p, clean[k
          for p in (0, 1, 4, 6)}
 for p in (1, 4):
     alt = f"Two maps, what they make of a photo at γ = {GAINS[p]}, and PSNR over γ for both."
-    display(Image(stops[p], format="png", alt=alt))
+    plots.show_png(stops[p], alt)
 assert len(set(stops.values())) == 4 and all(png.startswith(b"\x89PNG") for png in stops.values())
 
 # %% [markdown]

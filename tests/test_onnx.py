@@ -16,7 +16,8 @@ from onnx import TensorProto, helper
 from torch import nn
 
 import derain_edu as de
-from derain_edu import onnx_network
+from derain_edu import onnx_export, onnx_network
+from derain_edu.errors import DerainError
 from derain_edu.onnx_export import (
     CHECKED,
     EXAMPLE,
@@ -367,3 +368,9 @@ def test_pictures_that_do_not_fit(exported, monkeypatch):
     net._session = None
     with pytest.raises(de.DerainError, match="9×8 pixels .* choose a smaller tile"):
         derain_tensor(net, torch.rand(3, 8, 9))
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if name == "onnxscript" else 1)
+    with pytest.raises(DerainError, match="the export needs onnxscript: pip install onnxscript"):
+        onnx_export.export_onnx(de.create_model("prn", channels=4), tmp_path / "prn.onnx")

@@ -107,12 +107,13 @@ def displays_without_alt(code: str) -> list[str]:
             faults += [f"line {node.lineno}: pyplot" for name in names if "pyplot" in name]
         if isinstance(node, ast.Call) and _name(node) == "Image" and not _has_alt(node):
             faults.append(f"line {node.lineno}: Image without alt")
+        shows = isinstance(node, ast.Call) and _name(node) in ("show", "show_png")
+        if shows and "plots" in ast.unparse(node.func) and len(node.args) < 2:
+            faults.append(f"line {node.lineno}: {_name(node)} without alt")
     for node in tree.body:
         last = node.value if isinstance(node, ast.Expr) else None
         if isinstance(last, ast.Call) and _name(last) in SHOWS_A_PICTURE:
             faults.append(f"line {node.lineno}: {_name(last)} as the value of a cell")
-        if isinstance(last, ast.Call) and _name(last) == "show" and len(last.args) < 2:
-            faults.append(f"line {node.lineno}: show without alt")
     return faults
 
 
@@ -140,6 +141,7 @@ def test_every_picture_in_code_has_alt_text():
         ("from matplotlib import pyplot", "pyplot"),
         ("display(Image(png))", "Image without alt"),
         ("plots.show(figure)", "show without alt"),
+        ("def f():\n    plots.show_png(png)", "show_png without alt"),
         ("de.derain('a.png')", "derain as the value"),
     ],
 )
