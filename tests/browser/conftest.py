@@ -79,7 +79,8 @@ class Lab:
         self.base, self.token = address.groups()
 
     def url(self, notebook: str) -> str:
-        return f"{self.base}/lab/tree/notebooks/{notebook}.ipynb?token={self.token}"
+        """Return the address of a notebook, without those that were open before."""
+        return f"{self.base}/lab/tree/notebooks/{notebook}.ipynb?token={self.token}&reset"
 
     def stop_kernels(self) -> None:
         """End all kernels: three lessons side by side would need three times the memory."""
@@ -246,36 +247,37 @@ class Slider:
         return " ".join(self.box.locator(".widget-html-content").all_inner_texts())
 
     def press(self, key: str, seconds: float = SECONDS) -> float:
-        """Press a key, wait for the new picture, and return how many milliseconds it took."""
+        """Press a key, wait for picture and words, and return after how many ms the picture came.
+
+        The words come in a message of their own, a little later than the picture.
+        """
         self.handle.focus()
-        self._wait_for_pictures(lambda: self.page.keyboard.press(key), f"after {key}", seconds)
-        return self.box.evaluate("box => box.milliseconds.at(-1)")
+        pictures, words = self.box.evaluate("box => box.milliseconds.length"), self.words()
+        self.page.keyboard.press(key)
+        box = self.box.element_handle()
+        self.lesson.wait(
+            "([box, seen]) => box.milliseconds.length > seen",
+            f"a new picture after {key}", seconds, [box, pictures],
+        )
+        if words:
+            self.lesson.wait(
+                "([box, old]) => box.querySelector('.widget-html-content').innerText !== old",
+                f"new words after {key}", seconds, [box, words],
+            )
+        return self.box.evaluate("(box, seen) => box.milliseconds[seen]", pictures)
 
     def drag(self, share: float) -> None:
-        """Drag the handle with the mouse to a share (0 to 1) of the slider's length."""
+        """Drag the handle with the mouse to a share (0 to 1) of the slider's length.
+
+        Many pictures follow it, some of them after this function is done.
+        """
         track = self.handle.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]")
         start, room = self.handle.bounding_box(), track.bounding_box()
         y = start["y"] + start["height"] / 2
-
-        def move() -> None:
-            self.page.mouse.move(start["x"] + start["width"] / 2, y)
-            self.page.mouse.down()
-            self.page.mouse.move(room["x"] + share * room["width"], y, steps=4)
-            self.page.mouse.up()
-
-        self._wait_for_pictures(move, "after a drag", SECONDS)
-
-    def _wait_for_pictures(
-        self, act: Callable[[], None], when: str, seconds: float
-    ) -> None:
-        """Act, and wait for a new picture and for the kernel's silence after it."""
-        seen = self.box.evaluate("box => box.milliseconds.length")
-        act()
-        self.lesson.wait(
-            "([box, seen]) => box.milliseconds.length > seen", f"a new picture {when}", seconds,
-            [self.box.element_handle(), seen],
-        )
-        self.lesson.wait(IDLE, "the idle kernel")
+        self.page.mouse.move(start["x"] + start["width"] / 2, y)
+        self.page.mouse.down()
+        self.page.mouse.move(room["x"] + share * room["width"], y, steps=4)
+        self.page.mouse.up()
 
 
 def kernel_message(frame: str | bytes) -> tuple[str, Any]:
@@ -356,10 +358,11 @@ def open_notebook(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Add a screenshot to the report of a test that failed."""
+    """Add a screenshot, and what JupyterLab printed, to the report of a test that failed."""
     report = yield
     lesson = getattr(item, "funcargs", {}).get("lesson")
     if report.when == "call" and report.failed and isinstance(lesson, LessonPage):
         shot = lesson.screenshot(re.sub(r"\W+", "-", item.name))
-        report.sections.append(("screenshot", str(shot)))
+        log = lesson.lab.log.read_text(encoding="utf-8")
+        report.sections += [("screenshot", str(shot)), ("JupyterLab", log[-2000:])]
     return report
