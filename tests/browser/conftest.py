@@ -228,15 +228,22 @@ class Slider:
     def __init__(self, lesson: LessonPage, name: str) -> None:
         self.lesson, self.page = lesson, lesson.page
         self.box = self.page.locator(BOX.format(name=name)).first
-        self.handle = self.box.locator(".widget-hslider").filter(
+        self.control = self.box.locator(".widget-hslider").filter(
             has=self.page.get_by_text(name, exact=True)
-        ).locator(".noUi-handle")
+        )
+        self.handle = self.control.locator(".noUi-handle")
         self.handle.scroll_into_view_if_needed()
         if not self.box.evaluate("box => 'milliseconds' in box"):
             self.box.evaluate(STOPWATCH)
 
-    def value(self) -> float:
-        return float(self.handle.get_attribute("aria-valuenow"))
+    def at(self, end: str) -> bool:
+        """Say whether the handle is at an end, ``min`` or ``max``."""
+        value, limit = (self.handle.get_attribute(f"aria-value{name}") for name in ("now", end))
+        return float(value) == float(limit)
+
+    def number(self) -> str:
+        """Return the number that stands beside the slider."""
+        return self.control.locator(".widget-readout").inner_text()
 
     def picture(self) -> str:
         """Return a digest of the picture's bytes."""
@@ -271,7 +278,7 @@ class Slider:
 
         Many pictures follow it, some of them after this function is done.
         """
-        track = self.handle.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]")
+        track = self.control.locator(".noUi-base")
         start, room = self.handle.bounding_box(), track.bounding_box()
         y = start["y"] + start["height"] / 2
         self.page.mouse.move(start["x"] + start["width"] / 2, y)
