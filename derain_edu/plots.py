@@ -326,6 +326,7 @@ def _in_notebook() -> bool:
 
 def compare_guess(guess: float | None, measured: float, unit: str = "", decimals: int = 1) -> None:
     """Print a reader's prediction beside what was measured."""
+    measured = round(measured, decimals) + 0.0  # no "-0.0"
     told = "no guess yet" if guess is None else f"you said {guess:.{decimals}f} {unit}".rstrip()
     line = f"{told} · measured {measured:.{decimals}f} {unit}".rstrip()
     if guess is not None:

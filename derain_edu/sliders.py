@@ -35,7 +35,7 @@ def shell(
         name, note = controls[0].description, fixed_controls(controls[1:])
         return as_output(flipbook(name, frames, start, note))
 
-    image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
+    image = ipywidgets.Image(format="png", layout=picture_layout())
     text = ipywidgets.HTML()
 
     def update(_change: object = None) -> None:
@@ -47,6 +47,13 @@ def shell(
         control.observe(update, names="value")
     update()
     return ipywidgets.VBox([*controls, image] if words is None else [*controls, image, text])
+
+
+def picture_layout() -> Any:
+    """Return the layout of a picture below its controls: never stretched, and never too wide."""
+    import ipywidgets
+
+    return ipywidgets.Layout(max_width="100%", height="auto", align_self="flex-start")
 
 
 def slider_over(

@@ -17,7 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    source = "git+https://github.com/derain-edu/derain-edu"
+    onnx = ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]  # Colab has none of them
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
@@ -990,8 +991,8 @@ assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
 # The published networks had the same training: 36.99 → 37.48 dB on Rain100L and 28.07 → 29.46 dB
 # on Rain100H (Ren et al., Y channel).
 #
-# And wiping the memory takes away more than memory: the network never met an empty one after stage
-# 1. So the loss is what *this* network needs, not what an LSTM is worth.
+# And wiping the memory takes away more than memory: the network never met an empty one after the
+# first stage. So the loss is what *this* network needs, not what an LSTM is worth.
 #
 # Look at the first stages, too. The old notes expect that in the end the error of *each* stage is
 # small.

@@ -17,7 +17,8 @@ import subprocess
 import sys
 
 if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source, onnx = "git+https://github.com/derain-edu/derain-edu", ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    source = "git+https://github.com/derain-edu/derain-edu"
+    onnx = ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]  # Colab has none of them
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
@@ -345,7 +346,7 @@ plots.compare_guess(my_guess, run(graphs["Dim.AUTO"], 30).shape[-1], "columns", 
 assert run(graphs["Dim.AUTO"], 30).shape[-1] == 19 and "plain names" not in graphs
 
 # %% [markdown]
-# 19. The loop was watched for 19 columns: 19 `Mul`, 19 `Add`, 19 `Relu`, a program for one width.
+# It gave 19. The loop was watched for 19 columns: 19 `Mul`, 19 `Add`, 19 `Relu`, a program for one width.
 # With `Dim` objects the graph at least says so, if somebody reads it. With `Dim.AUTO` the input looks
 # free, a wider picture comes back **cut off, without any error**, and a narrower one fails. Only
 # plain names made the export refuse.

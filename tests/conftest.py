@@ -1,4 +1,4 @@
-"""What all tests share: the reference folder, an empty or a filled cache, seeds, threads.
+"""What all tests share: the reference folder, an empty or a filled cache, a browser, seeds.
 
 No test sees the cache of the person who runs it: ``DERAIN_EDU_CACHE`` is an empty folder, or,
 for tests that ask for ``filled_cache``, one that holds the authors' weights and the benchmark
@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+
+from derain_edu.doctor import BROWSERS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CACHED_SETS = {"official-weights": "official", "rain100l": "benchmarks", "rain100h": "benchmarks"}
@@ -53,6 +58,30 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cache.mkdir()
     monkeypatch.setenv("DERAIN_EDU_CACHE", str(cache))
     return cache
+
+
+def _no_browser(reason: str) -> None:
+    if os.environ.get("DERAIN_EDU_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"{reason}, and DERAIN_EDU_REQUIRE_BROWSER=1 demands it")
+    pytest.skip(reason)
+
+
+# Not for the whole session: other tests must not run inside of Playwright's event loop.
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium that is installed on this machine; Playwright's own isn't loaded."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        _no_browser("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _no_browser("Playwright is not installed (make install)")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import http.server
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +18,6 @@ import pytest
 from derain_edu.lessons import find_lesson, lesson_names
 
 TOP = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # For quick looks while writing: "03 05" runs only these lessons. Unset, all of them run.
 ONLY = os.environ.get("DERAIN_EDU_BOOK_LESSONS", "").split()
 
@@ -59,26 +57,3 @@ def address(book: Book) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-def _missing(reason: str) -> None:
-    if os.environ.get("DERAIN_EDU_REQUIRE_BROWSER") == "1":
-        pytest.fail(f"{reason}, and DERAIN_EDU_REQUIRE_BROWSER=1 demands it")
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A headless Chromium that is installed on this machine; Playwright's own isn't loaded."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        _missing("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        _missing("Playwright is not installed (make install)")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()

@@ -26,7 +26,6 @@ import pytest
 from derain_edu.course import lab_arguments, lab_environment
 from derain_edu.lessons import lesson_folder
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SECONDS = 120  # a step that takes longer is stuck; a busy machine may need much of it
 CELL_SECONDS = 400  # all cells of a lesson together
 POLLING = 50  # milliseconds; to look at every frame of the screen would slow the page down
@@ -304,30 +303,6 @@ def kernel_message(frame: str | bytes) -> tuple[str, Any]:
 
 
 # --- fixtures -------------------------------------------------------------------------------
-
-
-def _missing(reason: str) -> None:
-    if os.environ.get("DERAIN_EDU_REQUIRE_BROWSER") == "1":
-        pytest.fail(f"{reason}, and DERAIN_EDU_REQUIRE_BROWSER=1 demands it")
-    pytest.skip(reason)
-
-
-# Not for the whole session: other tests must not run inside of Playwright's event loop.
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A headless Chromium that is installed on this machine; Playwright's own isn't loaded."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        _missing("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        _missing("Playwright is not installed (make install)")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
