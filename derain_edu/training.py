@@ -22,6 +22,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -259,8 +260,12 @@ class Trainer:
         return sum(scores) / len(scores)
 
     def _progress_bar(self) -> tqdm:
-        hidden = {} if self.ranks.first else {"disable": True}  # (not False: TQDM_DISABLE decides)
-        return tqdm(total=self.plan.steps, initial=self.steps_done, unit="step", **hidden)
+        # tqdm's bar for notebooks does not look at TQDM_DISABLE by itself.
+        hidden = not self.ranks.first or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+        return tqdm(
+            total=self.plan.steps, initial=self.steps_done, unit="step", disable=hidden,
+            desc=self.config.model,
+        )
 
     def save(self, name: str) -> None:
         """Write a checkpoint: everything that the next step depends on."""

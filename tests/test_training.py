@@ -422,3 +422,19 @@ def test_low_precision_on_a_gpu(precision):
         for p in (precision, "float32")
     )
     assert (weights(low) - weights(full)).abs().max().item() < 2e-2
+
+
+@pytest.mark.parametrize(("value", "hidden"), [("1", True), ("0", False), (None, False)])
+def test_the_progress_bar_can_be_turned_off(monkeypatch, value, hidden):
+    """tqdm's bar for notebooks shows itself whatever TQDM_DISABLE says."""
+    given = {}
+
+    def bar(**options):
+        given.update(options)
+
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("TQDM_DISABLE", value)
+    monkeypatch.setattr("derain_edu.training.tqdm", bar)
+    Trainer(tiny(), data=Pairs())._progress_bar()
+    assert given["disable"] is hidden and given["desc"] == "prn"
