@@ -313,7 +313,7 @@ stops = {"rainy": rain.rainy}
 stops |= {f"stage {k}, {views[k - 1].psnr:.2f} dB": views[k - 1].picture for k in (1, T, STAGES)}
 stops |= {f"change ×10, stage {k}": views[k - 1].change for k in (1, T)}
 plots.show(
-    plots.picture_row(stops, width=13),
+    plots.picture_row(stops, width=11),
     "The rainy photo, the pictures after the first, the trained last and the twelfth stage, and "
     "the change by the first and the trained last stage.",
 )
@@ -514,7 +514,7 @@ print(f"PRN has {first:.0%} of its gain after stage 1 of {T}")
 
 # %%
 shown = [k for k in (1, 2, 3, 4, 6) if k <= T]
-figure, axes = plots.new_figure(2, 6, width=13, height=3.9)
+figure, axes = plots.new_figure(2, 6, width=11, height=3.4)
 for axis, f, k in zip(axes[0], baseline.features(rainy), range(6), strict=True):
     f = f[0].mean(dim=0)  # (1, C, H, W) -> (H, W): the mean of all channels
     plots.draw_picture(axis, f / f.max(), "after the head" if k == 0 else f"after block {k}")
@@ -624,7 +624,7 @@ print(f"streaks cover {covered:.0%} of the pixels: a blind change would have tha
 assert total[0, :2].sum() > total[1:, :2].sum(), "stage 1 does more than all others together"
 
 # %%
-figure, axes = plots.new_figure(1, 3, width=13, height=3.4)
+figure, axes = plots.new_figure(1, 3, width=11, height=3.2)
 stages, left = range(1, T + 1), errors.sum(dim=0)  # (6 photos, T + 1, 6) -> (T + 1, 6)
 places = {"on streaks": total[:, 0].tolist(), "on background": total[:, 1].tolist()}
 plots.draw_curves(axes[0, 0], places, xlabel="stage", ylabel="energy of the change")

@@ -132,7 +132,7 @@ scores = {name: de.psnr(gated(A), photo) for name, A in maps.items()}
 plots.compare_guess(my_guess, scores["A = yes or no"] - scores["A = 0"], "dB")
 shown = {f"{name}, {scores[name]:.1f} dB": gated(A) for name, A in maps.items()}
 plots.show(
-    plots.picture_row(shown, width=13),
+    plots.picture_row(shown, width=11),
     "One streak before a tower, and what is left with five maps: untouched; all dark; clean; "
     "the streak turned into a dark one; half of the streak beside a dark ghost.",
 )
@@ -208,7 +208,7 @@ print(f"{de.psnr(rainy, clean):.1f} dB rainy, {de.psnr(derained, clean):.1f} dB 
 
 # %%
 k = names.index("picosdeeuropa")
-figure, axes = plots.new_figure(1, 4, width=13, height=3.3)
+figure, axes = plots.new_figure(1, 4, width=11, height=2.9)
 plots.draw_picture(axes[0, 0], rainy[k], "rainy")
 plots.draw_picture(axes[0, 1], derained[k], "derained")
 plots.draw_picture(axes[0, 2], mask[k].float(), "true mask")
@@ -460,7 +460,7 @@ stages = range(1, 5)
 by_stage = [auc(attention[:, s - 1 : s], mask) for s in stages]
 level = attention.mean(dim=(0, 2, 3)).tolist()  # (6, 4, H, W) -> (4,)
 plots.compare_guess(my_guess, 100 * by_stage[1], "%", decimals=0)
-figure, axes = plots.new_figure(1, 4, width=13, height=3.3)
+figure, axes = plots.new_figure(1, 4, width=11, height=2.9)
 for axis, s in zip(axes.flat, stages, strict=True):
     top = attention[k, s - 1].max().item()
     plots.draw_map(axis, attention[k, s - 1], f"stage {s}: AUC {by_stage[s - 1]:.2f}", 0, top)
@@ -565,7 +565,7 @@ if exercises.check("06.4", weigh):
 paper = de.create_model("spanet", pretrained="open-paper")
 assert paper.config.direction_attention and not model.config.direction_attention
 W = views.direction_weights(paper, rainy[k])  # (4 stages, 4 directions, H, W)
-figure, axes = plots.new_figure(1, 5, width=14, height=2.9)
+figure, axes = plots.new_figure(1, 5, width=11.5, height=2.5)
 plots.draw_picture(axes[0, 0], rainy[k], "rainy")
 for axis, name, values in zip(axes[0, 1:], DIRECTIONS, W[0], strict=True):
     plots.draw_map(axis, values, f"{name}, stage 1", W[0].min(), W[0].max())
@@ -1029,7 +1029,7 @@ for name, (by_paper, by_code) in masks.items():
 panels = {"true mask": mask[k].float(), "paper's idea, with noise": masks["noise of ±1"][0][0],
           "released, exact pair": masks["exact pair"][1][0],
           "released, with noise": masks["noise of ±1"][1][0]}
-figure, axes = plots.new_figure(1, 4, width=13, height=3.5)
+figure, axes = plots.new_figure(1, 4, width=11, height=3.1)
 for axis, (name, picture) in zip(axes.flat, panels.items(), strict=True):
     plots.draw_picture(axis, picture, name)
 plots.show(figure, "Four masks: the truth; the paper's idea, nearly the same despite noise; the "

@@ -466,7 +466,7 @@ for what, field in kinds.items():
 # the four: here is what the network gets to see at the start, in the middle and at the end.
 
 # %%
-figure, axes = plots.new_figure(1, 6, width=13, height=2.5)
+figure, axes = plots.new_figure(1, 6, width=11, height=2.3)
 for first, what in ((0, "patches"), (3, "rain")):
     plan = plans[what, "easy to hard"]
     stream, largest = PlannedRain(plan), 64 if what == "patches" else 32
@@ -654,7 +654,7 @@ assert np.mean(in_light) < -3, "it forgets"
 # is about 2 dB ahead: the easy lessons were lost time.
 
 # %%
-figure, axes = plots.new_figure(1, 4, width=15, height=3.4)
+figure, axes = plots.new_figure(2, 2, width=9.5, height=6)
 for axis, what in zip(axes.flat, kinds, strict=True):
     some = rows["rain_curricula" if what == "rain" else "curricula"]
     names = {order: f"{what}, {order}" for order in views.SORTED}
@@ -666,10 +666,9 @@ for axis, what in zip(axes.flat, kinds, strict=True):
         [line] = axis.plot(tenths, curves.mean(axis=0), label=label)
         low, high = curves.min(axis=0), curves.max(axis=0)
         axis.fill_between(tenths, low, high, color=line.get_color(), alpha=0.15)
-    axis.set(xlabel="share of the budget", title=what)
-axes[0, 0].set_ylabel("validation PSNR, dB")
-axes[0, 2].set_ylim(None, 29)  # room for the legend
-for axis in (axes[0, 0], axes[0, 2]):
+    axis.set(xlabel="share of the budget", title=what, ylabel="validation PSNR, dB")
+axes[1, 0].set_ylim(None, 29)  # room for the legend
+for axis in axes[:, 0]:
     axis.legend(fontsize=8, frameon=False)
 plots.show(figure, "Four panels, one per curriculum: validation PSNR over the budget, easy to "
            "hard, random order and one step; lines are means, bands the range over the seeds.")

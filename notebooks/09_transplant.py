@@ -162,7 +162,7 @@ def map_auc(maps):
 
 here = dropped["baseline"].attend(rainy)[1]  # (6, 1, SIDE, SIDE)
 k = de.photo_names("test").index("picosdeeuropa")
-figure, axes = plots.new_figure(1, 4, width=13, height=3.4)
+figure, axes = plots.new_figure(1, 4, width=11, height=3.0)
 plots.draw_picture(axes[0, 0], rainy[k], "rainy")
 plots.draw_picture(axes[0, 1], mask[k].float(), "true mask")
 plots.draw_map(axes[0, 2], home[k, 0], f"at home: AUC {auc(home[k], mask[k]):.2f}", 0, 1)
@@ -686,7 +686,7 @@ for name, (A, score) in grown.items():
 assert map_auc(grown["a mask teaches"][0]) > map_auc(grown["as in our table"][0])
 
 # %%
-figure, axes = plots.new_figure(1, 4, width=13, height=3.4)
+figure, axes = plots.new_figure(1, 4, width=11, height=3.0)
 plots.draw_picture(axes[0, 0], mask[k].float(), "true mask")
 for axis, (name, (A, _)) in zip(axes[0, 1:], grown.items(), strict=True):
     plots.draw_map(axis, A[k, 0], f"{name}: AUC {auc(A[k], mask[k]):.2f}", 0, 0.5)
