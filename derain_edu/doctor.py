@@ -312,9 +312,14 @@ def check_sliders() -> Iterator[Finding]:
         yield Finding("problem", "sliders", "JupyterLab will show text in their place", advice)
 
 
+def find_browser() -> str | None:
+    """Return the path of a Chromium on this machine, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 def check_browser() -> Iterator[Finding]:
     """A Chromium for the browser tests; the course itself runs in any browser."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = find_browser()
     if path is None:
         found = "no Chromium: the browser tests are skipped (the course needs none)"
         yield Finding("note", "browser", found)

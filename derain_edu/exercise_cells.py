@@ -74,7 +74,11 @@ def solution_of(code: str) -> str:
             "an exercise cell needs lines between `# BEGIN SOLUTION` and `# END SOLUTION`, and "
             f"`exercises.check(number, function)` below them:\n\n{code}"
         )
-    return _BLOCK.sub(lambda found: found[2].rstrip("\n"), code[: check.start()]).rstrip()
+    return _without_marks(code[: check.start()]).rstrip()
+
+
+def _without_marks(code: str) -> str:
+    return _BLOCK.sub(lambda found: found[2].rstrip("\n"), code)
 
 
 def solved(cells: list[Cell]) -> list[Cell]:
@@ -84,7 +88,7 @@ def solved(cells: list[Cell]) -> list[Cell]:
         kind, text, tags = cell
         if is_exercise(cell):
             solution_of(text)  # complains if there is none
-            text = _BLOCK.sub(lambda found: found[2].rstrip("\n"), text)
+            text = _without_marks(text)
         result.append((kind, text, tags))
     return result
 

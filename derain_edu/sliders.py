@@ -35,7 +35,7 @@ def shell(
         name, note = controls[0].description, fixed_controls(controls[1:])
         return as_output(flipbook(name, frames, start, note))
 
-    image = ipywidgets.Image(format="png", layout=picture_layout())
+    image = picture_below()
     text = ipywidgets.HTML()
 
     def update(_change: object = None) -> None:
@@ -49,11 +49,12 @@ def shell(
     return ipywidgets.VBox([*controls, image] if words is None else [*controls, image, text])
 
 
-def picture_layout() -> Any:
-    """Return the layout of a picture below its controls: never stretched, and never too wide."""
+def picture_below() -> Any:
+    """Return an empty picture to put below controls: never stretched, and never too wide."""
     import ipywidgets
 
-    return ipywidgets.Layout(max_width="100%", height="auto", align_self="flex-start")
+    layout = ipywidgets.Layout(max_width="100%", height="auto", align_self="flex-start")
+    return ipywidgets.Image(format="png", layout=layout)
 
 
 def slider_over(

@@ -26,7 +26,7 @@ from derain_edu.models.residual import Residual
 from derain_edu.plots import COLOURS, ERROR_SCALE, chart, draw_curves, picture_png, strip_png
 from derain_edu.rain import PRESETS, VISIBLE, RainConfig, add_rain
 from derain_edu.restoration import derain
-from derain_edu.sliders import picture_layout, slider_over
+from derain_edu.sliders import picture_below, slider_over
 
 CHANGE_SCALE = 10  # changes between two stages are small: show them ten times as large
 
@@ -186,7 +186,7 @@ def rain_sliders(clean: Tensor, preset: str = "light") -> Any:
         names = ", ".join(control.description for control in controls.values())
         words = "The photo in rain, the rain layer, and a histogram of the layer's brightness."
         return as_output(still(f"{RUN_IT} {names}.", Frame(preset, smaller(draw()), words)))
-    image = ipywidgets.Image(format="png", layout=picture_layout())
+    image = picture_below()
 
     def update(_change: object = None) -> None:
         image.value = draw()
@@ -270,7 +270,7 @@ def own_photo(model: nn.Module, long_side: int = 640) -> Any:
     if in_book():
         return as_output(still("In the notebook, a button for your own photo stands here."))
     button = ipywidgets.FileUpload(accept="image/*", multiple=False, description="your photo")
-    image = ipywidgets.Image(format="png", layout=picture_layout())
+    image = picture_below()
     words = ipywidgets.HTML("<small>Choose a file: it stays on this machine.</small>")
     image.layout.display = "none"  # until there is something to show
 

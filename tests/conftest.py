@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from derain_edu.doctor import BROWSERS
+from derain_edu.doctor import find_browser
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CACHED_SETS = {"official-weights": "official", "rain100l": "benchmarks", "rain100h": "benchmarks"}
@@ -27,15 +26,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores
 
 
+def skip(reason: str, unless: str) -> None:
+    """Skip a test, or fail it where the environment variable ``unless`` demands that it runs."""
+    if os.environ.get(unless) == "1":
+        pytest.fail(f"{reason}, and {unless}=1 demands it")
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """The folder of research-only reference data beside the repository."""
     folder = REPOSITORY.parent / "shared"
     if not (folder / "golden").is_dir():
         reason = f"the reference folder {folder} is not on this machine"
-        if os.environ.get("DERAIN_EDU_REQUIRE_REFERENCE") == "1":
-            pytest.fail(f"{reason}, and DERAIN_EDU_REQUIRE_REFERENCE=1 demands it")
-        pytest.skip(reason)
+        skip(reason, unless="DERAIN_EDU_REQUIRE_REFERENCE")
     return folder
 
 
@@ -60,23 +64,18 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache
 
 
-def _no_browser(reason: str) -> None:
-    if os.environ.get("DERAIN_EDU_REQUIRE_BROWSER") == "1":
-        pytest.fail(f"{reason}, and DERAIN_EDU_REQUIRE_BROWSER=1 demands it")
-    pytest.skip(reason)
-
-
 # Not for the whole session: other tests must not run inside of Playwright's event loop.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A headless Chromium that is installed on this machine; Playwright's own isn't loaded."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = find_browser()
     if path is None:
-        _no_browser("there is no Chromium on this machine (Debian: apt-get install chromium)")
+        reason = "there is no Chromium on this machine (Debian: apt-get install chromium)"
+        skip(reason, unless="DERAIN_EDU_REQUIRE_BROWSER")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        _no_browser("Playwright is not installed (make install)")
+        skip("Playwright is not installed (make install)", unless="DERAIN_EDU_REQUIRE_BROWSER")
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=path, args=arguments)

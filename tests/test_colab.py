@@ -17,7 +17,6 @@ import sys
 import venv
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
 
@@ -185,8 +184,7 @@ def bootstrap_packages() -> set[str]:
 
 
 def code_of(source: Path) -> str:
-    cells = jupytext.read(source, fmt="py:percent").cells
-    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    return "\n\n".join(text for kind, text, _ in lessons.lesson_cells(source) if kind == "code")
 
 
 NEED_ONNX = [path for path in SOURCES if re.search(r"onnx", code_of(path))]

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-import jupytext
 import pytest
 import yaml
 
@@ -40,9 +39,9 @@ def where(path: Path) -> str:
 
 def lesson_parts(source: Path) -> tuple[str, str]:
     """Return the prose and the code of a lesson."""
-    cells = jupytext.read(source, fmt="py:percent").cells
-    prose = (cell.source for cell in cells if cell.cell_type == "markdown")
-    code = (cell.source for cell in cells if cell.cell_type == "code")
+    cells = lessons.lesson_cells(source)
+    prose = (text for kind, text, _ in cells if kind == "markdown")
+    code = (text for kind, text, _ in cells if kind == "code")
     return "\n\n".join(prose), "\n\n".join(code)
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -187,6 +188,8 @@ def _copy(value: Any) -> Any:
 
 def _tensor(value: Any) -> Tensor | None:
     """Return numbers as a float64 tensor; None if they are not numbers."""
+    if isinstance(value, np.ndarray):  # PyTorch takes no array that runs backwards
+        value = np.array(value, order="C")
     try:
         return torch.as_tensor(value).detach().to("cpu", torch.float64)
     except (TypeError, ValueError, RuntimeError):
