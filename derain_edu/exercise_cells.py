@@ -47,6 +47,7 @@ Cell = tuple[str, str, tuple[str, ...]]  # kind ("code", "markdown"), text, tags
 
 STUB = "return ...  # write your code here"
 _BLOCK = re.compile(r"^( *)# BEGIN SOLUTION\n(.*?\n) *# END SOLUTION$", re.MULTILINE | re.DOTALL)
+_QUESTION = re.compile(r"\n+(?=\*\*\d\. )")  # where a question of a quiz begins
 _CHECK = re.compile(r"^.*\bexercises\.check\(", re.MULTILINE)
 
 
@@ -112,6 +113,15 @@ def unsolved(cells: list[Cell]) -> list[Cell]:
             result.append((kind, text, tags))
     if waiting is not None:
         result.append(("markdown", _folded(waiting, ""), ("solution",)))
+    return result
+
+
+def questions_apart(cells: list[Cell]) -> list[Cell]:
+    """Give each question of a quiz a cell of its own: JupyterLab leaves no gap below a fold."""
+    result: list[Cell] = []
+    for kind, text, tags in cells:
+        parts = _QUESTION.split(text) if "quiz" in tags else [text]
+        result += [(kind, part, tags) for part in parts]
     return result
 
 

@@ -84,7 +84,8 @@ EXPERIMENTS = {
             "capacity",
             "On 64 fixed patches: what do more blocks buy, and who overfits?",
             {
-                **{f"baseline, {n} blocks": {**_BASELINE, "blocks": n} for n in (1, 4, 12)},
+                "baseline, 1 block": {**_BASELINE, "blocks": 1},
+                **{f"baseline, {n} blocks": {**_BASELINE, "blocks": n} for n in (4, 12)},
                 "PRN, 3 blocks × 4 stages": _PRN,
             },
             samples=64,

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from derain_edu.errors import DerainError
-from derain_edu.exercise_cells import Cell, has_exercises, solved, unsolved
+from derain_edu.exercise_cells import Cell, has_exercises, questions_apart, solved, unsolved
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -155,7 +155,8 @@ def make_notebook(source: Path, solutions: bool = False) -> Any:
             f'{source.name} needs one cell `# %% tags=["bootstrap"]` with exactly this text:\n\n'
             + bootstrap_code()
         )
-    (kind, text, tags), *rest = (solved if solutions else unsolved)(cells)
+    cells = questions_apart((solved if solutions else unsolved)(cells))
+    (kind, text, tags), *rest = cells
     link = f"[Open this lesson in Google Colab]({colab_url(source.stem, solutions)})"
     return _notebook([(kind, f"{text}\n\n{link}", tags), *rest])
 

@@ -261,6 +261,7 @@ sizes = {
 }
 plots.compare_guess(my_guess, math.log10(sizes["without skips"][-1]), "(power of ten)")
 
+# %%
 figure, axes = plots.new_figure(width=8, height=3.4)
 plots.draw_curves(axes[0, 0], sizes, depths, "blocks", "gradient at the start / at the end")
 axes[0, 0].set_yscale("log")
@@ -271,7 +272,9 @@ plots.show(
     "With skips the gradient keeps its size, and without them it vanishes with depth. After a "
     "larger start it grows with skips, and without them shrinks a little.",
 )
-print("after 16 blocks:", ", ".join(f"{name} {v[-1]:.1e}" for name, v in sizes.items()))
+print("after 16 blocks:")
+for name, values in sizes.items():
+    print(f"    {name:27} {values[-1]:.1e}")
 assert 0.3 < sizes["with skips"][-1] < 3
 assert sizes["without skips"][-1] < 1e-6
 assert sizes["with skips, larger start"][-1] > 100
@@ -711,7 +714,8 @@ def verdict(rows, first, second, column="psnr_validation"):
     word = "can't tell at this budget"
     if abs(mean) > half:
         word = "ahead" if mean > 0 else "behind"
-    print(f"{first} − {second}: {mean:+.2f} ± {half:.2f} dB ({len(seeds)} seeds): {word}")
+    print(f"{first} − {second}:")
+    print(f"    {mean:+.2f} ± {half:.2f} dB ({len(seeds)} seeds): {word}")
 
 
 # %%
@@ -779,10 +783,10 @@ plots.show(figure, "PSNR on seen patches, on unseen photos, and the gap, for fou
 
 # %%
 gaps = summarize(rows, "gap")
-plots.compare_guess(my_guess, gaps["baseline, 12 blocks"][0] - gaps["baseline, 1 blocks"][0], "dB")
+plots.compare_guess(my_guess, gaps["baseline, 12 blocks"][0] - gaps["baseline, 1 block"][0], "dB")
 sizes = {row["variant"]: row["parameters"] for row in rows}
 for name, (gap, half) in gaps.items():
-    times = sizes[name] / sizes["baseline, 1 blocks"]
+    times = sizes[name] / sizes["baseline, 1 block"]
     weights = f"{sizes[name]:>6,} parameters ({times:4.1f} ×)"
     print(f"{name:<25} {weights}, gap {gap:.2f} ± {half:.2f} dB")
 
@@ -798,10 +802,10 @@ for name, (gap, half) in gaps.items():
 # %%
 prn = "PRN, 3 blocks × 4 stages"
 print("score on unseen photos:")
-verdict(rows, "baseline, 12 blocks", "baseline, 1 blocks")
+verdict(rows, "baseline, 12 blocks", "baseline, 1 block")
 verdict(rows, "baseline, 12 blocks", "baseline, 4 blocks")
 print("gap (larger: overfits more):")
-verdict(rows, "baseline, 12 blocks", "baseline, 1 blocks", "gap")
+verdict(rows, "baseline, 12 blocks", "baseline, 1 block", "gap")
 verdict(rows, "baseline, 4 blocks", prn, "gap")
 verdict(rows, "baseline, 12 blocks", prn, "gap")
 assert len({row["seed"] for row in rows}) >= 3

@@ -341,7 +341,8 @@ mean = scores.mean(dim=0)  # (6, 13) -> (13,)
 plots.compare_guess(my_guess, (mean[STAGES] - mean[T]).item(), "dB", decimals=2)
 print(f"mean: rainy {mean[0]:.2f}, stage 1 {mean[1]:.2f}, T = {T} {mean[T]:.2f}, 12 {mean[12]:.2f}")
 best = (scores[:, 1:].argmax(dim=1) + 1).tolist()  # (6,)
-print("best stage of each photo:", dict(zip(de.photo_names("test"), best, strict=True)))
+print("best stage of each photo:")
+print("   ", ", ".join(f"{k}: {v}" for k, v in zip(de.photo_names("test"), best, strict=True)))
 assert mean[T] > mean[1], "the trained number of stages must beat a single stage"
 
 # %%
@@ -648,32 +649,22 @@ plots.show(
 # %% [markdown]
 # Now the verdicts. For each photo we form one number that is positive if the story is right. The
 # mean over photos, with a 95 % interval (Student's t), decides: above zero, below zero, or neither.
-# All claims of this lesson go through the same function.
+# All claims of this lesson go through the same judge, in `derain_edu/verdicts.py`.
 
 # %%
-verdicts = []
+from derain_edu.verdicts import Verdicts
 
-
-def verdict(claim, values, unit):
-    """Print mean ± 95 % interval of ``values`` and whether they lie above zero."""
-    rows = [{"variant": claim, "value": float(value)} for value in values]
-    middle, half = summarize(rows, "value")[claim]
-    word = "can't tell from these numbers"
-    if len(rows) >= 3 and abs(middle) > half:
-        word = "holds" if middle > 0 else "does not hold"
-    verdicts.append(f"{claim}: {middle:+.2f} ± {half:.2f} {unit}, n = {len(rows)} → {word}")
-    print(verdicts[-1])
-
-# %%
+verdicts = Verdicts()
 percent = 100 * by_stage / by_stage[:, :, :2].sum(dim=2, keepdim=True)  # (6 photos, T, 6)
 fine = percent[:, :, 4] + percent[:, :, 5]  # waves shorter than 8 px, (6 photos, T)
-verdict("coarse first: the last stage works on finer detail than the first",
-        fine[:, -1] - fine[:, 0], "percentage points")
-verdict("rain first: the first stage's change lies more on streaks than the last one's",
-        percent[:, 0, 0] - percent[:, -1, 0], "percentage points")
+verdicts.judge("coarse first: the last stage works on finer detail than the first",
+               fine[:, -1] - fine[:, 0], "percentage points")
+verdicts.judge("rain first: the first stage's change lies more on streaks than the last one's",
+               percent[:, 0, 0] - percent[:, -1, 0], "percentage points")
 background = errors[:, :, 1]  # (6 photos, T + 1)
-verdict("repair later: the error on the background falls after stage 1",
-        100 * (1 - background[:, -1] / background[:, 1]), "% of the error after stage 1")
+verdicts.judge("repair later: the error on the background falls after stage 1",
+               100 * (1 - background[:, -1] / background[:, 1]), "% of the error after stage 1")
+verdicts.latest()
 
 # %% [markdown]
 # Stage 1 does more than all others together: this held for all weights that we tried, so it is an
@@ -747,19 +738,15 @@ rows = draw_recorded(
 )
 
 # %%
-def by_seed(rows, plus, minus):
-    """Return the gain of variant ``plus`` over variant ``minus`` for each seed that has both."""
-    gain = {(row["variant"], row["seed"]): row["psnr_validation"] for row in rows}
-    return [v - gain[minus, seed] for (name, seed), v in gain.items()
-            if name == plus and (minus, seed) in gain]
-
+from derain_edu.claims import differences  # of two variants, seed by seed
 
 for residual in ("on", "off"):
-    verdict(f"concatenation helps, + rainy {residual}",
-            by_seed(rows, *(f"concat {c}, + rainy {residual}" for c in ("on", "off"))), "dB")
+    both = [f"concat {concat}, + rainy {residual}" for concat in ("on", "off")]
+    verdicts.judge(f"concatenation helps, + rainy {residual}", differences(rows, *both))
 for concat in ("on", "off"):
-    verdict(f"adding O helps, concatenation {concat}",
-            by_seed(rows, *(f"concat {concat}, + rainy {r}" for r in ("on", "off"))), "dB")
+    both = [f"concat {concat}, + rainy {residual}" for residual in ("on", "off")]
+    verdicts.judge(f"adding O helps, concatenation {concat}", differences(rows, *both))
+verdicts.latest()
 
 # %% [markdown]
 # Look at the dots before the bars. Where one dot lies far from its sisters, a training went wrong,
@@ -808,9 +795,11 @@ rows = draw_recorded(
 )
 
 # %%
-verdict("the head's ReLU hurts the baseline",
-        by_seed(rows, "baseline, head ReLU off", "baseline, head ReLU on"), "dB")
-verdict("the head's ReLU helps PRN", by_seed(rows, "PRN, head ReLU on", "PRN, head ReLU off"), "dB")
+verdicts.judge("the head's ReLU hurts the baseline",
+               differences(rows, "baseline, head ReLU off", "baseline, head ReLU on"))
+verdicts.judge("the head's ReLU helps PRN",
+               differences(rows, "PRN, head ReLU on", "PRN, head ReLU off"))
+verdicts.latest()
 
 # %% [markdown]
 # The first half of the claim holds, by a tenth of a dB: the baseline is a little better without its
@@ -842,8 +831,9 @@ for name, energy in {"baseline": by_block, "PRN": by_stage}.items():
     share = energy.sum(dim=0)
     share = 100 * share[:, 4:].sum(dim=1) / share[:, :2].sum(dim=1)
     print(f"{name:>8}: fine share of each part", " ".join(f"{v:.0f} %" for v in share))
-verdict("the baseline's blocks differ more in kind than PRN's stages",
-        spread(by_block) - spread(by_stage), "percentage points")
+verdicts.judge("the baseline's blocks differ more in kind than PRN's stages",
+               spread(by_block) - spread(by_stage), "percentage points")
+verdicts.latest()
 
 # %% [markdown]
 # Now (b): we take one block out, in one stage or in all of them, and look at the score at the end.
@@ -908,10 +898,11 @@ plots.show(figure, "A table of losses: by missing block, in the baseline and in 
 
 # %%
 lost, loss = lost.mean(dim=0), loss.mean(dim=0)  # over the blocks: (6 photos,), (T + 1, 6 photos)
-verdict("nobody steps in: the baseline loses if a block is away", lost, "dB")
-verdict("later stages step in: a block away in the last stage costs more than in the first",
-        loss[T - 1] - loss[0], "dB")
-verdict("yet blocks are needed: PRN loses if a block is away in all stages", loss[T], "dB")
+verdicts.judge("nobody steps in: the baseline loses if a block is away", lost)
+verdicts.judge("later stages step in: a block away in the last stage costs more than in the first",
+               loss[T - 1] - loss[0])
+verdicts.judge("yet blocks are needed: PRN loses if a block is away in all stages", loss[T])
+verdicts.latest()
 
 # %% [markdown]
 # Read the table from left to right. The last stage is the one that nobody checks. A block that is
@@ -988,8 +979,7 @@ verdict("yet blocks are needed: PRN loses if a block is away in all stages", los
 # All verdicts of this lesson, on the weights and recordings that you have:
 
 # %%
-for line in verdicts:
-    print("-", line)
+verdicts.table()
 
 # %% [markdown]
 # - turn the baseline into PRN in three edits, and say what each one is for: chances, a way back,

@@ -389,7 +389,7 @@ for name, values in voices.items():
     a, right = agreement(values), at_right_angles(values)
     verdict = "work against each other" if a < 0.9 * right else "are unrelated"
     verdict = "pull together" if a > 1.1 * right else verdict
-    print(f"{name:16} agreement {a:.2f}; at right angles it would be {right:.2f}: they {verdict}")
+    print(f"{name:16} agreement {a:.2f}, at right angles {right:.2f}: they {verdict}")
 
 # %% [markdown]
 # One batch may be an accident. Four more batches of the same rain, and the mean over them:
@@ -402,11 +402,10 @@ for name in ("PRN, trained", "PReNet, trained"):
     numbers = [agreement(s) for s in seen]
     opposed = [(cosines(s) < -0.1).float().sum().item() / 2 for s in seen]  # each pair counts once
     pairs = stages[name] * (stages[name] - 1) // 2
-    print(
-        f"{name}: agreement {min(numbers):.2f} to {max(numbers):.2f}, of the mean share "
-        f"{agreement(sum(seen)):.2f}; {min(opposed):.0f} to {max(opposed):.0f} of {pairs} pairs "
-        "of stages oppose each other"
-    )
+    print(f"{name}: agreement {min(numbers):.2f} to {max(numbers):.2f}, "
+          f"of the mean share {agreement(sum(seen)):.2f};")
+    print(f"    {min(opposed):.0f} to {max(opposed):.0f} of {pairs} pairs of stages "
+          "oppose each other")
 
 # %% [markdown]
 # It depends on the batch: on some the stages pull together, on others they don't. A
@@ -977,10 +976,9 @@ for name, network, steps in (
     ("PRN", prn, RECIPES["open-prn"].steps),
     ("PReNet", prenet, RECIPES["open-prenet"].steps),
 ):
-    print(
-        f"{name}: {sum(p.numel() for p in network.parameters()):,} weights; stage 1 alone gives "
-        f"{curves[name][0] - de.psnr(wet, dry):+.2f} dB; the open weights had {steps:,} steps"
-    )
+    gain = curves[name][0] - de.psnr(wet, dry)
+    print(f"{name}: {sum(p.numel() for p in network.parameters()):,} weights, {steps:,} steps; "
+          f"stage 1 alone gives {gain:+.2f} dB")
 assert curves["PReNet"][-1] > de.psnr(wet, dry) + 0.5
 assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
 

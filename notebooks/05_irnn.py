@@ -166,12 +166,13 @@ cases = {
     "mean −.5": signed - 0.5,
 }
 shares = {}
+print("a derivative arrives in … of the rows, by distance")
 for name, x in cases.items():
     arrives = fade(x, 1.0, torch.relu)  # (500, L)
     assert ((arrives == 0) | (arrives == 1)).all(), "all or nothing"
     shares[name] = 100 * (arrives != 0).double().mean(dim=0)  # (L,), percent by distance
     text = ", ".join(f"d = {d}: {shares[name][d]:.0f} %" for d in (1, 4, 16, 64))
-    print(f"{name:18} a derivative arrives in … of the rows: {text}")
+    print(f"  {name:18} {text}")
 plots.compare_guess(my_guess, shares["mean 0"][64].item(), "%", decimals=0)
 assert shares["mean 0"][64] > 50 > 20 > shares["mean 0, rows of 65"][64]
 assert shares["mean −.5"][16] < 5
@@ -582,9 +583,10 @@ def bytes_written(way, size):
 
 loops = {"indexing": bench_irnn.indexed_sweeps, "unbind": lambda *args: irnn_stack(*args, "loop")}
 counts = {name: [bytes_written(way, size) for size in (24, 48, 96)] for name, way in loops.items()}
+print("MiB for    24,     48,     96 px; the last doubling")
 for name, values in counts.items():
-    print(f"{name:8}:", ", ".join(f"{v / 2**20:6.1f} MiB" for v in values), "for 24, 48, 96 px;",
-          f"the last doubling: × {values[2] / values[1]:.1f}")
+    print(f"{name:8}", ", ".join(f"{v / 2**20:6.1f}" for v in values), "   ;",
+          f"× {values[2] / values[1]:.1f}")
 plots.compare_guess(my_guess, counts["indexing"][2] / counts["indexing"][1], "times")
 assert counts["indexing"][2] > 6 * counts["indexing"][1]
 assert counts["unbind"][2] < 5 * counts["unbind"][1]
@@ -702,8 +704,8 @@ plots.show(
     "A tree: eight steps at the top, joined in three rounds; each box names the pixels it holds. "
     "All eight steps lead to the last box of the last round.",
 )
-print(f"a row of 8: {rounds} rounds that wait for each other, in place of 7 steps; "
-      f"but {sum(8 - 2**k for k in range(rounds))} joins in place of 7 steps")
+print(f"a row of 8, in place of 7 steps: {rounds} rounds that wait for each other, "
+      f"but {sum(8 - 2**k for k in range(rounds))} joins")
 
 # %% [markdown]
 # (The α of the eight steps differ here: nothing depends on them being equal.) The tree is
@@ -956,13 +958,16 @@ if exercises.check("05.4", sweep_gradients):
 # Two claims of the notes that this course grew from, with what you measured:
 
 # %%
-print(f"claim 6, two rounds let every pixel see the whole picture, one does not: one round sees "
-      f"{(once > 0).sum()} of {H * W} pixels, two see {(twice > 0).sum()}. It holds")
-print(f"  … but heard from beyond 8 px: {heard['fresh, α = .2'][D.index(8)]:.4f} % with α = .2, "
-      f"{heard['fresh, α = 1'][D.index(8)]:.0f} % with α = 1. It says nothing about how much")
-print(f"claim 7, the identity start keeps gradients over long distances: after 64 px "
-      f"{at_64['identity: α = 1']:.0f} against {at_64['α = .2']:.0e}. It holds while h > 0; with "
-      f"inputs of mean −.5 a gradient from 16 px away arrives in {shares['mean −.5'][16]:.0f} %")
+print("claim 6, two rounds let every pixel see the whole picture, one does not:")
+print(f"    one round sees {(once > 0).sum()} of {H * W} pixels, two see {(twice > 0).sum()}.")
+print("    It holds. It says nothing about how much: heard from beyond 8 px are")
+print(f"    {heard['fresh, α = .2'][D.index(8)]:.4f} % with α = .2, "
+      f"{heard['fresh, α = 1'][D.index(8)]:.0f} % with α = 1")
+print("claim 7, the identity start keeps gradients over long distances:")
+print(f"    after 64 px {at_64['identity: α = 1']:.0f} against {at_64['α = .2']:.0e}. "
+      "It holds while h > 0;")
+print(f"    with inputs of mean −.5 a gradient from 16 px away arrives in "
+      f"{shares['mean −.5'][16]:.0f} %")
 
 # %% [markdown]
 # - say what α does to a memory (keep, fade, explode, or answer to edges), and why the start likes to

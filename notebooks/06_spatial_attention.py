@@ -239,7 +239,7 @@ if "spanet_spa.pth" in cached_files("official-weights"):  # the authors': traine
     print(f"mean of A: {attention[:, 0].mean():.2f}, of the authors' A {other[:, 0].mean():.2f}")
 for who, values in areas.items():
     each = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, values, strict=True))
-    print(f"{who} map: {each}; mean {np.mean(values):.3f}")
+    plots.say(f"{who} map: {each}; mean {np.mean(values):.3f}")
 print(f"all six photos in one pot: {pooled:.3f}")
 plots.compare_guess(my_guess, 100 * pooled, "%")
 assert np.mean(areas["this course's"]) >= 0.9, "the supervised map finds light rain"
@@ -602,20 +602,9 @@ assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)
 # and let the mean with its 95 % interval decide, as in lesson 03: above zero, below zero, or neither.
 
 # %%
-verdicts = {}
+from derain_edu.verdicts import Verdicts
 
-
-def verdict(claim, values, unit):
-    """Print mean ± 95 % interval of ``values`` and whether they lie above zero."""
-    rows = [{"variant": claim, "value": float(value)} for value in values]
-    middle, half = summarize(rows, "value")[claim]
-    word = "can't tell from these numbers"
-    if len(rows) >= 3 and abs(middle) > half:
-        word = "holds" if middle > 0 else "no, the opposite"
-    verdicts[claim] = f"{middle:+.3f} ± {half:.3f} {unit}, n = {len(rows)}: {word}"
-    print(f"{claim}: {verdicts[claim]}")
-
-
+verdicts = Verdicts()
 TURNS = (0, 45, 90)
 response = torch.empty(len(cleans), len(TURNS), 4)  # photo, angle, direction
 for seed, picture in enumerate(cleans):
@@ -631,9 +620,11 @@ for t, angle in enumerate(TURNS):
 up, right, down, left = response.unbind(dim=2)  # (6, 3) each
 lean = (up + down - right - left) / 2  # (6, 3)
 plots.compare_guess(my_guess, (lean[:, 0] - lean[:, 2]).mean().item(), decimals=3)
-verdict("vertical streaks raise the weight of up", up[:, 0], "of weight")
-verdict("vertical streaks raise the weight of down", down[:, 0], "of weight")
-verdict("the weights turn with the streaks", lean[:, 0] - lean[:, 2], "of leaning, 0° − 90°")
+verdicts.judge("vertical streaks raise the weight of up", up[:, 0], "of weight", 3)
+verdicts.judge("vertical streaks raise the weight of down", down[:, 0], "of weight", 3)
+verdicts.judge("the weights turn with the streaks", lean[:, 0] - lean[:, 2],
+               "of leaning, 0° − 90°", 3)
+verdicts.latest()
 
 # %% [markdown]
 # The weights do answer to streaks, and to their angle: the curve has a notch at 0°. But the other way
@@ -656,8 +647,10 @@ with views.levelled_directions(paper):
     still = paper.attend(rainy)
 lost = torch.tensor(by_photo(turned[1][:, 0], mask)) - torch.tensor(by_photo(still[1][:, 0], mask))
 plots.compare_guess(my_guess, 100 * lost.mean().item(), "points of AUC", decimals=2)
-verdict("turning weights help the map find rain", 100 * lost, "points of AUC")
-verdict("turning weights help the picture", scores_of(turned[0]) - scores_of(still[0]), "dB")
+verdicts.judge("turning weights help the map find rain", 100 * lost, "points of AUC", 3)
+verdicts.judge("turning weights help the picture", scores_of(turned[0]) - scores_of(still[0]),
+               decimals=3)
+verdicts.latest()
 
 # %% [markdown]
 # Careful, once more: this asks whether *these* weights, grown up together, miss them. Whether a
@@ -704,9 +697,9 @@ assert refused
 # %%
 evidence = forensics.released_checkpoint()
 print(f"spanet_spa.pth: {evidence.source}")
-print("names in it:", ", ".join(evidence.imports))
+plots.say(f"names in it: {', '.join(evidence.imports)}")
 print("entries:", ", ".join(evidence.entries))
-print("optimizer:", evidence.settings)
+plots.say(f"optimizer: {evidence.settings}")
 total = sum(trace.number for trace in evidence.traces)
 print(f"{total:,} parameters; Adam made {max(t.steps for t in evidence.traces):,} steps")
 assert total == sum(p.numel() for p in model.parameters())
@@ -798,7 +791,7 @@ def record_of(story):
 stories = ("frozen", "not used", "not used, zeros filled in")
 for story in stories:
     kept = {name: value.tolist() for name, value in record_of(story).items()}
-    print(f"{story:26} Adam's record: {kept or 'none'}")
+    plots.say(f"{story:26} Adam's record: {kept or 'none'}")
 steps_of_idle = {t.steps for t in idle}
 print(f"{'the checkpoint':26} {steps_of_idle} steps, largest moment {max(t.moment for t in idle)}")
 assert [bool(record_of(story)) for story in stories] == [False, False, True]
@@ -908,7 +901,9 @@ print("our search says:", forensics.dropped_results(code))
 files = sorted(Path(de.__file__).parent.rglob("*.py"))
 hits = [f"{file.name}, {hit}" for file in files
         for hit in forensics.dropped_results(file.read_text("utf-8"))]
-print(f"and in the {len(files)} files of this package: {hits or 'nothing'}")
+print(f"and in the {len(files)} files of this package:", "" if hits else "nothing")
+for hit in hits:
+    print("   ", hit)
 
 # %% [markdown]
 # A bare `w` is useless for sure, and linters report it (ruff: rule B018). A *call* may do something,
@@ -1070,34 +1065,28 @@ plots.show(figure, "PSNR and AUC of both modes: one dot per seed, a line at the 
 print(f"{rows[0]['steps']} steps each; input {rows[0]['psnr_input']:.2f} dB")
 
 # %%
-def by_seed(column):
-    """Return what acting weights add, for each seed that has both modes."""
-    value = {(row["variant"], row["seed"]): row[column] for row in rows}
-    return [v - value["as released", seed] for (variant, seed), v in value.items()
-            if variant == "as in the paper" and ("as released", seed) in value]
+from derain_edu.claims import differences  # of two variants, seed by seed
 
-
-gain = by_seed("psnr_validation")
+pair = ("as in the paper", "as released")
+gain = differences(rows, *pair)
 plots.compare_guess(my_guess, float(np.mean(gain)), "dB", decimals=2)
 print("by seed:", ", ".join(f"{value:+.2f} dB" for value in gain))
-verdict("trained with them, the picture is better", gain, "dB")
-verdict("trained with them, the map is better",
-        [100 * value for value in by_seed("auc_validation")], "points of AUC")
+verdicts.judge("trained with them, the picture is better", gain)
+area = differences(rows, *pair, "auc_validation")
+verdicts.judge("trained with them, the map is better", [100 * v for v in area], "points of AUC")
+verdicts.latest()
 
 # %% [markdown]
 # The numbers decide, and three pairs decide little. How many would it take to see a difference of
 # a tenth of a decibel, if the seeds scatter as they do here?
 
 # %%
-if len(gain) >= 3:
-    scatter = float(np.std(gain, ddof=1))
-    needed = int(np.ceil((1.96 * scatter / 0.1) ** 2))
-    middle, half = summarize([{"variant": "", "gain": value} for value in gain], "gain")[""]
-    assert abs(middle) + half < 1, "an effect of more than a decibel is excluded"
-    print(f"the gain scatters by {scatter:.2f} dB from seed to seed: about {max(needed, 3)} pairs "
-          "for an interval of ± 0.1 dB")
-else:
-    print(f"{len(gain)} of 3 pairs are recorded: no verdict yet")
+scatter = float(np.std(gain, ddof=1))
+needed = int(np.ceil((1.96 * scatter / 0.1) ** 2))
+found = verdicts["trained with them, the picture is better"]
+assert abs(found.middle) + found.half < 1, "an effect of more than a decibel is excluded"
+print(f"the gain scatters by {scatter:.2f} dB from seed to seed:")
+print(f"about {max(needed, 3)} pairs for an interval of ± 0.1 dB")
 
 # %% [markdown]
 # And seeds are not all. To be *sure*, one would also need the full training (40,000 steps, not
@@ -1165,16 +1154,18 @@ else:
 # %% [markdown]
 # ## You can now …
 #
-# Two claims of the notes that this course grew from, with what you measured:
+# Two claims of the notes that this course grew from, with what you measured. Claim 8, direction weights
+# help the map follow streaks:
 
 # %%
-print("claim 8, direction weights help the map follow streaks:")
-for claim, words in verdicts.items():
-    print(f"  {claim}: {words}")
+verdicts.table()
+
+# %%
 print("claim 9, the attention map is the probability that a pixel is rain:")
 for rain, gap in gaps.items():
     print(f"  {rain:7} rain: gap {gap:4.1f} points, AUC {auc(*weather[rain]):.2f}")
-print("  near it in the rain of its training, not in other rain; finding rain (AUC) needs less")
+print("  near it in the rain of its training, not in other rain;")
+print("  finding rain (AUC) needs less")
 
 # %% [markdown]
 # - say what an attention map is: one number per pixel that scales a residual; and that "where" and

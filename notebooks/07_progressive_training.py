@@ -242,8 +242,8 @@ log = {row["step"]: row for row in solved["initial first"].log}
 for step in (180, 240, 300, 1199):
     row = log[step]
     size = {k: np.mean(row["gradients"][k]) for k in ("equation", "initial")}
-    print(f"step {step:4}: initial loss {np.mean(row['losses']['initial']):.4f}, gradient of the "
-          f"equation {size['equation']:6.2f}, of the initial condition {size['initial']:.2f}")
+    print(f"step {step:4}: initial loss {np.mean(row['losses']['initial']):.4f}; gradients: "
+          f"equation {size['equation']:6.2f}, initial {size['initial']:.2f}")
 pull = {k: np.mean(log[240]["gradients"][k]) for k in ("equation", "initial")}
 assert pull["equation"] > 20 * pull["initial"]
 assert np.mean(log[1199]["losses"]["initial"]) > 5 * np.mean(log[240]["losses"]["initial"])
@@ -579,42 +579,31 @@ for what in kinds:
 my_guess = None  # write a number from 0 to 4
 
 # %%
+from derain_edu.claims import differences
+from derain_edu.verdicts import Verdicts
+
+verdicts = Verdicts()
+
+
 def by_seed(plus, minus, column="psnr_validation"):
-    """Return column of ``plus`` minus that of ``minus`` for each seed that has both."""
-    some = rows["rain_curricula" if "rain" in plus + minus else "curricula"]
-    value = {(row["variant"], row["seed"]): row[column] for row in some}
-    seeds = sorted({row["seed"] for row in some})
-    return [value[plus, s] - value[minus, s] for s in seeds if {(plus, s), (minus, s)} <= {*value}]
-
-
-verdicts = {}
-
-
-def verdict(claim, values, unit):
-    """Print mean ± 95 % interval of ``values`` and whether they lie above zero."""
-    if len(values) < 3:
-        verdicts[claim] = f"{len(values)} seeds are recorded, no verdict yet"
-    else:
-        numbers = [{"variant": "", "value": float(value)} for value in values]
-        middle, half = summarize(numbers, "value")[""]
-        word = "can't tell from these numbers"
-        if abs(middle) > half:
-            word = "holds" if middle > 0 else "no, the opposite"
-        verdicts[claim] = f"{middle:+.2f} ± {half:.2f} {unit}, n = {len(values)}: {word}"
-    print(f"{claim}: {verdicts[claim]}")
+    """Return column of ``plus`` minus that of ``minus``, seed by seed."""
+    name = "rain_curricula" if "rain" in plus + minus else "curricula"
+    return differences(rows[name], plus, minus, column)
 
 # %%
 for what in kinds:
     gain = by_seed(*(f"{what}, {order}" for order in views.SORTED))
-    verdict(f"{what}: sorted beats shuffled", gain, "dB")
-held = sum("holds" in words for words in verdicts.values())
+    verdicts.judge(f"{what}: sorted beats shuffled", gain)
+held = sum(verdict.holds is True for verdict in verdicts)
 plots.compare_guess(my_guess, held, "of 4", decimals=0)
 assert held == 0, "as recorded: no curriculum is shown to beat its own random order"
 for what in ("stages", "patches", "loss"):
-    verdict(f"{what}: sorted beats one step", by_seed(f"{what}, easy to hard", "one step"), "dB")
+    gain = by_seed(f"{what}, easy to hard", "one step")
+    verdicts.judge(f"{what}: sorted beats one step", gain)
 for label, order in zip(("sorted", "shuffled"), views.SORTED, strict=True):
     gain = by_seed(f"stages, {order}", "one step, compute of growing stages")
-    verdict(f"stages: {label} beats one step with the same compute", gain, "dB")
+    verdicts.judge(f"stages: {label} beats one step with the same compute", gain)
+verdicts.latest()
 
 # %% [markdown]
 # None of four. But the last two lines are worth a second look. Growing stages *beat* one step that gets
@@ -636,13 +625,14 @@ my_guess = None  # write a number; minus means worse
 # %%
 in_light = by_seed("rain, easy to hard", "rain, random order", "psnr_light")
 plots.compare_guess(my_guess, float(np.mean(in_light)), "dB")
-verdict("rain: sorted keeps what it learned of light rain", in_light, "dB")
+verdicts.judge("rain: sorted keeps what it learned of light rain", in_light)
 for other in ("rain, random order", "heavy rain only"):
     gain = by_seed("rain, easy to hard", other, "psnr_heavy")
-    verdict(f"in heavy rain, rain sorted beats {other}", gain, "dB")
-verdict("in light rain, hard to easy beats easy to hard",
-        by_seed("rain, hard to easy", "rain, easy to hard", "psnr_light"), "dB")
+    verdicts.judge(f"in heavy rain, rain sorted beats {other}", gain)
+gain = by_seed("rain, hard to easy", "rain, easy to hard", "psnr_light")
+verdicts.judge("in light rain, hard to easy beats easy to hard", gain)
 assert np.mean(in_light) < -3, "it forgets"
+verdicts.latest()
 
 # %% [markdown]
 # The largest effect of this lesson, and not the one that was promised. Easy-to-hard is about 16 dB
@@ -696,7 +686,7 @@ my_guess = None  # write a number from 0 to 5
 asleep = []
 for row in rows["curricula"]:
     if row["variant"] == "loss, easy to hard":
-        print(f"seed {row['seed']}: {row['curve']}, at the end {row['psnr_validation']:.2f} dB")
+        print(f"seed {row['seed']}: {row['curve']}, end {row['psnr_validation']:.2f}")
         if abs(row["psnr_validation"] - row["psnr_input"]) < 0.1:
             asleep.append(row["seed"])
 plots.compare_guess(my_guess, len(asleep), f"of 5: seeds {asleep}", decimals=0)
@@ -874,7 +864,8 @@ for row in rows["curricula"]:
 for column, words in (("wobble", "is calmer"), ("gap", "has a smaller gap")):
     for what in ("stages", "patches", "loss"):
         less = by_seed("one step", f"{what}, easy to hard", column)
-        verdict(f"{what}: sorted {words} than one step", less, "dB")
+        verdicts.judge(f"{what}: sorted {words} than one step", less)
+verdicts.latest()
 
 # %% [markdown]
 # No curriculum is shown to be calmer, or to have a smaller gap.
@@ -952,20 +943,23 @@ plots.show(figure, "A flow chart. Does one-step training fail? Is it the order? 
 # %% [markdown]
 # ## You can now …
 #
-# Claim 10 of the notes that this course grew from, in its three parts, with what was measured:
+# Claim 10 of the notes that this course grew from has three parts: progressive training is more
+# stable, generalises better, and costs more time. What decides about each of them, as measured:
 
 # %%
-print("claim 10: progressive training is more stable, generalises better, and costs more time")
-for claim, words in verdicts.items():
-    print(f"  {claim}: {words}")
+from derain_edu.verdicts import VerdictTable
+
+parts = ("sorted is calmer than one step", "sorted beats shuffled", "sorted beats one step")
+sorted_by = ("stages", "patches", "loss")
+VerdictTable([verdicts[f"{what}: {part}"] for part in parts for what in sorted_by])
+
+# %%
 for what in kinds:
     share = views.budget_shares(plans[what, "easy to hard"])
-    print(f"  {what}: {share['compute']:.2f} of the compute of one step")
-print("  PINN: " + ", ".join(f"{name} {np.mean(v):.0%}" for name, v in errors.items()))
-for what in kinds:  # the printed verdict is that of the file
-    gain = by_seed(f"{what}, easy to hard", f"{what}, random order")
-    if len(gain) >= 3:
-        assert verdicts[f"{what}: sorted beats shuffled"].startswith(f"{np.mean(gain):+.2f}")
+    print(f"{what}: {share['compute']:.2f} of the compute of one step")
+print("PINN, error against the reference solution:")
+for name, found in errors.items():
+    print(f"  {name:20} {np.mean(found):.0%}")
 
 # %% [markdown]
 # For this small network, these budgets and this rain: *more stable* is **not shown**, and L1 first was

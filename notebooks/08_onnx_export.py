@@ -102,7 +102,8 @@ plots.compare_guess(my_guess, len(visits) - before, "visits", decimals=0)
 assert len(visits) == before and before >= 1
 
 graph = onnx.load(file).graph
-print("\nthe whole graph, from", sizes(graph.input[0]), "to", sizes(graph.output[0]))
+print("\nthe whole graph, from", sizes(graph.input[0]))
+print("                   to", sizes(graph.output[0]))
 for node in graph.node:
     print("   ", views.node_line(node))
 print("stored:", ", ".join(views.stored_tensors(graph)))
@@ -320,12 +321,12 @@ for name, free in words.items():
     try:
         graphs[name] = plain_export(Sweep(), free)
         start, end = (sizes(v[0]) for v in (graphs[name].graph.input, graphs[name].graph.output))
-        print(f"{name:12} exported, no complaint: in {start}, out {end}")
+        print(f"{name:12} exported, no complaint:\n{'':12} in  {start}\n{'':12} out {end}")
     except Exception as error:
         while error.__cause__ is not None:
             error = error.__cause__
-        print(f"{name:12} refused: …{str(error).splitlines()[-1][-64:]}")
-print(views.count_nodes(graphs["Dim.AUTO"].graph))
+        plots.say(f"{name:12} refused: …{str(error).splitlines()[-1][-64:]}")
+plots.say(str(views.count_nodes(graphs["Dim.AUTO"].graph)))
 
 
 def run(proto, width):
@@ -341,7 +342,8 @@ for name, proto in graphs.items():
         try:
             print(f"{name:12} width {width}: gives {run(proto, width).shape[-1]} columns")
         except Exception as error:
-            print(f"{name:12} width {width}: fails, {str(error).splitlines()[0][:95]}…")
+            reason = str(error).splitlines()[0].rpartition(" : ")[2]
+            print(f"{name:12} width {width}: fails, {reason[:48]}…")
 plots.compare_guess(my_guess, run(graphs["Dim.AUTO"], 30).shape[-1], "columns", decimals=0)
 assert run(graphs["Dim.AUTO"], 30).shape[-1] == 19 and "plain names" not in graphs
 
@@ -416,7 +418,7 @@ for module in (Sweep(), IfWidth(), IfBright(), Noise()):
         refused = False
     except de.DerainError as error:
         refused = True
-        print(f"{type(module).__name__}: {error}\n")
+        plots.say(f"{type(module).__name__}: {error}")
     assert refused and not (folder / "refused.onnx").exists()
 
 # %% [markdown]
@@ -771,7 +773,8 @@ views.frames_slider("bits", frames)
 for bits in ("8", "4", "2"):
     alt = f"The photo with {bits} bits everywhere, and the histogram with the values that remain."
     plots.show_png(frames[bits], alt)
-print(", ".join(f"{bits} bits −{value:.2f} dB" for bits, value in fall.items()))
+for bits, value in fall.items():
+    print(f"{bits} bits: −{value:5.2f} dB")
 assert fall[8] < 0.2 < 1 < fall[3] and len(set(frames.values())) == 7
 
 # %% [markdown]
@@ -872,7 +875,8 @@ assert kinds["FLOAT"] == 2, "head and tail"
 for name, rule in json.loads(network.info.metadata["preprocessing"]).items():
     print(f"{name:8} {rule}")
 print(f"halo     {network.halo} px: how far a pixel can reach, to cut large photos into tiles")
-print("also in the file:", ", ".join(sorted(set(network.info.metadata) - {"preprocessing"})))
+plots.say("also in the file: "
+          + ", ".join(sorted(set(network.info.metadata) - {"preprocessing"})))
 
 # %% [markdown]
 # Five rules: enough to write the program that obeys them. In the browser or on a phone it would be
@@ -999,7 +1003,7 @@ try:
     refused = False
 except Exception as error:
     refused = True
-    print(str(error).splitlines()[0])
+    plots.say(str(error).splitlines()[0])
 assert refused
 
 # %% [markdown]

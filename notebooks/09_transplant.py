@@ -41,7 +41,6 @@ import torch
 
 from derain_edu import exercises, plots
 from derain_edu import transplant_views as views
-from derain_edu.errors import DerainError
 from derain_edu.experiment_tables import find_experiment
 from derain_edu.experiments import load_results, summarize
 from derain_edu.losses import make_loss
@@ -709,41 +708,32 @@ plots.show(figure, "The true mask, and three maps of the same module: an even on
 
 # %%
 WAYS = ("none", "blocks", "dropped", "matched", "zero")
-try:
-    rows = load_results("transplant")
-except DerainError as missing:
-    rows = []
-    print(missing)
+HOSTS = ("baseline", "PRN")
+rows = load_results("transplant")
 for row in rows:
     row["gain"] = row["psnr_validation"] - row["psnr_input"]  # dB over the rainy input
     row["host"], row["graft"] = row["variant"].split(", ")
-HOSTS = [name for name in dict.fromkeys(row["host"] for row in rows)
-         if {row["graft"] for row in rows if row["host"] == name} >= set(WAYS)]
 of = {name: [{**r, "variant": r["graft"]} for r in rows if r["host"] == name and r["graft"] in WAYS]
       for name in HOSTS}
 for name, some in of.items():
-    print(f"{name}, gain over the rainy input, {some[0]['steps']} steps:")
+    print(f"{name}, gain over the rainy input in dB, {some[0]['steps']} steps;")
+    print("                           parameters  AUC of the map, by seed")
     for graft, (middle, half) in summarize(some, "gain").items():
         ones = [r for r in some if r["graft"] == graft]
-        areas = ", ".join(f"{r['auc_validation']:.2f}" for r in ones if r.get("auc_validation"))
-        print(f"  {graft:8} {middle:.2f} ± {half:.2f} dB, {ones[0]['parameters']:,} parameters"
-              + f"; AUC of the map by seed: {areas}" * bool(areas))
+        areas = " ".join(f"{r['auc_validation']:.2f}" for r in ones if r.get("auc_validation"))
+        print(f"  {graft:8} {middle:6.2f} ± {half:.2f} {ones[0]['parameters']:12,}  {areas}")
 
 # %% [markdown]
 # The seeds differ in how good everybody is, so we compare *within* each seed: same start of the host,
 # same samples, one thing changed.
 
 # %%
-def by_seed(name, graft, against):
-    """Return what ``graft`` gains over another way into the same host, for each seed."""
-    value = {(r["graft"], r["seed"]): r["gain"] for r in of[name]}
-    return [v - value[against, seed] for (g, seed), v in value.items()
-            if g == graft and (against, seed) in value]
-
+from derain_edu.claims import differences  # of two variants, seed by seed
 
 figure, axes = plots.new_figure(1, 2, width=11, height=3.6, sharey=True)
 for axis, name in zip(axes.flat, HOSTS, strict=False):
-    gains = [{"variant": g, "v": v} for g in WAYS[1:] for v in by_seed(name, g, "none")]
+    gains = [{"variant": g, "v": v} for g in WAYS[1:]
+             for v in differences(of[name], g, "none", "gain")]
     middles, halves = zip(*summarize(gains, "v").values(), strict=True)
     plots.draw_bars(axis, WAYS[1:], middles, halves, ylabel="against the host alone, dB")
     dots = [(WAYS.index(one["variant"]) - 1.2, one["v"]) for one in gains]
@@ -771,19 +761,9 @@ for axis, (name, some) in zip(axes.flat, of.items(), strict=False):
 plots.show(figure, "Four ways minus the host alone, along the training, for both hosts.")
 
 # %%
-verdicts = {}
+from derain_edu.verdicts import Verdicts
 
-
-def verdict(claim, values, unit="dB"):
-    """Print mean ± 95 % interval of ``values``, one per seed, and whether they lie above zero."""
-    middle, half = summarize([{"variant": "", "v": float(v)} for v in values], "v")[""]
-    word = "can't tell from these numbers"
-    if len(values) >= 3 and abs(middle) > half:
-        word = "holds" if middle > 0 else "no, the opposite"
-    verdicts[claim] = (middle, half, len(values), word)
-    print(f"{claim}: {middle:+.2f} ± {half:.2f} {unit}, n = {len(values)}: {word}")
-
-
+verdicts = Verdicts()
 QUESTIONS = {"the module, dropped in, helps": ("dropped", "none"),
              "more blocks help": ("blocks", "none"),
              "the module beats as many parameters": ("dropped", "blocks"),
@@ -791,18 +771,16 @@ QUESTIONS = {"the module, dropped in, helps": ("dropped", "none"),
              "starting at zero beats dropping in": ("zero", "dropped"),
              "the module at its best start helps": ("zero", "none")}
 for name, (claim, pair) in itertools.product(HOSTS, QUESTIONS.items()):
-    verdict(f"{name}: {claim}", by_seed(name, *pair))
+    verdicts.judge(f"{name}: {claim}", differences(of[name], *pair, "gain"))
+verdicts.latest()
 
 # %%
-if HOSTS:
-    first = verdicts[f"{HOSTS[0]}: the module, dropped in, helps"]
-    plots.compare_guess(my_guess_at_the_start, first[0], "dB", decimals=2)
-    differences = by_seed(HOSTS[0], "dropped", "none")
-    if len(differences) >= 3:
-        scatter = float(np.std(differences, ddof=1))
-        needed = max(3, int(np.ceil((1.96 * scatter / 0.1) ** 2)))
-        print(f"the difference scatters by {scatter:.2f} dB from seed to seed: about {needed} "
-              "seeds for an interval of ± 0.1 dB")
+found = verdicts["baseline: the module, dropped in, helps"]
+plots.compare_guess(my_guess_at_the_start, found.middle, "dB", decimals=2)
+scatter = float(np.std(differences(of["baseline"], "dropped", "none", "gain"), ddof=1))
+needed = max(3, int(np.ceil((1.96 * scatter / 0.1) ** 2)))
+print(f"the difference scatters by {scatter:.2f} dB from seed to seed:")
+print(f"about {needed} seeds for an interval of ± 0.1 dB")
 
 # %% [markdown]
 # Read the verdicts in pairs. *Dropped* against *none* is what a paper's table would show. *Dropped*
@@ -821,19 +799,21 @@ if HOSTS:
 # interval; what that excludes; what it does not exclude. The numbers come from the file:
 
 # %%
+import textwrap
+
+
 def write_up(name):
     """Return the result of one host in six sentences, with the numbers of the recording."""
-    middle, half, n, _ = verdicts[f"{name}: the module, dropped in, helps"]
-    control = verdicts[f"{name}: the module beats as many parameters"]
-    zero_start = verdicts[f"{name}: the module at its best start helps"]
-    low, high = middle - half, middle + half
+    found = verdicts[f"{name}: the module, dropped in, helps"]
+    control = verdicts[f"{name}: the module beats as many parameters"].effect
+    zero_start = verdicts[f"{name}: the module at its best start helps"].effect
+    low, high = found.middle - found.half, found.middle + found.half
     return (
         f"Claim: SPANet's attention module improves the host {name}. Done: it gates the later "
-        f"blocks; {rows[0]['steps']} steps, light synthetic rain, {n} seeds, same samples. "
-        "Against: the host alone, and the host with as many parameters in plain blocks.\n"
-        f"Effect: {middle:+.2f} dB, 95 % interval {low:+.2f} to {high:+.2f}; against the blocks "
-        f"{control[0]:+.2f} ± {control[1]:.2f} dB; started at zero {zero_start[0]:+.2f} ± "
-        f"{zero_start[1]:.2f} dB.\n"
+        f"blocks; {rows[0]['steps']} steps, light synthetic rain, {found.n} seeds, same samples. "
+        "Against: the host alone, and the host with as many parameters in plain blocks. "
+        f"Effect: {found.middle:+.2f} dB, 95 % interval {low:+.2f} to {high:+.2f} dB; against the "
+        f"blocks {control}; started at zero {zero_start}. "
         f"Excluded: a gain of more than {max(high, 0):.2f} dB and a loss of more than "
         f"{max(-low, 0):.2f} dB in this setting. Not excluded: an effect after longer training, "
         "in wider hosts, with the mask as teacher, in other rain."
@@ -841,9 +821,7 @@ def write_up(name):
 
 
 for name in HOSTS:
-    seeds = len({row["seed"] for row in of[name]})
-    print(write_up(name) if seeds >= 3 else f"{name}: {seeds} of 3 seeds, nothing to write up yet")
-    print()
+    print(textwrap.fill(write_up(name), 84), end="\n\n")
 
 # %% [markdown]
 # The last sentence is the most useful one: it lists the next experiments. (Section 6 makes a case for
@@ -954,8 +932,7 @@ print(f"  because of sizes? AUC {raw:.2f} raw, {sized:.2f} and {channelwise:.2f}
 print(f"  because of language? AUC {map_auc(translated):.2f} with a translator, "
       f"{map_auc(home):.2f} at home")
 print("trained together from the start:")
-for claim, (middle, half, n, word) in verdicts.items():
-    print(f"  {claim}: {middle:+.2f} ± {half:.2f} dB, n = {n}: {word}")
+verdicts.table()
 
 # %% [markdown]
 # - move a module into another network in five ways, and name what else moved with it;

@@ -69,7 +69,7 @@ folder = Path(temporary.name)
 # %%
 for split in ("validation", "test"):
     count = {rain: len(fixed_pairs(split, rain)) for rain in RAINS}
-    print(f"{split}: photos {', '.join(de.photo_names(split))}; pictures {count}")
+    plots.say(f"{split}: photos {', '.join(de.photo_names(split))}; pictures {count}")
 k = 3
 shown = {rain: fixed_pairs("validation", rain)[k] for rain in RAINS}
 pictures = {"clean": shown["light"]["clean"], **{r: pair["rainy"] for r, pair in shown.items()}}

@@ -28,7 +28,8 @@ FLOORS = [
     "curriculum pinn training_config objective checkpoints parallel training recipes onnx_network "
     "onnx_sweeps onnx_forms restoration evaluation onnx_export quantization fixed_sets "
     "leaderboard model_card",
-    "measurements experiment_tables experiments claims claim_list bench_irnn bench_onnx bench",
+    "measurements experiment_tables experiments claims verdicts claim_list bench_irnn bench_onnx "
+    "bench",
     "plots book sliders widgets features gates sweeps factors attention_views forensics "
     "onnx_views curriculum_views transplant_views showcase exercises exercises.checking "
     "exercises.lesson_01 exercises.lesson_02 exercises.lesson_03 exercises.lesson_04 "

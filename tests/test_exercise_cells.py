@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from derain_edu.errors import DerainError
-from derain_edu.exercise_cells import STUB, has_exercises, is_exercise, solved, unsolved
+from derain_edu.exercise_cells import (
+    STUB,
+    has_exercises,
+    is_exercise,
+    questions_apart,
+    solved,
+    unsolved,
+)
 from derain_edu.lessons import lesson_cells
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -126,3 +133,15 @@ def test_a_wrong_exercise_stops_the_build(cells, words):
     if words != "no exercise cell right above":
         with pytest.raises(DerainError, match=words):
             solved(cells)
+
+
+def test_each_question_of_a_quiz_gets_a_cell_and_no_word_is_lost():
+    quiz = "## Check yourself\n\n**1. Why?**\n\n<details>…</details>\n\n**2. How?\nReally?**\n\nSo."
+    other = ("markdown", "## Not a quiz\n\n**1. First.**\n\n**2. Second.**", ())
+    cells = questions_apart([("markdown", quiz, ("quiz",)), other])
+    assert [text for _, text, _ in cells[:3]] == [
+        "## Check yourself",
+        "**1. Why?**\n\n<details>…</details>",
+        "**2. How?\nReally?**\n\nSo.",
+    ]
+    assert cells[3] == other and {tags for _, _, tags in cells[:3]} == {("quiz",)}
