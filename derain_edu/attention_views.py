@@ -199,19 +199,19 @@ def draw_angle(views: Sequence[AngleView], position: int, zoom: int = ZOOM) -> b
     view = views[position]
     top = max(float(v.weights.max()) for v in views)
     height = zoom * view.rainy.shape[-2]
-    parts: dict[str, Any] = {f"rain at {view.angle:.0f}°": enlarged(view.rainy, zoom)}
+    parts: dict[str, Any] = {}
     for name, weights, on, off in zip(
         DIRECTIONS, view.weights, view.on_streaks, view.elsewhere, strict=True
     ):
         parts[f"{name}: {on:.2f}, else {off:.2f}"] = enlarged(coloured(weights / top), zoom)
     parts[" "] = colour_bar(top, height)
-    figure, axis = chart(280, max(220, height))
+    figure, axis = chart(420, max(220, height))
     curves = {"": [v.leaning for v in views]}
     draw_curves(axis, curves, [v.angle for v in views], "angle of the rain, °", "")
     axis.plot(view.angle, view.leaning, "o", markersize=11, markerfacecolor="none", color="k")
     axis.axhline(0, color="grey", linewidth=0.8)
-    parts["leaning"] = figure
-    return strip_png(parts)
+    rain = {f"rain at {view.angle:.0f}°": enlarged(view.rainy, zoom), "leaning": figure}
+    return strip_png(rain, parts)
 
 
 # -- what people move -----------------------------------------------------------------------------

@@ -217,19 +217,23 @@ def draw_gain(
     clean : Tensor
         (3, H, W), the truth of the picture that is shown.
     """
-    parts: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []  # one per map, and the chart beside the first
     for name, views in found.items():
         picture = views[position].derained[0].clamp(0, 1)
-        parts[f"A: {name}"] = enlarged(coloured(maps[name]), zoom)
-        parts[f"{name}: {psnr(picture, clean):.1f} dB"] = enlarged(picture, zoom)
+        rows.append(
+            {
+                f"A: {name}": enlarged(coloured(maps[name]), zoom),
+                f"{name}: {psnr(picture, clean):.1f} dB": enlarged(picture, zoom),
+            }
+        )
     figure, axis = chart(330, max(220, zoom * clean.shape[-2]))
     first = next(iter(found.values()))
     gains = [view.gain for view in first]
     curves = {name: [view.score for view in views] for name, views in found.items()}
     draw_curves(axis, curves, gains, "γ: how much the map acts", "PSNR, dB")
     axis.axvline(gains[position], linestyle=":", color="grey")
-    parts[f"γ = {gains[position]:+.2f}, all photos"] = figure
-    return strip_png(parts)
+    rows[0][f"γ = {gains[position]:+.2f}, all photos"] = figure
+    return strip_png(*rows)
 
 
 def gain_slider(

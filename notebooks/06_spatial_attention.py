@@ -903,7 +903,7 @@ hits = [f"{file.name}, {hit}" for file in files
         for hit in forensics.dropped_results(file.read_text("utf-8"))]
 print(f"and in the {len(files)} files of this package:", "" if hits else "nothing")
 for hit in hits:
-    print("   ", hit)
+    plots.say(f"    {hit}")
 
 # %% [markdown]
 # A bare `w` is useless for sure, and linters report it (ruff: rule B018). A *call* may do something,

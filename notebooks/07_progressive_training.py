@@ -666,11 +666,11 @@ plots.show(figure, "Four panels, one per curriculum: validation PSNR over the bu
 # %%
 for name, some in rows.items():
     columns = [c for c in ("psnr_light", "psnr_heavy", "wobble") if c in some[0]]
-    print(f"{name:39} {'PSNR':>14} " + " ".join(f"{column:>10}" for column in columns))
+    print(f"{name:37} {'PSNR':>14} " + " ".join(f"{column:>10}" for column in columns))
     for variant, (middle, half) in summarize(some).items():
         others = " ".join(f"{summarize(some, c)[variant][0]:10.2f}" for c in columns)
-        print(f"  {variant:37} {middle:6.2f} ± {half:5.2f} {others}")
-    print(f"  {'rainy input':37} {some[0]['psnr_input']:6.2f}")
+        print(f"  {variant:35} {middle:6.2f} ± {half:5.2f} {others}")
+    print(f"  {'rainy input':35} {some[0]['psnr_input']:6.2f}")
 
 # %% [markdown]
 # *Stages* and *patches*: three curves on top of each other. *Rain*: when heavy rain begins, the curve

@@ -94,7 +94,7 @@ my_guess = None  # write a number
 # %%
 del visits[:]
 file = de.export_onnx(toy, folder / "toy.onnx")
-print("visits of the export:", ", ".join(visits))
+plots.say("visits of the export: " + ", ".join(visits))
 tiny, before = de.load_onnx(file), len(visits)
 for width in (5, 6, 7):
     tiny(torch.rand(1, 3, 4, width))

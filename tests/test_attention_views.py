@@ -163,4 +163,5 @@ def test_the_angle_slider_moves_the_picture(paper):
         seen.append(image.value)
         assert f"Rain at {look.angle:.0f}°" in words.value
         assert f"leaning {look.leaning:+.3f}" in words.value
-    assert len(set(seen)) == 3 and pixels(seen[0]).shape[0] == 220 + 24  # the chart and its title
+    # the chart and its title, and below them the weights, at twice their size, and theirs
+    assert len(set(seen)) == 3 and pixels(seen[0]).shape[0] == (220 + 24) + (2 * 32 + 24)

@@ -49,6 +49,16 @@ def test_a_strip_keeps_pictures_as_they_are():
     assert np.abs(pixels[24:54, :40] / 255 - left.permute(1, 2, 0).numpy()).max() < 1 / 255
 
 
+def test_a_strip_can_have_rows_of_different_widths():
+    wide, narrow = torch.rand(3, 30, 40), torch.rand(3, 10, 20)
+    sheet = opened(plots.strip_png({"a": narrow}, {"b": wide, "c": narrow}, gap=10))
+    assert sheet.size == (40 + 10 + 20, (10 + 24) + (30 + 24))
+    pixels = np.asarray(sheet)
+    assert np.abs(pixels[24:34, :20] / 255 - narrow.permute(1, 2, 0).numpy()).max() < 1 / 255
+    assert np.abs(pixels[58:88, :40] / 255 - wide.permute(1, 2, 0).numpy()).max() < 1 / 255
+    assert (pixels[:34, 20:] == 255).all(), "white where the shorter row ends"
+
+
 def test_titles_of_a_strip_can_say_times_and_degrees():
     blank = torch.ones(3, 20, 200)
     strips = [
