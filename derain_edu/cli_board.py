@@ -135,12 +135,16 @@ def card(
     name: Annotated[str | None, typer.Option(help="Its title. [the model's name]")] = None,
     licence: Annotated[str | None, typer.Option(help="Of your weights, such as CC0.")] = None,
     model: ModelName = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Of the course, if there is no run folder.")
+    ] = None,
     code: Code = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write over an old card.")] = False,
 ) -> None:
     """Write the model card of a weight file.
 
-    Data and recipe from its run folder, scores and limits measured now.
+    Data and recipe from its run folder (or the recipe of the course that you name), scores and
+    limits measured now.
 
     \b
     Examples:
@@ -150,5 +154,5 @@ def card(
     from derain_edu.model_card import model_card, write_card
 
     run_own(code)
-    text = model_card(weights, name, licence, model)
+    text = model_card(weights, name, licence, model, recipe)
     typer.echo(write_card(text, output or weights.with_name("MODEL_CARD.md"), replace))

@@ -31,6 +31,7 @@ from derain_edu.errors import DerainError
 from derain_edu.fixed_sets import RAINS, SCORES, SETS, measure
 from derain_edu.photos import data_folder
 from derain_edu.pretrained import open_weights_folder, read_weights
+from derain_edu.recipes import MINUTES
 from derain_edu.restoration import load_model
 from derain_edu.timing import table
 
@@ -333,8 +334,6 @@ def board_table(entries: Sequence[Entry], league: str | None = None) -> str:
 
 # -- the course's own entries ---------------------------------------------------------------------
 
-# Minutes of the recipes (see recipes.py) on one thread of a 2.4 GHz server core.
-COURSE_MINUTES = {"residual": 4, "prn": 13, "prenet": 18, "spanet": 45, "spanet-paper": 45}
 NO_NETWORK = "the rainy picture"
 
 
@@ -344,7 +343,7 @@ def course_entries(say: Callable[[str], None] = print) -> list[Entry]:
     entries = [Entry(NO_NETWORK, "none", 0, 0.0, "log", date.today().isoformat(), digest,
                      scores=measure(nn.Identity()))]  # fmt: skip
     for path in sorted(open_weights_folder().glob("*.safetensors")):
-        minutes = COURSE_MINUTES.get(path.stem)
+        minutes = MINUTES.get(f"open-{path.stem}")
         entries.append(measured_entry(f"course: {path.stem}", path, minutes))
         say(f"{entries[-1].name}: {entries[-1].mean_psnr():.2f} dB")
     return entries

@@ -26,11 +26,14 @@ from derain_edu.leaderboard import checked_name, file_hash, loaded, run_of
 from derain_edu.models import model_options
 from derain_edu.photos import data_folder, photo_names
 from derain_edu.pretrained import read_weights
+from derain_edu.recipes import MINUTES
+from derain_edu.recipes import recipe as find_recipe
 from derain_edu.restoration import derain_tensor
 from derain_edu.training_config import TrainConfig, open_data
 
 _NOT_IN_THE_RECIPE = ("model", "options", "stages", "out", "device", "log_every", "save_every")
 _TO_SAY = "not stated: ask the author"
+_HELD = "It never saw the photos of the splits validation and test, on which it is scored."
 
 
 def model_card(
@@ -38,6 +41,7 @@ def model_card(
     name: str | None = None,
     licence: str | None = None,
     model: str | None = None,
+    recipe: str | None = None,
 ) -> str:
     """Measure a weight file and return its card as Markdown.
 
@@ -51,6 +55,9 @@ def model_card(
         Of the weights, in its author's words.
     model : str, optional
         The model's name, if the file does not say it.
+    recipe : str, optional
+        Of :mod:`derain_edu.recipes`, for weights that have left their run folder. The card says
+        that the recipe is stated, not read from a run.
 
     Raises
     ------
@@ -62,11 +69,14 @@ def model_card(
     kind, run = model or read_weights(path).model or "?", run_of(path)
     config = None if run is None else _config(run)
     on_course_data = config is not None and _is_course_data(config, run)
+    data, how = _data(run, config, on_course_data), _recipe(run)
+    if run is None and recipe is not None:
+        on_course_data, data, how = True, *_stated(recipe, kind, network)
     scores = {split: picture_scores(network, split) for split in SPLITS}
     sections = {
         "What it is": _what(path, kind, network, licence),
-        "Data": _data(run, config, on_course_data),
-        "Recipe": _recipe(run),
+        "Data": data,
+        "Recipe": how,
         "Scores": _scores(scores),
         "Limits, measured": _limits(network, scores["test"]),
         "The photos and their authors": _photos(on_course_data),
@@ -93,13 +103,10 @@ def _data(run: dict[str, Any] | None, config: TrainConfig | None, on_course_data
         return f"No run folder beside the file. Training data: {_TO_SAY}."
     if config is None:
         return f"The run was configured by another version. Training data: {_TO_SAY}."
-    held = "It never saw the photos of the splits validation and test, on which it is scored."
     if on_course_data:
         return (
-            f"{len(photo_names('train'))} photos of the course (split train, listed below) in "
-            f"synthetic rain, `{config.data}`, patches of {config.patch_size}×{config.patch_size} "
-            f"pixels, seed {config.seed}: the first sample of the run is the one that these "
-            f"settings give. {held}"
+            f"{_photos_in_rain(config)}: the first sample of the run is the one that these "
+            f"settings give. {_HELD}"
         )
     return (
         "Not the photos and rain of these settings: the first sample of the run is another one. "
@@ -128,22 +135,50 @@ def _config(run: dict[str, Any]) -> TrainConfig | None:
 def _recipe(run: dict[str, Any] | None) -> str:
     if run is None:
         return f"No run folder beside the file. Recipe: {_TO_SAY}."
-    config, usual = run["config"], asdict(TrainConfig(steps=1))
-    changed = {
-        key: value
-        for key, value in config.items()
-        if key not in _NOT_IN_THE_RECIPE and value != usual.get(key) and value is not None
-    }
+    config = run["config"]
     start = config.get("pretrained")
     lines = [
         f"{run['step']:,} steps of {config['batch_size']} patches in {run['seconds'] / 60:.1f} "
         "minutes, validation included",
-        f"settings other than the defaults: `{json.dumps(changed, default=str)}`",
+        _settings(config),
         f"start: {'the weights ' + str(start) if start else 'random weights'}",
     ]
     if run["best"] > 0:
         lines.append(f"best validation during the run: {run['best']:.2f} dB")
     return _list(*lines)
+
+
+def _settings(config: dict[str, Any]) -> str:
+    usual = asdict(TrainConfig(steps=1))
+    changed = {
+        key: value
+        for key, value in config.items()
+        if key not in _NOT_IN_THE_RECIPE and value != usual.get(key) and value is not None
+    }
+    return f"settings other than the defaults: `{json.dumps(changed, default=str)}`"
+
+
+def _stated(name: str, kind: str, network: nn.Module) -> tuple[str, str]:
+    """Return data and recipe as a recipe of the course states them."""
+    config = find_recipe(name)
+    options = model_options(network)
+    if kind != config.model or any(options[k] != v for k, v in config.options.items()):
+        raise DerainError(f"recipe {name!r} does not make this network: name the recipe that did")
+    minutes = f" in about {MINUTES[name]} minutes of one thread" if name in MINUTES else ""
+    how = _list(
+        f"recipe `{name}` (stated, not read from a run): {config.steps:,} steps{minutes}",
+        f"again: `derain-edu train --recipe {name} --out runs/{name}`",
+        _settings(asdict(config)),
+    )
+    return f"{_photos_in_rain(config)}. {_HELD}", how
+
+
+def _photos_in_rain(config: TrainConfig) -> str:
+    side = config.patch_size
+    return (
+        f"{len(photo_names('train'))} photos of the course (split train, listed below) in "
+        f"synthetic rain, `{config.data}`, patches of {side}×{side} pixels, seed {config.seed}"
+    )
 
 
 def _scores(scores: dict[str, dict[str, list[Score]]]) -> str:

@@ -24,12 +24,11 @@ _GROWING = Curriculum(
     patch_size=Steps((64, 96), (0.0, 0.85)),
 )
 
-# Minutes are for one thread of a 2.4 GHz server core; the runs count steps, not minutes.
 RECIPES: dict[str, TrainConfig] = {
-    "open-residual": TrainConfig(  # 4 minutes
+    "open-residual": TrainConfig(
         model="residual", options={"blocks": 5}, steps=800, patch_size=56, lr=2e-3, **_COMMON
     ),
-    "open-prn": TrainConfig(  # 13 minutes
+    "open-prn": TrainConfig(
         model="prn", options={"stages": 4}, steps=1000, patch_size=48, ema=0.995, **_COMMON
     ),
     "open-prenet": TrainConfig(  # 18 minutes
@@ -52,7 +51,7 @@ RECIPES: dict[str, TrainConfig] = {
         validate_every=1000,
     ),
     **{
-        f"open-spanet{tag}": TrainConfig(  # 45 minutes
+        f"open-spanet{tag}": TrainConfig(
             model="spanet",
             options={"direction_attention": acts},
             steps=2000,
@@ -67,9 +66,24 @@ RECIPES: dict[str, TrainConfig] = {
     },
 }
 
+# How long they took, on one thread of a 2.4 GHz server core. (The runs count steps, not minutes.)
+MINUTES = {
+    "open-residual": 4,
+    "open-prn": 13,
+    "open-prenet": 18,
+    "open-spanet": 45,
+    "open-spanet-paper": 45,
+}
+
 
 def recipe(name: str) -> TrainConfig:
-    """Return the recipe ``name``, for example ``"open-prn"``."""
+    """Return the recipe ``name``, for example ``"open-prn"``.
+
+    Raises
+    ------
+    DerainError
+        If there is no such recipe.
+    """
     if name not in RECIPES:
         raise DerainError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
     return RECIPES[name]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -24,9 +25,9 @@ from derain_edu.metrics import psnr
 from derain_edu.models.prn import PRN
 from derain_edu.models.residual import Residual
 from derain_edu.plots import COLOURS, ERROR_SCALE, chart, draw_curves, picture_png, strip_png
-from derain_edu.rain import PRESETS, VISIBLE, RainConfig, add_rain
+from derain_edu.rain import PRESETS, VISIBLE, Rain, RainConfig, add_rain
 from derain_edu.restoration import derain
-from derain_edu.sliders import picture_below, slider_over
+from derain_edu.sliders import picture_below, shell, slider_over
 
 CHANGE_SCALE = 10  # changes between two stages are small: show them ten times as large
 
@@ -138,7 +139,23 @@ def depth_slider(
 
 def rain_view(clean: Tensor, config: RainConfig, seed: int = 0) -> bytes:
     """Return a photo in rain beside the rain layer and its histogram, as PNG bytes."""
-    result = add_rain(clean, config, seed=seed)
+    return _draw_rain(add_rain(clean, config, seed=seed), clean)
+
+
+def _rain_in_words(rain: Rain, clean: Tensor) -> str:
+    if torch.equal(rain.rainy, clean):
+        return "No rain: the photo as it is."
+    covered, score = 100 * rain.mask.float().mean(), psnr(rain.rainy, clean)
+    if not rain.mask.any():
+        return f"No streak that one could see: PSNR {score:.2f} dB."
+    where_it_rains = rain.streaks.mean(dim=0, keepdim=True)[rain.mask]
+    return (
+        f"Rain covers {covered:.1f} % of the pixels, with a mean brightness of "
+        f"{where_it_rains.mean():.3f} there: PSNR {score:.2f} dB."
+    )
+
+
+def _draw_rain(result: Rain, clean: Tensor) -> bytes:
     layer = result.streaks.mean(dim=0, keepdim=True)  # (3, H, W) -> (1, H, W)
     figure, axis = chart(320, max(220, clean.shape[-2]))
     axis.hist(layer[layer > VISIBLE].numpy(), bins=40, range=(0, 1), color=COLOURS[0])
@@ -173,28 +190,27 @@ def swipe_slider(before: Tensor, after: Tensor) -> Any:
 
 def rain_sliders(clean: Tensor, preset: str = "light") -> Any:
     """Return sliders for the amount, look and blending of rain over ``clean`` (3, H, W)."""
-    import ipywidgets
 
     start = PRESETS[preset]
     controls = rain_controls(start)
 
-    def draw() -> bytes:
-        values = {name: control.value for name, control in controls.items()}
-        return rain_view(clean, config_from_sliders(start, **values), values["seed"])
+    @lru_cache(maxsize=1)  # the picture and the words are about the same rain
+    def rain(seed: int, **values: Any) -> Rain:
+        return add_rain(clean, config_from_sliders(start, **values), seed=seed)
+
+    def now() -> Rain:
+        return rain(**{name: control.value for name, control in controls.items()})
 
     if in_book():
         names = ", ".join(control.description for control in controls.values())
         words = "The photo in rain, the rain layer, and a histogram of the layer's brightness."
-        return as_output(still(f"{RUN_IT} {names}.", Frame(preset, smaller(draw()), words)))
-    image = picture_below()
-
-    def update(_change: object = None) -> None:
-        image.value = draw()
-
-    for control in controls.values():
-        control.observe(update, names="value")
-    update()
-    return ipywidgets.VBox([ipywidgets.VBox(list(controls.values())), image])
+        frame = Frame(preset, smaller(_draw_rain(now(), clean)), words)
+        return as_output(still(f"{RUN_IT} {names}.", frame))
+    return shell(
+        list(controls.values()),
+        lambda: _draw_rain(now(), clean),
+        lambda: _rain_in_words(now(), clean),
+    )
 
 
 def rain_controls(start: RainConfig) -> dict[str, Any]:
@@ -205,8 +221,9 @@ def rain_controls(start: RainConfig) -> dict[str, Any]:
         return sum(low_and_high) / 2
 
     def slider(value: float, low: float, high: float, step: float, name: str) -> Any:
+        stop = round(low + step * round((value - low) / step), 2)  # not between two stops
         return ipywidgets.FloatSlider(
-            value, min=low, max=high, step=step, description=name, continuous_update=False
+            stop, min=low, max=high, step=step, description=name, continuous_update=False
         )
 
     return {

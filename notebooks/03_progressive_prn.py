@@ -305,7 +305,7 @@ widgets.stage_slider(model, rain.rainy, clean, STAGES)
 
 # %% [markdown]
 # Left: the picture after this stage. Middle: what this stage changed, ten times as bright. Right:
-# the score of all stages, and what has been spent. Without a running kernel, here are four stops:
+# the score of all stages, and what has been spent. Four of its stops:
 
 # %%
 views = widgets.stage_views(model, rain.rainy, clean, STAGES)  # what the slider looks at

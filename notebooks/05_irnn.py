@@ -212,7 +212,7 @@ sweeps.sweep_sliders(spot)
 
 # %% [markdown]
 # Move the position: grey is what a sweep has not reached yet, and orange is its front. Then change
-# α, and watch the colour bar when α is above 1. Without a running kernel, here are three stops:
+# α, and watch the colour bar when α is above 1. Three of its stops:
 
 # %%
 

@@ -296,7 +296,7 @@ views.threshold_slider(rainy[worst], attention[worst, 0], mask[worst, 0])
 
 # %% [markdown]
 # This is the photo with the lowest AUC. Green: found, yellow: missed, pink: called rain by mistake.
-# Look at *what* is pink at a low threshold. Without a running kernel, three stops:
+# Look at *what* is pink at a low threshold. Three of its stops:
 
 # %%
 

@@ -495,7 +495,7 @@ assert abs(views.budget_shares(equal)["compute"] - (1 + 2 + 3 + 4) / 16) < 1e-6
 views.schedule_dial(base)
 
 # %% [markdown]
-# Without a running kernel, two of its pictures:
+# Two of its pictures:
 
 # %%
 

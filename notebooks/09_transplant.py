@@ -440,7 +440,7 @@ views.gain_slider({n: [views.GainView(v.gain, v.derained[k : k + 1], v.score) fo
                   {n: maps[n][k, 0] for n in ("translated", "truth")}, clean[k])
 
 # %% [markdown]
-# Without a running kernel, two stops of the slider, γ = 0 and γ = .5:
+# Two stops of the slider, γ = 0 and γ = .5:
 
 # %%
 

@@ -99,6 +99,29 @@ def test_a_start_from_other_weights_is_told(tmp_path):
     assert f"the weights {RESIDUAL}" in sections(model_card(weights))["Recipe"]
 
 
+def test_a_recipe_of_the_course_is_stated_not_read(tmp_path):
+    part = sections(model_card(RESIDUAL, recipe="open-residual"))
+    assert "open-residual` (stated, not read from a run): 800 steps" in part["Recipe"]
+    assert '"loss": "neg_ssim+l1"' in part["Recipe"]
+    assert "synthetic rain, `light`, patches of 56×56" in part["Data"]
+    assert "| train |" in part["The photos and their authors"]
+    with pytest.raises(de.DerainError, match="'open-prn' does not make this network"):
+        model_card(RESIDUAL, recipe="open-prn")
+    with pytest.raises(de.DerainError, match="unknown recipe 'open-sesame'"):
+        model_card(RESIDUAL, recipe="open-sesame")
+    run = sections(model_card(trained(tmp_path), recipe="open-residual"))
+    assert "stated" not in run["Recipe"], "what the run folder tells goes first"
+
+
+@pytest.mark.parametrize("weights", sorted(open_weights_folder().glob("*.safetensors")),
+                         ids=lambda path: path.stem)  # fmt: skip
+def test_every_shipped_file_has_its_card(weights):
+    card = sections(weights.with_suffix(".md").read_text(encoding="utf-8"))
+    assert f"sha256 `{file_hash(weights)}`" in card["What it is"]
+    assert f"recipe `open-{weights.stem}`" in card["Recipe"] and "MIT" in card["What it is"]
+    assert card["The photos and their authors"].count("| train |") >= 13
+
+
 def test_change_of_clean_photos():
     assert clean_change(torch.nn.Identity())[0][1] == 0
 

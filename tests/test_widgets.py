@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -84,8 +85,9 @@ def test_the_swipe_slider_moves_the_picture(pair):
 
 def test_every_rain_slider_changes_the_picture_over_its_range():
     clean = torch.full((3, 48, 64), 0.3)
-    box, image = widgets.rain_sliders(clean, "heavy").children
-    for control in box.children:
+    *controls, image, _ = widgets.rain_sliders(clean, "heavy").children
+    assert len(controls) == 9
+    for control in controls:
         start, shown = control.value, image.value
         ends = control.options if hasattr(control, "options") else (control.min, control.max)
         seen = set()
@@ -95,6 +97,25 @@ def test_every_rain_slider_changes_the_picture_over_its_range():
         assert len(seen) == 2, control.description
         control.value = start
         assert image.value == shown  # the same settings give the same rain
+
+
+def test_the_words_below_the_rain_sliders_say_what_is_seen():
+    clean = torch.full((3, 48, 64), 0.3)
+    amount, *_, words = widgets.rain_sliders(clean, "light").children
+    starts = {name: c.value for name, c in widgets.rain_controls(PRESETS["light"]).items()}
+    rain = add_rain(clean, widgets.config_from_sliders(PRESETS["light"], **starts), seed=0)
+    assert f"covers {100 * rain.mask.float().mean():.1f} %" in words.value
+    assert f"PSNR {psnr(rain.rainy, clean):.2f} dB" in words.value
+    amount.value = 0
+    assert "No rain" in words.value
+
+
+def test_every_rain_slider_starts_at_one_of_its_stops():
+    for preset in PRESETS.values():
+        for name, control in widgets.rain_controls(preset).items():
+            if isinstance(control, ipywidgets.FloatSlider):
+                steps = (control.value - control.min) / control.step
+                assert abs(steps - round(steps)) < 1e-6, name
 
 
 def test_sliders_replace_ranges_by_single_values():
