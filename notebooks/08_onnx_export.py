@@ -117,11 +117,11 @@ print("stored:", ", ".join(views.stored_tensors(graph)))
 # compares file and network at three other sizes before it keeps a file (section 2).
 
 # %% [markdown]
-# Now PReNet, with this course's weights and T = 4 stages. The same photo goes through the Python
-# code and through the file.
+# Now PReNet, with this course's weights for light rain and T = 4 stages. The same photo goes through
+# the Python code and through the file.
 
 # %%
-model = de.create_model("prenet", pretrained="open")
+model = de.create_model("prenet", pretrained="open-light")
 path = de.export_onnx(model, folder / "prenet.onnx")  # some seconds
 network = de.load_onnx(path)
 rainy, clean = validation_pairs(256)[-1]  # (1, 3, H, W) each
