@@ -206,7 +206,9 @@ class PlannedRain(Dataset):
         rains = schedules.rain.values if schedules.rain else (config.data,)
         photos = [load_photo(name) for name in photo_names(split)]
         self.streams = {
-            (rain, size): SyntheticRain(photos, rain_named(rain), size, config.seed)
+            (rain, size): SyntheticRain(
+                photos, rain_named(rain), size, config.seed, augment=config.augment
+            )
             for rain in dict.fromkeys(rains)
             for size in dict.fromkeys(patches)
         }

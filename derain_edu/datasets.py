@@ -10,6 +10,7 @@ Real data sets are :class:`PairedFolder`; :class:`RandomPatches` turns one into 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -46,9 +47,13 @@ class SyntheticRain(Dataset):
         Another seed is another endless stream.
     split : {"train", "validation", "test"}
         Which bundled photos, when ``photos`` is not given.
-    scales : sequence of float
+    scales : sequence of float, optional
         Each photo is offered at these scales, so that it is seen from near and far. Scales at
-        which it would be smaller than a patch are left out.
+        which it would be smaller than a patch are left out. Default: 1, 0.7 and 0.5, with
+        ``augment`` also 0.35 and 0.25.
+    augment : bool
+        Also mirror and turn the clean patches and change their colours, before it rains on them:
+        more pictures from few photos.
 
     Notes
     -----
@@ -63,11 +68,14 @@ class SyntheticRain(Dataset):
         patch_size: int = 64,
         seed: int = 0,
         split: str = "train",
-        scales: Sequence[float] = (1.0, 0.7, 0.5),
+        scales: Sequence[float] | None = None,
+        augment: bool = False,
     ) -> None:
         if photos is None:
             photos = [load_photo(name) for name in photo_names(split)]
-        self.patch_size, self.seed = patch_size, seed
+        if scales is None:
+            scales = (1.0, 0.7, 0.5, 0.35, 0.25) if augment else (1.0, 0.7, 0.5)
+        self.patch_size, self.seed, self.augment = patch_size, seed, augment
         self.rains, self.odds = _mix(rain)
         # 8 bits a channel are enough to keep, and a quarter of the memory.
         self.pictures = [
@@ -87,6 +95,8 @@ class SyntheticRain(Dataset):
         rng = np.random.default_rng((self.seed, index))
         picture = self.pictures[rng.integers(len(self.pictures))]
         clean = _random_patch(picture, self.patch_size, rng).float() / 255
+        if self.augment:
+            clean = _augmented(clean, rng)
         rain = self.rains[rng.choice(len(self.rains), p=self.odds)]
         result = add_rain(clean, rain, seed=int(rng.integers(2**63)))
         return {"rainy": result.rainy, "clean": clean, "mask": result.mask}
@@ -97,6 +107,20 @@ class SyntheticRain(Dataset):
         while True:
             yield self[index]
             index += step
+
+
+def _augmented(clean: Tensor, rng: np.random.Generator) -> Tensor:
+    """Return a square patch (3, P, P) mirrored, turned, darker or lighter, in other colours."""
+    if rng.random() < 0.5:
+        clean = clean.flip(-1)
+    if rng.random() < 0.5:
+        clean = clean.flip(-2)
+    if rng.random() < 0.5:
+        clean = clean.transpose(-1, -2)  # with the flips: all eight ways to lay a square
+    clean = clean ** math.exp(rng.uniform(-0.5, 0.5))  # gamma from 0.61 to 1.65
+    if rng.random() < 0.5:
+        clean = clean[torch.from_numpy(rng.permutation(3))]
+    return clean.contiguous()
 
 
 class PairedFolder(Dataset):

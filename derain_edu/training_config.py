@@ -64,6 +64,7 @@ class TrainConfig:
     minutes: float | None = None  # wall-clock time, validation included
     # on which pictures
     data: str = "mix"  # a preset of rain.py, or "mix" for its TRAINING_MIX; see also train(data=…)
+    augment: bool = False  # mirror, turn and recolour the clean patches, see SyntheticRain
     patch_size: int = 64  # pixels, the side of the square patches
     batch_size: int = 8  # patches per step, over all processes together
     curriculum: Curriculum | None = None  # what gets harder during the run, see curriculum.py
