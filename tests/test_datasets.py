@@ -208,3 +208,33 @@ def test_photos_smaller_than_a_patch_are_explained():
         SyntheticRain(PHOTOS)
     with pytest.raises(DerainError, match="counted from 0"):
         SyntheticRain(PHOTOS, patch_size=8)[-1]
+
+
+def how_it_was_augmented(clean, photo):
+    """Return (flips, turned, channels) that make ``clean`` of ``photo``, up to one gamma."""
+    for across, down, turned in itertools.product((False, True), repeat=3):
+        laid = photo.flip([d for d, on in ((-1, across), (-2, down)) if on])
+        laid = laid.transpose(-1, -2) if turned else laid
+        for channels in itertools.permutations(range(3)):
+            gamma = clean.log() / laid[list(channels)].log()
+            if (gamma - gamma.mean()).abs().max() < 1e-3:
+                assert 0.6 < gamma.mean() < 1.66
+                return across, down, turned, channels
+    raise AssertionError("this is no mirrored, turned and recoloured photo")
+
+
+def test_augmented_patches_are_the_photo_mirrored_turned_and_recoloured():
+    photo = (torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0)) * 200 + 20).round()
+    photo = photo / 255
+    data = SyntheticRain([photo], patch_size=16, scales=(1.0,), augment=True)
+    ways = [how_it_was_augmented(data[k]["clean"], photo) for k in range(120)]
+    assert len({way[:3] for way in ways}) == 8 and len({way[3] for way in ways}) == 6
+    assert torch.equal(data[5]["rainy"], data[5]["rainy"]), "the same index is the same sample"
+    assert (data[5]["rainy"] >= data[5]["clean"] - 1e-6).all(), "it rains on the changed patch"
+
+
+def test_augmented_photos_are_also_seen_from_further_away():
+    photo = torch.rand(3, 80, 100)
+    near, far = (SyntheticRain([photo], patch_size=16, augment=on) for on in (False, True))
+    assert [min(p.shape[1:]) for p in near.pictures] == [80, 56, 40]
+    assert [min(p.shape[1:]) for p in far.pictures] == [80, 56, 40, 28, 20]
