@@ -186,6 +186,9 @@ def train(
         str | None, typer.Option(help="Rain preset, mix, or a folder of pairs. [mix]")
     ] = None,
     layout: Layout = "plain",
+    augment: Annotated[
+        bool | None, typer.Option("--augment", help="Mirror, turn, recolour the clean patches.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="[runs/MODEL]")] = None,
     resume: Annotated[str, typer.Option(help="auto: go on where a run stopped; never.")] = "auto",
     weights: Annotated[str | None, typer.Option(help="Start from these weights.")] = None,
@@ -235,7 +238,7 @@ def train(
         pretrained=weights, patch_size=patch_size, batch_size=batch_size, schedule=schedule,
         grad_clip=grad_clip, ema=ema, precision=precision, channels_last=channels_last,
         checkpoint_stages=checkpoint_stages, workers=workers, seed=seed, device=device,
-        attention_mask=attention_mask,
+        attention_mask=attention_mask, augment=augment,
     )  # fmt: skip
     folder = Path(data) if data and Path(data).is_dir() else None
     if data and folder is None:

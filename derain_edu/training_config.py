@@ -144,6 +144,8 @@ def open_data(
         raise DerainError(
             "a curriculum of rain or patches makes its own pairs: leave data out, or choose another"
         )
+    if data is not None and config.augment:
+        raise DerainError("augment changes the course's photos: leave it out, or leave data out")
     if data is None and validation is None and config.validate_every:
         # Always seed 0: runs with different seeds are judged by the same pictures.
         size, split = config.validation_size, "validation"

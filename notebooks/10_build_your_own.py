@@ -481,6 +481,20 @@ assert edited or new_gains["heavy"] < gains["heavy"], "this is the price"
 # Is this the end of it? No: with more minutes a network can learn both. How to get there is yours to
 # find: dry pictures among the pairs, light rain first and heavy later (lesson 07), a loss that minds
 # the background. Change **one** thing, run again, and look at the failures first.
+#
+# This course's own PReNet for all rains had the same illness. After 30,000 steps it still took the
+# bright details of a small validation photo for rain: 28.1 dB before, 18.6 dB after. The mean did not
+# show it, the worst picture did. The suspect: thirteen training photos, none of them seen from afar.
+# From there two runs of 500 steps each, equal but for `augment=True` (patches also mirrored, turned,
+# recoloured, and from further away):
+#
+# | validation pictures | light | heavy | mix |
+# |---|---|---|---|
+# | after 30,000 steps | 33.6 | 23.2 | 30.3 dB |
+# | 500 more | 32.0 | 22.6 | 29.2 dB |
+# | 500 more, `augment=True` | 35.2 | 25.2 | 32.3 dB |
+#
+# One run each, but three decibels. Nothing of the network was changed.
 
 # %% [markdown]
 # ## 5 · Out of the door

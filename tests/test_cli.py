@@ -257,6 +257,8 @@ def test_train_on_pairs_and_with_a_recipe(pairs, tmp_path, monkeypatch):
     (config,), more = seen[-1]
     assert (config.epochs, config.ema, config.out) == (3, 0.9, Path("runs/prn"))
     assert len(more["data"]) == 2 and more["resume"] == "auto"
+    assert not config.augment and call("train", "--steps", "3", "--augment")[0] == 0
+    assert seen[-1][0][0].augment
     assert call("train", "--recipe", "open-prn", "--minutes", "1", "--resume", "never")[0] == 0
     (config,), more = seen[-1]
     assert (config.model, config.minutes, config.steps) == ("prn", 1, None)

@@ -59,6 +59,14 @@ def test_impossible_curricula_are_explained():
         Trainer(replace(TINY, model="residual", stages=None))
     with pytest.raises(de.DerainError, match="makes its own pairs"):
         Trainer(TINY, data=de.SyntheticRain(patch_size=16))
+    with pytest.raises(de.DerainError, match="augment changes the course's photos"):
+        Trainer(replace(TINY, curriculum=None, augment=True), data=de.SyntheticRain(patch_size=16))
+
+
+def test_augment_reaches_the_patches():
+    plain, changed = (PlannedRain(Plan(replace(TINY, augment=on))) for on in (False, True))
+    assert not torch.equal(plain[0]["clean"], changed[0]["clean"])
+    assert all(stream.augment for stream in changed.streams.values())
 
 
 def test_a_plan_without_curriculum_is_what_the_configuration_says():
