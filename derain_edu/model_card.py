@@ -164,11 +164,16 @@ def _stated(name: str, kind: str, network: nn.Module) -> tuple[str, str]:
     options = model_options(network)
     if kind != config.model or any(options[k] != v for k, v in config.options.items()):
         raise DerainError(f"recipe {name!r} does not make this network: name the recipe that did")
-    minutes = f" in about {MINUTES[name]} minutes of one thread" if name in MINUTES else ""
+    names = [name]
+    if config.pretrained is not None:  # runs/NAME/model.safetensors: a recipe on top of another
+        names.insert(0, Path(config.pretrained).parent.name)
     how = _list(
-        f"recipe `{name}` (stated, not read from a run): {config.steps:,} steps{minutes}",
-        f"again: `derain-edu train --recipe {name} --out runs/{name}`",
-        _settings(asdict(config)),
+        *(
+            f"recipe `{one}` (stated, not read from a run): {find_recipe(one).steps:,} steps in "
+            f"about {MINUTES[one]} minutes of one thread, {_settings(asdict(find_recipe(one)))}"
+            for one in names
+        ),
+        *(f"again: `derain-edu train --recipe {one} --out runs/{one}`" for one in names),
     )
     return f"{_photos_in_rain(config)}. {_HELD}", how
 

@@ -192,10 +192,23 @@ def train_config(recipe: str | None, changes: dict[str, Any], out: Path | None) 
         Fields of TrainConfig that the user gave. A budget replaces the recipe's own.
     out : Path, optional
         Default: ``runs/RECIPE`` or ``runs/MODEL``.
+
+    Raises
+    ------
+    DerainError
+        If the recipe is unknown, or goes on from a run that is not there.
     """
     if recipe is None:
         return TrainConfig(**changes, out=out or Path("runs") / changes.get("model", "prn"))
     budgets = {"minutes", "steps", "epochs"}
     if given := budgets & changes.keys():
         changes = {**dict.fromkeys(budgets - given), **changes}
-    return replace(find_recipe(recipe), **changes, out=out or Path("runs") / recipe)
+    config = replace(find_recipe(recipe), **changes, out=out or Path("runs") / recipe)
+    start = None if "pretrained" in changes else config.pretrained
+    if start is not None and not Path(start).is_file():
+        first = Path(start).parent
+        raise DerainError(
+            f"recipe {recipe!r} goes on from {start}, which is not there: first run "
+            f"derain-edu train --recipe {first.name} --out {first}"
+        )
+    return config

@@ -1,0 +1,40 @@
+"""Every shipped weight file has a recipe that makes such a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from derain_edu.models import model_options
+from derain_edu.pretrained import open_weights_folder, read_weights
+from derain_edu.recipes import MINUTES, RECIPES, recipe
+from derain_edu.restoration import load_model
+
+WEIGHTS = sorted(open_weights_folder().glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=lambda path: path.stem)
+def test_a_shipped_file_is_what_its_recipe_makes(weights):
+    config, options = recipe(f"open-{weights.stem}"), model_options(load_model(weights))
+    assert read_weights(weights).model == config.model
+    assert {name: options[name] for name in config.options} == config.options
+
+
+def test_every_recipe_says_what_it_costs():
+    assert set(MINUTES) == set(RECIPES) and min(MINUTES.values()) > 0
+
+
+def test_a_recipe_on_top_of_another_names_it():
+    starts = {name: Path(c.pretrained) for name, c in RECIPES.items() if c.pretrained}
+    assert starts, "open-prenet is one"
+    for name, start in starts.items():
+        assert start == Path("runs", start.parent.name, "model.safetensors")
+        assert RECIPES[start.parent.name].model == RECIPES[name].model
+
+
+def test_only_prenet_saw_heavy_rain():
+    """Lessons 00 and 10 build on it."""
+    assert {name for name, c in RECIPES.items() if c.data != "light"} == {
+        "open-prenet", "open-prenet-start"
+    }  # fmt: skip
