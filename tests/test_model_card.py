@@ -104,6 +104,7 @@ def test_a_recipe_of_the_course_is_stated_not_read(tmp_path):
     assert "open-residual` (stated, not read from a run): 800 steps" in part["Recipe"]
     assert '"loss": "neg_ssim+l1"' in part["Recipe"]
     assert "synthetic rain, `light`, patches of 56×56" in part["Data"]
+    assert "No picture of Rain100L or Rain100H was used" in part["Data"]
     assert "| train |" in part["The photos and their authors"]
     with pytest.raises(de.DerainError, match="'open-prn' does not make this network"):
         model_card(RESIDUAL, recipe="open-prn")
