@@ -31,7 +31,7 @@ from derain_edu.errors import DerainError
 from derain_edu.fixed_sets import RAINS, SCORES, SETS, measure
 from derain_edu.photos import data_folder
 from derain_edu.pretrained import open_weights_folder, read_weights
-from derain_edu.recipes import MINUTES
+from derain_edu.recipes import minutes_of
 from derain_edu.restoration import load_model
 from derain_edu.timing import table
 
@@ -343,7 +343,7 @@ def course_entries(say: Callable[[str], None] = print) -> list[Entry]:
     entries = [Entry(NO_NETWORK, "none", 0, 0.0, "log", date.today().isoformat(), digest,
                      scores=measure(nn.Identity()))]  # fmt: skip
     for path in sorted(open_weights_folder().glob("*.safetensors")):
-        minutes = MINUTES.get(f"open-{path.stem}")
+        minutes = minutes_of(f"open-{path.stem}")
         entries.append(measured_entry(f"course: {path.stem}", path, minutes))
         say(f"{entries[-1].name}: {entries[-1].mean_psnr():.2f} dB")
     return entries

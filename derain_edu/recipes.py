@@ -11,6 +11,8 @@ it ``open-prenet-light`` is the same network made as quickly as the others.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from derain_edu.curriculum import Curriculum, Steps
 from derain_edu.errors import DerainError
 from derain_edu.training_config import TrainConfig
@@ -94,7 +96,7 @@ MINUTES = {
     "open-prn": 13,
     "open-prenet-light": 18,
     "open-prenet-start": 253,
-    "open-prenet": 0,
+    "open-prenet": 57,
     "open-spanet": 45,
     "open-spanet-paper": 45,
 }
@@ -111,3 +113,11 @@ def recipe(name: str) -> TrainConfig:
     if name not in RECIPES:
         raise DerainError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def minutes_of(name: str) -> int | None:
+    """Return how long a recipe takes with what it goes on from, or None if nobody noted it."""
+    if name not in MINUTES:
+        return None
+    start = RECIPES[name].pretrained  # runs/NAME/model.safetensors
+    return MINUTES[name] + (0 if start is None else minutes_of(Path(start).parent.name) or 0)

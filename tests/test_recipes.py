@@ -8,7 +8,7 @@ import pytest
 
 from derain_edu.models import model_options
 from derain_edu.pretrained import open_weights_folder, read_weights
-from derain_edu.recipes import MINUTES, RECIPES, recipe
+from derain_edu.recipes import MINUTES, RECIPES, minutes_of, recipe
 from derain_edu.restoration import load_model
 
 WEIGHTS = sorted(open_weights_folder().glob("*.safetensors"))
@@ -23,6 +23,9 @@ def test_a_shipped_file_is_what_its_recipe_makes(weights):
 
 def test_every_recipe_says_what_it_costs():
     assert set(MINUTES) == set(RECIPES) and min(MINUTES.values()) > 0
+    assert minutes_of("open-prn") == MINUTES["open-prn"]
+    assert minutes_of("open-prenet") == MINUTES["open-prenet"] + MINUTES["open-prenet-start"]
+    assert minutes_of("alchemy") is None
 
 
 def test_a_recipe_on_top_of_another_names_it():
