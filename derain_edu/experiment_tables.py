@@ -216,6 +216,24 @@ EXPERIMENTS = {
             seeds=_FIVE,
             train={**_CALM, "patch_size": 48, "batch_size": 8},
         ),
+        Experiment(
+            "minutes_budget",
+            "What do 5, 15 and 45 CPU minutes buy, with the baseline, PRN and PReNet?",
+            {
+                # Steps that fit into the minutes: PRN makes 1.79 and the baseline 4.9 steps in
+                # the time that PReNet needs for one.
+                f"{label}, {minutes} min": {**options, "budget": minutes / 45 * speed}
+                for label, options, speed in (
+                    ("baseline", {"model": "residual", "blocks": 10}, 4.9),
+                    ("PRN", {"model": "prn"}, 1.79),
+                    ("PReNet", {"model": "prenet"}, 1.0),
+                )
+                for minutes in (5, 15, 45)
+            },
+            seeds=(0,),  # three hours of one thread for each seed
+            steps=4275,
+            train={**_CALM, "patch_size": 64, "channels_last": True},
+        ),
     )
 }
 

@@ -59,7 +59,11 @@ def test_the_interval_is_students():
     assert mean == pytest.approx(2) and half == pytest.approx(4.303 / 3**0.5)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+# Three hours of training: lesson 10 says that it is not recorded yet, where its numbers would stand.
+UNFINISHED = {"minutes_budget"}
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - UNFINISHED))
 def test_the_recorded_results_are_complete(name):
     experiment = EXPERIMENTS[name]
     recorded = experiments.load_results(name)
