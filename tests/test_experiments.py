@@ -59,7 +59,7 @@ def test_the_interval_is_students():
     assert mean == pytest.approx(2) and half == pytest.approx(4.303 / 3**0.5)
 
 
-# Three hours of training: lesson 10 says that it is not recorded yet, where its numbers would stand.
+# Three hours of training. Lesson 10 says, where its numbers would stand, that they are missing.
 UNFINISHED = {"minutes_budget"}
 
 
