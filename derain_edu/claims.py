@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from derain_edu.errors import DerainError
-from derain_edu.experiments import interval
 from derain_edu.photos import data_folder
+from derain_edu.verdicts import judged
 
 WORDS = {True: "holds", False: "does not hold", None: "can't tell"}
 Rows = list[dict[str, Any]]
@@ -87,10 +87,9 @@ def compare(
     """Return the finding about a difference that the claim expects above (1) or below (−1) zero."""
     if not values:
         raise DerainError("a comparison has no runs yet: finish its experiment first")
-    middle, half = interval(values)
-    signed = f"{middle:+.{decimals}f} ± {half:.{decimals}f}".replace("-", "−")
-    speaks = None if abs(middle) <= half else middle * expect > 0
-    return Finding(f"{what}: {signed} {unit} (n = {len(values)})", speaks)
+    found = judged(what, values, unit, decimals)
+    speaks = None if found.holds is None else found.holds == (expect > 0)
+    return Finding(f"{what}: {found.effect} (n = {found.n})", speaks)
 
 
 # -- the page -----------------------------------------------------------------------------------

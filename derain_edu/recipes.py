@@ -26,6 +26,11 @@ _GROWING = Curriculum(
     batch_size=Steps((2, 4, 2), (0.0, 0.55, 0.85)),
     patch_size=Steps((64, 96), (0.0, 0.85)),
 )
+# Of both runs of the general PReNet.
+_GENERAL = {
+    "model": "prenet", "data": "mix", "loss": "neg_ssim+4*l1", "schedule": "cosine",
+    "patch_size": 64, "grad_clip": 1.0, "ema": 0.999, "channels_last": True,
+}  # fmt: skip
 _LARGER_AT_THE_END = Curriculum(
     batch_size=Steps((4, 2), (0.0, 0.7)), patch_size=Steps((64, 96), (0.0, 0.7))
 )
@@ -44,35 +49,17 @@ RECIPES: dict[str, TrainConfig] = {
     # details of validation photos for rain: thirteen photos are few. The second one shows them
     # mirrored, turned, from further away and in other colours, and that mended most of it.
     "open-prenet-start": TrainConfig(
-        model="prenet",
-        data="mix",
-        curriculum=_GROWING,
-        steps=30_000,
-        patch_size=64,
-        seed=0,
-        loss="neg_ssim+4*l1",
-        schedule="cosine",
-        lr=1e-3,
-        grad_clip=1.0,
-        ema=0.999,
-        channels_last=True,
-        validate_every=1000,
+        curriculum=_GROWING, steps=30_000, seed=0, lr=1e-3, validate_every=1000, **_GENERAL
     ),
     "open-prenet": TrainConfig(
-        model="prenet",
         pretrained="runs/open-prenet-start/model.safetensors",
-        data="mix",
         augment=True,
         curriculum=_LARGER_AT_THE_END,
         steps=6000,
         seed=7,  # samples that the first run has not seen
-        loss="neg_ssim+4*l1",
-        schedule="cosine",
         lr=5e-4,
-        grad_clip=1.0,
-        ema=0.999,
-        channels_last=True,
         validate_every=0,
+        **_GENERAL,
     ),
     **{
         f"open-spanet{tag}": TrainConfig(
@@ -119,5 +106,11 @@ def minutes_of(name: str) -> int | None:
     """Return how long a recipe takes with what it goes on from, or None if nobody noted it."""
     if name not in MINUTES:
         return None
-    start = RECIPES[name].pretrained  # runs/NAME/model.safetensors
-    return MINUTES[name] + (0 if start is None else minutes_of(Path(start).parent.name) or 0)
+    start = start_of(name)
+    return MINUTES[name] + (0 if start is None else minutes_of(start) or 0)
+
+
+def start_of(name: str) -> str | None:
+    """Return the recipe that a recipe goes on from, or None if it starts from nothing."""
+    weights = recipe(name).pretrained  # runs/NAME/model.safetensors
+    return None if weights is None else Path(weights).parent.name

@@ -48,6 +48,14 @@ class Verdict:
         return f"{self.middle:+.{d}f} ± {self.half:.{d}f} {self.unit}".replace("-", "−")
 
 
+def judged(claim: str, values: Iterable[Any], unit: str, decimals: int) -> Verdict:
+    """Return the verdict on one claim, see :meth:`Verdicts.judge`."""
+    numbers = [float(value) for value in values]
+    if not numbers:
+        raise DerainError(f"no numbers for {claim!r}: a verdict needs {FEWEST} or more")
+    return Verdict(claim, *interval(numbers), len(numbers), unit, decimals)
+
+
 class Verdicts:
     """The claims that a lesson has judged so far.
 
@@ -78,10 +86,7 @@ class Verdicts:
         decimals : int
             Digits after the point, for print only.
         """
-        numbers = [float(value) for value in values]
-        if not numbers:
-            raise DerainError(f"no numbers for {claim!r}: a verdict needs {FEWEST} or more")
-        verdict = Verdict(claim, *interval(numbers), len(numbers), unit, decimals)
+        verdict = judged(claim, values, unit, decimals)
         self._judged[claim] = self._not_shown[claim] = verdict
         return verdict
 

@@ -799,9 +799,6 @@ print(f"about {needed} seeds for an interval of ± 0.1 dB")
 # interval; what that excludes; what it does not exclude. The numbers come from the file:
 
 # %%
-import textwrap
-
-
 def write_up(name):
     """Return the result of one host in six sentences, with the numbers of the recording."""
     found = verdicts[f"{name}: the module, dropped in, helps"]
@@ -821,7 +818,8 @@ def write_up(name):
 
 
 for name in HOSTS:
-    print(textwrap.fill(write_up(name), 84), end="\n\n")
+    plots.say(write_up(name))
+    print()
 
 # %% [markdown]
 # The last sentence is the most useful one: it lists the next experiments. (Section 6 makes a case for
