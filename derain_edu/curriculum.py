@@ -196,15 +196,13 @@ class PlannedRain(Dataset):
     Parameters
     ----------
     plan : Plan
-    split : {"train", "validation", "test"}
-        Which bundled photos.
     """
 
-    def __init__(self, plan: Plan, split: str = "train") -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan, config, schedules = plan, plan.config, plan.curriculum
         patches = schedules.patch_size.values if schedules.patch_size else (config.patch_size,)
         rains = schedules.rain.values if schedules.rain else (config.data,)
-        photos = [load_photo(name) for name in photo_names(split)]
+        photos = [load_photo(name) for name in photo_names(config.photos)]
         self.streams = {
             (rain, size): SyntheticRain(
                 photos, rain_named(rain), size, config.seed, augment=config.augment

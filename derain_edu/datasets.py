@@ -45,8 +45,8 @@ class SyntheticRain(Dataset):
         Side of the square patch in pixels.
     seed : int
         Another seed is another endless stream.
-    split : {"train", "validation", "test"}
-        Which bundled photos, when ``photos`` is not given.
+    split : str
+        Which bundled photos (``"train"``, ``"train+extra"``, …), when ``photos`` is not given.
     scales : sequence of float, optional
         Each photo is offered at these scales, so that it is seen from near and far. Scales at
         which it would be smaller than a patch are left out. Default: 1, 0.7 and 0.5, with

@@ -26,7 +26,7 @@ from derain_edu.leaderboard import checked_name, file_hash, loaded, run_of
 from derain_edu.models import model_options
 from derain_edu.photos import data_folder, photo_names
 from derain_edu.pretrained import read_weights
-from derain_edu.recipes import MINUTES, start_of
+from derain_edu.recipes import cost_of, start_of
 from derain_edu.recipes import recipe as find_recipe
 from derain_edu.restoration import derain_tensor
 from derain_edu.training_config import TrainConfig, open_data
@@ -76,7 +76,8 @@ def model_card(
     on_course_data = config is not None and _is_course_data(config, run)
     data, how = _data(run, config, on_course_data), _recipe(run)
     if run is None and recipe is not None:
-        on_course_data, data, how = True, *_stated(recipe, kind, network)
+        config, on_course_data = find_recipe(recipe), True
+        data, how = _stated(recipe, kind, network)
     scores = {split: picture_scores(network, split) for split in SPLITS}
     sections = {
         "What it is": _what(path, kind, network, licence),
@@ -84,7 +85,7 @@ def model_card(
         "Recipe": how,
         "Scores": _scores(scores),
         "Limits, measured": _limits(network, scores["test"]),
-        "The photos and their authors": _photos(on_course_data),
+        "The photos and their authors": _photos(config.photos if config and on_course_data else ""),
     }
     title = f"# {checked_name(name or kind)}\n"
     note = f"Written by derain-edu {__version__} on {date.today().isoformat()}.\n"
@@ -172,8 +173,8 @@ def _stated(name: str, kind: str, network: nn.Module) -> tuple[str, str]:
     names = [one for one in (start_of(name), name) if one is not None]
     how = _list(
         *(
-            f"recipe `{one}` (stated, not read from a run): {find_recipe(one).steps:,} steps in "
-            f"about {MINUTES[one]} minutes of one thread, {_settings(asdict(find_recipe(one)))}"
+            f"recipe `{one}` (stated, not read from a run): {_steps(find_recipe(one))} steps in "
+            f"{cost_of(one)}, {_settings(asdict(find_recipe(one)))}"
             for one in names
         ),
         *(f"again: `derain-edu train --recipe {one} --out runs/{one}`" for one in names),
@@ -182,10 +183,15 @@ def _stated(name: str, kind: str, network: nn.Module) -> tuple[str, str]:
     return f"{_photos_in_rain(config)}. {_HELD} {_NO_BENCHMARK}{chosen}", how
 
 
+def _steps(config: TrainConfig) -> str:
+    planned = f"{config.steps:,}"
+    return planned if config.stop_after is None else f"{config.stop_after:,} of {planned}"
+
+
 def _photos_in_rain(config: TrainConfig) -> str:
-    side = config.patch_size
+    side, splits = config.patch_size, config.photos.replace("+", " and ")
     return (
-        f"{len(photo_names('train'))} photos of the course (split train, listed below) in "
+        f"{len(photo_names(config.photos))} photos of the course (split {splits}, listed below) in "
         f"synthetic rain, `{config.data}`, patches of {side}×{side} pixels, seed {config.seed}"
     )
 
@@ -244,10 +250,11 @@ def clean_change(network: nn.Module, split: str = "test") -> list[tuple[str, flo
     return sorted(found, key=lambda item: -item[1])
 
 
-def _photos(on_course_data: bool) -> str:
+def _photos(trained_on: str) -> str:
+    """List the photos of the splits ``trained_on`` ("train+extra"), and those it is scored on."""
     with open(data_folder() / "photos" / "photos.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    used = [row for row in rows if on_course_data or row["split"] != "train"]
+    used = [row for row in rows if row["split"] in (*trained_on.split("+"), *SPLITS)]
     return "\n".join(_table_of(used))
 
 

@@ -2,7 +2,8 @@
 
 Every photo is openly licensed (see ``data/photos/ATTRIBUTION.md``) and belongs to exactly one
 split, so a model that was trained on ``train`` has never seen a pixel of ``validation`` or
-``test``.
+``test``. The lessons and all experiments train on the thirteen photos of ``train``; the general
+PReNet also on those of ``extra``, most of which are small.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from derain_edu.errors import DerainError
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "extra", "validation", "test")
 
 
 def data_folder() -> Path:
@@ -47,8 +48,8 @@ def photo_names(split: str | None = None) -> list[str]:
 
     Parameters
     ----------
-    split : {"train", "validation", "test"}, optional
-        Only the photos of this split. Default: all of them.
+    split : {"train", "extra", "validation", "test"}, optional
+        Only the photos of this split, or of several: ``"train+extra"``. Default: all of them.
 
     Raises
     ------
@@ -60,9 +61,10 @@ def photo_names(split: str | None = None) -> list[str]:
     >>> photo_names("test")
     ['astronaut', 'china', 'flower', 'friends', 'picosdeeuropa', 'rocket']
     """
-    if split is not None and split not in SPLITS:
-        raise DerainError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
-    return sorted(name for name, row in _index().items() if split in (None, row["split"]))
+    wanted = SPLITS if split is None else split.split("+")
+    if unknown := [part for part in wanted if part not in SPLITS]:
+        raise DerainError(f"unknown split {unknown[0]!r}: choose one of {', '.join(SPLITS)}")
+    return sorted(name for name, row in _index().items() if row["split"] in wanted)
 
 
 def photo_path(name: str) -> Path:

@@ -176,13 +176,13 @@ class Trainer:
         start = time.monotonic() - self.seconds
         with stop_requests() as requests, self._progress_bar() as bar:
             batches = self.batches()
-            while self.progress < 1:
+            while not self.finished:
                 loss, norm = self.step(next(batches))
                 self.seconds, stop = self.ranks.agree(time.monotonic() - start, bool(requests))
                 self.write_down(loss, norm, bar)
                 if stop or self.steps_done % self.config.save_every == 0:
                     self.save("last.pt")
-                if stop and self.progress < 1:
+                if stop and not self.finished:
                     where = self.folder.last_good()
                     raise KeyboardInterrupt(f"stopped after step {self.steps_done}; {where}")
         self.save("last.pt")
@@ -196,6 +196,11 @@ class Trainer:
         if self.plan.steps is None:
             return min(1.0, self.seconds / (60 * self.config.minutes))
         return self.steps_done / self.plan.steps
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done."""
+        return self.progress >= 1 or self.steps_done == self.config.stop_after
 
     @property
     def learning_rate(self) -> float:
@@ -220,7 +225,7 @@ class Trainer:
 
     def write_down(self, loss: float, norm: float, bar: tqdm) -> None:
         """Add to the log what is due after this step; keep the best weights so far."""
-        every, done, last = self.config.validate_every, self.steps_done, self.progress >= 1
+        every, done, last = self.config.validate_every, self.steps_done, self.finished
         self.since_row = [a + b for a, b in zip(self.since_row, (loss, norm, 1), strict=True)]
         bar.update()
         judge = bool(self.validation) and (last or (every > 0 and done % every == 0))

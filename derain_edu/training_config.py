@@ -62,8 +62,10 @@ class TrainConfig:
     steps: int | None = None  # optimizer steps
     epochs: float | None = None  # rounds through the data (1,000 samples where data are endless)
     minutes: float | None = None  # wall-clock time, validation included
+    stop_after: int | None = None  # end after this step, though all schedules are for the budget
     # on which pictures
     data: str = "mix"  # a preset of rain.py, or "mix" for its TRAINING_MIX; see also train(data=…)
+    photos: str = "train"  # of which splits rain falls on photos, such as "train+extra"
     augment: bool = False  # mirror, turn and recolour the clean patches, see SyntheticRain
     patch_size: int = 64  # pixels, the side of the square patches
     batch_size: int = 8  # patches per step, over all processes together
@@ -106,9 +108,9 @@ class TrainConfig:
             raise DerainError(
                 f"unknown attention_mask {self.attention_mask!r}: choose one of {', '.join(MASKS)}"
             )
-        for name in ("batch_size", "patch_size", "log_every", "save_every"):
-            if getattr(self, name) < 1:
-                raise DerainError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("batch_size", "patch_size", "log_every", "save_every", "stop_after"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise DerainError(f"{name} must be at least 1, got {value}")
         if self.lr <= 0:
             raise DerainError(f"lr must be larger than 0, got {self.lr}")
         if self.ema is not None and not 0 < self.ema < 1:
@@ -144,8 +146,10 @@ def open_data(
         raise DerainError(
             "a curriculum of rain or patches makes its own pairs: leave data out, or choose another"
         )
-    if data is not None and config.augment:
-        raise DerainError("augment changes the course's photos: leave it out, or leave data out")
+    if data is not None and (config.augment or config.photos != TrainConfig.photos):
+        raise DerainError(
+            "photos and augment are about the course's photos: leave them out, or leave data out"
+        )
     if data is None and validation is None and config.validate_every:
         # Always seed 0: runs with different seeds are judged by the same pictures.
         size, split = config.validation_size, "validation"

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import derain_edu as de
-from derain_edu.photos import data_folder, photo_path
+from derain_edu.photos import SPLITS, data_folder, photo_path
 
 PACKAGE = Path(de.__file__).parent
 
@@ -54,11 +54,13 @@ def test_import_is_lazy():
 
 
 def test_splits_are_disjoint_and_complete():
-    splits = [de.photo_names(split) for split in ("train", "validation", "test")]
+    splits = [de.photo_names(split) for split in SPLITS]
     assert sorted(sum(splits, [])) == de.photo_names()
     assert all(splits)
-    with pytest.raises(de.DerainError, match="train, validation, test"):
-        de.photo_names("exam")
+    assert de.photo_names("extra+train") == sorted(splits[0] + splits[1])
+    for wrong in ("exam", "train+exam", "train+"):
+        with pytest.raises(de.DerainError, match="train, extra, validation, test"):
+            de.photo_names(wrong)
 
 
 def test_every_photo_has_licence_and_author():
@@ -71,7 +73,7 @@ def test_every_photo_has_licence_and_author():
     assert {row["file"] for row in rows} == {
         path.name
         for path in (data_folder() / "photos").iterdir()
-        if path.suffix in (".jpg", ".png")
+        if path.suffix in (".jpg", ".png", ".webp")
     }
 
 

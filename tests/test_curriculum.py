@@ -59,14 +59,22 @@ def test_impossible_curricula_are_explained():
         Trainer(replace(TINY, model="residual", stages=None))
     with pytest.raises(de.DerainError, match="makes its own pairs"):
         Trainer(TINY, data=de.SyntheticRain(patch_size=16))
-    with pytest.raises(de.DerainError, match="augment changes the course's photos"):
-        Trainer(replace(TINY, curriculum=None, augment=True), data=de.SyntheticRain(patch_size=16))
+    for change in ({"augment": True}, {"photos": "train+extra"}):
+        with pytest.raises(de.DerainError, match="about the course's photos"):
+            Trainer(replace(TINY, curriculum=None, **change), data=de.SyntheticRain(patch_size=16))
 
 
 def test_augment_reaches_the_patches():
     plain, changed = (PlannedRain(Plan(replace(TINY, augment=on))) for on in (False, True))
     assert not torch.equal(plain[0]["clean"], changed[0]["clean"])
     assert all(stream.augment for stream in changed.streams.values())
+
+
+def test_photos_reach_the_stream():
+    few, more = (PlannedRain(Plan(replace(TINY, photos=p))) for p in ("train", "train+extra"))
+    counts = [len(next(iter(stream.streams.values())).pictures) for stream in (few, more)]
+    assert counts[1] > 2 * counts[0]
+    assert any(not torch.equal(few[k]["clean"], more[k]["clean"]) for k in range(5))
 
 
 def test_a_plan_without_curriculum_is_what_the_configuration_says():

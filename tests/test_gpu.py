@@ -39,7 +39,7 @@ def test_the_recurrence_and_its_gradients_agree_with_the_plain_loop():
     given = torch.rand(2, 4, 9, 13), torch.randn(4, 4) / 2, torch.randn(4, 4) / 4
     weight, results = torch.rand(2, 4, 4, 9, 13), []
     for device, method in (("cpu", "loop"), (DEVICE, None)):
-        x, alpha, beta = (t.to(device).requires_grad_() for t in given)
+        x, alpha, beta = (t.detach().clone().to(device).requires_grad_() for t in given)
         sweeps = torch.stack(de.irnn(x, alpha, beta, method=method), dim=1)
         (sweeps * weight.to(device)).sum().backward()
         results.append([t.detach().cpu() for t in (sweeps, x.grad, alpha.grad, beta.grad)])

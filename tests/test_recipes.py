@@ -8,7 +8,7 @@ import pytest
 
 from derain_edu.models import model_options
 from derain_edu.pretrained import open_weights_folder, read_weights
-from derain_edu.recipes import MINUTES, RECIPES, minutes_of, recipe
+from derain_edu.recipes import GPU_MINUTES, MINUTES, RECIPES, cost_of, minutes_of, recipe
 from derain_edu.restoration import load_model
 
 WEIGHTS = sorted(open_weights_folder().glob("*.safetensors"))
@@ -22,15 +22,18 @@ def test_a_shipped_file_is_what_its_recipe_makes(weights):
 
 
 def test_every_recipe_says_what_it_costs():
-    assert set(MINUTES) == set(RECIPES) and min(MINUTES.values()) > 0
+    assert {*MINUTES, *GPU_MINUTES} == set(RECIPES) and not {*MINUTES} & {*GPU_MINUTES}
+    assert min((MINUTES | GPU_MINUTES).values()) > 0
+    assert "thread" in cost_of("open-prn") and "GPU" in cost_of("open-prenet")
     assert minutes_of("open-prn") == MINUTES["open-prn"]
-    assert minutes_of("open-prenet") == MINUTES["open-prenet"] + MINUTES["open-prenet-start"]
+    both = MINUTES["open-prenet-cpu"] + MINUTES["open-prenet-cpu-start"]
+    assert minutes_of("open-prenet-cpu") == both and minutes_of("open-prenet") is None
     assert minutes_of("alchemy") is None
 
 
 def test_a_recipe_on_top_of_another_names_it():
     starts = {name: Path(c.pretrained) for name, c in RECIPES.items() if c.pretrained}
-    assert starts, "open-prenet is one"
+    assert starts, "open-prenet-cpu is one"
     for name, start in starts.items():
         assert start == Path("runs", start.parent.name, "model.safetensors")
         assert RECIPES[start.parent.name].model == RECIPES[name].model
@@ -39,5 +42,5 @@ def test_a_recipe_on_top_of_another_names_it():
 def test_only_prenet_saw_heavy_rain():
     """Lessons 00 and 10 build on it."""
     assert {name for name, c in RECIPES.items() if c.data != "light"} == {
-        "open-prenet", "open-prenet-start"
+        "open-prenet", "open-prenet-cpu", "open-prenet-cpu-start"
     }  # fmt: skip

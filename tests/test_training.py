@@ -281,6 +281,21 @@ def test_a_budget_in_epochs_counts_samples():
     assert trainer.plan.steps == 250
 
 
+def test_stop_after_leaves_the_schedules_as_they_are(tmp_path):
+    whole = Trainer(tiny(steps=6), data=Pairs())
+    batches = whole.batches()
+    for _ in range(4):
+        whole.step(next(batches))
+    rate = whole.optimizer.param_groups[0]["lr"]
+    config = tiny(steps=6, stop_after=4, out=tmp_path)
+    first, again = train(config, data=Pairs()), train(config, data=Pairs())
+    assert torch.equal(weights(first.model), weights(whole.model))
+    assert first.log[-1]["lr"] == rate > 1e-4 and first.steps == again.steps == 4
+    assert torch.equal(weights(first.model), weights(again.model))  # it was finished
+    with pytest.raises(DerainError, match="stop_after must be at least 1"):
+        tiny(stop_after=0)
+
+
 def test_bundled_data_are_used_by_default():
     run = train(tiny(steps=2, validate_every=2, validation_pairs=2, validation_size=32))
     assert 5 < run.log[-1]["validation_psnr"] < 60
