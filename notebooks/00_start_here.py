@@ -261,7 +261,7 @@ assert scores["saw both"] > scores["saw light rain only"] + 3
 
 # %% [markdown]
 # A network knows the rain it has seen. (The two differ in more than that: ours has six stages in place
-# of four, and trained for hours in place of minutes.)
+# of four, and learned from more photos and far more patches, on a GPU.)
 
 # %% [markdown]
 # ## A map of the field, and why it has two sheets
@@ -373,7 +373,7 @@ assert [verdict.state for verdict in verdicts] == ["untouched", "wrong", "right"
 # <details><summary>Answer</summary>
 #
 # PSNR compares with the clean truth. We know it for the path, because we made the rain ourselves: 26.9
-# dB before, 34.8 dB after. Nobody has your photo without its rain, so you have to look: at what is
+# dB before, 38.1 dB after. Nobody has your photo without its rain, so you have to look: at what is
 # left, and at what went away with it.
 #
 # </details>
@@ -398,14 +398,14 @@ assert [verdict.state for verdict in verdicts] == ["untouched", "wrong", "right"
 #
 # </details>
 #
-# **4. In heavy rain one PReNet gains 1.3 dB, and the other one 13.2 dB. Is this due to the rain that they
+# **4. In heavy rain one PReNet gains 1.3 dB, and the other one 16.0 dB. Is this due to the rain that they
 # saw?**
 #
 # <details><summary>Answer</summary>
 #
-# This can't be told from here. They differ in the rain, in the number of stages and in the hours of
-# training. To find out, change one of the three and keep the others: train the same network for the same
-# time, once with heavy rain and once without.
+# This can't be told from here. They differ in the rain, in the photos, in the number of stages and in
+# the length of training. To find out, change one of the four and keep the others: train the same network
+# on the same photos for the same time, once with heavy rain and once without.
 #
 # </details>
 
