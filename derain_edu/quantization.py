@@ -14,6 +14,11 @@ them, would spend their 256 steps on the wrong range. They are 2 % of PReNet's w
 one scale though the memory is much smaller. A stage corrects the one before it, rounding included;
 nobody comes after the last. (Its weights are those of the other stages: the rounded ones.)
 
+*Weights have seven bits.* A processor without VNNI multiplies bytes in pairs and adds each pair up
+in 16 bits, which two products of 255 · 127 do not fit into: the sum is cut off, silently, and the
+picture is spoiled (the authors' PReNet in heavy rain: 4.6 dB less on average, 10.9 dB at worst,
+ten pictures). With weights up to 64 nothing is cut off, and all processors agree.
+
 *Sums and products stay float.* What a residual block or a memory cell adds up over and over, adds
 up the rounding as well.
 """
@@ -150,7 +155,7 @@ def _quantize(network: OnnxModel, batches: list[Tensor]) -> Any:
             quantize_static(
                 str(simplified), str(result), _Reader(network, batches),
                 quant_format=QuantFormat.QDQ, per_channel=True, op_types_to_quantize=OPERATIONS,
-                activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+                activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
                 nodes_to_exclude=_stay_float(onnx.load(simplified).graph),
             )  # fmt: skip
             proto = onnx.load(result)

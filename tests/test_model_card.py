@@ -56,8 +56,9 @@ def test_a_card_of_a_run(tmp_path):
     assert "3 steps of 2 patches" in part["Recipe"] and '"lr": 0.002' in part["Recipe"]
     assert "random weights" in part["Recipe"] and "out" not in part["Recipe"]
     photos = part["The photos and their authors"]
-    for name in de.photo_names():
+    for name in de.photo_names("train+validation+test"):
         assert f"| {name}." in photos
+    assert "| extra |" not in photos  # this run did not use them
     assert photos.count("| train |") == count and "CC-BY-SA-4.0" in photos
 
 
