@@ -17,7 +17,8 @@ nobody comes after the last. (Its weights are those of the other stages: the rou
 *Weights have seven bits.* A processor without VNNI multiplies bytes in pairs and adds each pair up
 in 16 bits, which two products of 255 · 127 do not fit into: the sum is cut off, silently, and the
 picture is spoiled (the authors' PReNet in heavy rain: 4.6 dB less on average, 10.9 dB at worst,
-ten pictures). With weights up to 64 nothing is cut off, and all processors agree.
+ten pictures). With weights up to 64 nothing is cut off, and all processors agree: .16 dB less.
+(Weights without a sign take more work per product: .13 dB less, and 1.7 times as long.)
 
 *Sums and products stay float.* What a residual block or a memory cell adds up over and over, adds
 up the rounding as well.
