@@ -113,7 +113,10 @@ def test_every_command_has_help(command):
         (["train"], "error: give exactly one budget"),
         (["train", "--steps", "1", "--data", "hail"], "error: unknown rain 'hail'"),
         (["train", "--recipe", "cake"], "error: unknown recipe 'cake'"),
-        (["train", "--recipe", "open-prenet-cpu"], "first run derain-edu train --recipe op"),
+        (
+            ["train", "--recipe", "open-prenet-cpu"],
+            "first run derain-edu train --recipe open-prenet-cpu-start",
+        ),
         (["download", "rain12"], "error: unknown set 'rain12'"),
         (["download", "rain100l", "--source", "nowhere"], "error: the source nowhere is not a"),
         (["lab", "99"], "error: there is no lesson '99'"),
