@@ -30,7 +30,7 @@ from torch.utils.data import Dataset
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.photos import load_photo, photo_names
-from derain_edu.rain import TRAINING_MIX
+from derain_edu.rain import MIXES
 
 ORDERS = ("easy_to_hard", "hard_to_easy", "random")
 
@@ -73,7 +73,7 @@ class Curriculum:
     stages: Steps | None = None  # T of a progressive network
     patch_size: Steps | None = None  # pixels, the side of the patches
     batch_size: Steps | None = None  # patches per step
-    rain: Steps | None = None  # presets of rain.py, or "mix"
+    rain: Steps | None = None  # presets of rain.py, or a name of its MIXES
     loss: Steps | None = None  # see losses.py, for example "l1" and then "neg_ssim+l1"
     order: str = "easy_to_hard"  # as written; "hard_to_easy": backwards; "random": shuffled
     seed: int = 0  # of the random order
@@ -218,4 +218,4 @@ class PlannedRain(Dataset):
 
 def rain_named(name: str) -> Any:
     """Return what :class:`~derain_edu.datasets.SyntheticRain` takes for a name of a rain."""
-    return TRAINING_MIX if name == "mix" else name
+    return MIXES.get(name, name)

@@ -234,6 +234,22 @@ EXPERIMENTS = {
             steps=4275,
             train={**_CALM, "patch_size": 64, "channels_last": True},
         ),
+        Experiment(
+            "more_photos",
+            "What do 47 photos in place of 13, and changing them, do for other photos?",
+            {
+                f"{count} photos{', changed' if augment else ''}": {
+                    "model": "prenet",
+                    "stages": 4,
+                    "train": {"photos": photos, "augment": augment},
+                }
+                for count, photos in ((13, "train"), (47, "train+extra"))
+                for augment in (False, True)
+            },
+            steps=1500,
+            train={**_CALM, "data": "mix", "patch_size": 64, "batch_size": 8, "ema": 0.99},
+            judge=("light", "heavy"),
+        ),
     )
 }
 

@@ -50,11 +50,12 @@ import torch
 from torch import Tensor
 
 from derain_edu.errors import DerainError
-from derain_edu.rain_config import PRESETS, TRAINING_MIX, RainConfig, uniform
+from derain_edu.rain_config import MIXES, PRESETS, TRAINING_MIX, RainConfig, uniform
 from derain_edu.streaks import Layer, Streaks, draw_streaks, render_streaks
 
 __all__ = [
     "PRESETS",
+    "MIXES",
     "TRAINING_MIX",
     "Layer",
     "Rain",

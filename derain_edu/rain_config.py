@@ -1,4 +1,4 @@
-"""What rain may look like: one dataclass, four presets, and the mix that networks train on.
+"""What rain may look like: one dataclass, four presets, and the mixes that networks train on.
 
 Most fields are ranges (low, high), and a value is drawn from each of them: for the picture as a
 whole, or anew for each layer. Densities, lengths, widths and brightnesses are drawn log-uniformly,
@@ -131,7 +131,7 @@ PRESETS = {
     ),
 }
 
-# (rain, weight): what the general weights of this project were trained on. Its ranges were chosen
+# (rain, weight): what the general weights of this project started from. Its ranges were chosen
 # so that the rain layers (rainy − clean) of twelve training pairs of Rain100H lie inside: mostly
 # steep, long streaks with blunt ends, added up until the picture is white, from a few to many. No
 # test picture was looked at. The third rain is wider than that, for the photos of everybody else;
@@ -189,3 +189,23 @@ TRAINING_MIX = (
         0.05,
     ),
 )
+
+# Faint, long and dense: three of the twelve rain layers lie at the edge of the mix above, and in
+# the middle of this rain.
+_FAINT = RainConfig(
+    density=(3, 16),
+    layers=(1, 2),
+    length=(20, 120),
+    width=(0.9, 2.2),
+    angle=(-25, 25),
+    angle_spread=2,
+    brightness=(0.03, 0.2),
+    variation=0.7,
+    taper=0.3,
+)
+
+# name -> mix, wherever a rain has a name: TrainConfig.data, a curriculum
+MIXES = {
+    "mix": TRAINING_MIX,
+    "mix+faint": (*TRAINING_MIX, (_FAINT, 0.3)),
+}

@@ -63,8 +63,9 @@ RECIPES: dict[str, TrainConfig] = {
         **_GENERAL,
     ),
     # More photos, changed from the first step, and four times as many patches per step. There was
-    # a GPU for nine minutes, which was two thirds of the way.
-    "open-prenet": TrainConfig(
+    # a GPU for nine minutes, which was two thirds of the way. On another day it went on: with
+    # larger patches, and with faint rain, of which the first mix has little.
+    "open-prenet-start": TrainConfig(
         photos="train+extra",
         augment=True,
         batch_size=16,
@@ -74,6 +75,17 @@ RECIPES: dict[str, TrainConfig] = {
         lr=1e-3,
         validate_every=1000,
         **_GENERAL,
+    ),
+    "open-prenet": TrainConfig(
+        pretrained="runs/open-prenet-start/model.safetensors",
+        photos="train+extra",
+        augment=True,
+        batch_size=16,
+        steps=10_000,
+        seed=7,  # samples that the first run has not seen
+        lr=4e-4,
+        validate_every=1000,
+        **{**_GENERAL, "data": "mix+faint", "patch_size": 96},
     ),
     **{
         f"open-spanet{tag}": TrainConfig(

@@ -64,7 +64,7 @@ class TrainConfig:
     minutes: float | None = None  # wall-clock time, validation included
     stop_after: int | None = None  # end after this step, though all schedules are for the budget
     # on which pictures
-    data: str = "mix"  # a preset of rain.py, or "mix" for its TRAINING_MIX; see also train(data=…)
+    data: str = "mix"  # a preset of rain.py, or a name of its MIXES; see also train(data=…)
     photos: str = "train"  # of which splits rain falls on photos, such as "train+extra"
     augment: bool = False  # mirror, turn and recolour the clean patches, see SyntheticRain
     patch_size: int = 64  # pixels, the side of the square patches

@@ -13,7 +13,7 @@ from torch import Tensor
 from derain_edu.errors import DerainError
 from derain_edu.rain import (
     PRESETS,
-    TRAINING_MIX,
+    MIXES,
     VISIBLE,
     RainConfig,
     Streaks,
@@ -24,7 +24,7 @@ from derain_edu.rain import (
 )
 
 GREY = torch.full((3, 96, 128), 0.4)
-MIX = [rain for rain, _ in TRAINING_MIX]
+MIX = [rain for rain, _ in MIXES["mix+faint"]]
 
 
 def one_streak(**changes: float) -> Streaks:
