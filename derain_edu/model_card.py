@@ -26,6 +26,7 @@ from derain_edu.leaderboard import checked_name, file_hash, loaded, run_of
 from derain_edu.models import model_options
 from derain_edu.photos import data_folder, photo_names
 from derain_edu.pretrained import read_weights
+from derain_edu.rain import MIXES
 from derain_edu.recipes import cost_of, start_of
 from derain_edu.recipes import recipe as find_recipe
 from derain_edu.restoration import derain_tensor
@@ -179,7 +180,7 @@ def _stated(name: str, kind: str, network: nn.Module) -> tuple[str, str]:
         ),
         *(f"again: `derain-edu train --recipe {one} --out runs/{one}`" for one in names),
     )
-    chosen = _RANGES_OF_THE_MIX if config.data == "mix" else ""
+    chosen = _RANGES_OF_THE_MIX if config.data in MIXES else ""
     return f"{_photos_in_rain(config)}. {_HELD} {_NO_BENCHMARK}{chosen}", how
 
 
