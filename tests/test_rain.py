@@ -12,8 +12,8 @@ from torch import Tensor
 
 from derain_edu.errors import DerainError
 from derain_edu.rain import (
-    PRESETS,
     MIXES,
+    PRESETS,
     VISIBLE,
     RainConfig,
     Streaks,
