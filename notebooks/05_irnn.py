@@ -148,7 +148,44 @@ assert at_64["tanh, α = 1"] < 1e-10 and fades["α = .2"][10] < torch.finfo(torc
 # of float32; it may as well not be there. 1.1 explodes. tanh fades though its α is 1: its slope is
 # below 1, and it flattens as h grows. Only α = 1 with a ReLU stands still. The random starts are
 # carried by the few α near 1.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 05.1 · How far does a memory reach?
 #
+# | | |
+# |---|---|
+# | **Difficulty** | ●○○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 5 minutes |
+# | **Task** | write `reach(alpha, smallest)`: the largest whole distance d at which α^d is still at least `smallest`. α is from 0 to below 1, `smallest` above 0 and at most 1 |
+#
+# <details><summary>Hint</summary>
+#
+# Go one pixel further as long as the *next* power is large enough. A pixel always reaches itself: α^0
+# is 1, and Python agrees even for `0 ** 0`.
+#
+# </details>
+
+# %% tags=["exercise"]
+def reach(alpha, smallest):
+    """Return the largest whole d with alpha ** d >= smallest."""
+    # BEGIN SOLUTION
+    d = 0
+    while alpha ** (d + 1) >= smallest:
+        d += 1
+    return d
+    # END SOLUTION
+
+
+if exercises.check("05.1", reach):
+    for alpha in (0.2, 0.5, 0.9, 0.99):
+        print(f"α = {alpha:4}: below the rounding of float32 after {reach(alpha, 1.2e-7):5,} px")
+
+# %% [markdown] tags=["solution"]
+# A photo is some 500 pixels wide: α = .9 does not reach across, .99 does. Each nine more gives ten
+# times the reach, and α = 1 has no end.
+
+# %% [markdown]
 # One thing was too easy: all numbers were positive. Then a positive α never meets the cut of the
 # ReLU. Features are not like that.
 #
@@ -236,7 +273,7 @@ assert len(set(frames.values())) == 3
 # write one of them yourself, for all channels at once.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 05.1 · The sweep up
+# ### Exercise 05.2 · The sweep up
 #
 # | | |
 # |---|---|
@@ -267,7 +304,7 @@ def sweep_up(x, alpha, beta):
     # END SOLUTION
 
 
-if exercises.check("05.1", sweep_up):
+if exercises.check("05.2", sweep_up):
     mine = sweep_up(spot[None], torch.ones(1), torch.zeros(1))  # (1, 25, 25)
     print(f"your sweep lights {int(mine.sum())} pixels: rows 0 to 10 of column 8;",
           "like the package's:", torch.equal(mine, up[0]))
@@ -345,7 +382,7 @@ frames = [sweeps.draw_round(maps, k) for k in (0, 1, 3)]  # what the slider show
 assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)) == 3
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 05.2 · Count the ways
+# ### Exercise 05.3 · Count the ways
 #
 # | | |
 # |---|---|
@@ -377,7 +414,7 @@ def ways(here, there, size):
     # END SOLUTION
 
 
-if exercises.check("05.2", ways):
+if exercises.check("05.3", ways):
     middle = (H // 2, W // 2)
     for name, there in {"corner": (0, 0), "middle row": (middle[0], 0), "itself": middle}.items():
         print(f"{name:10} {ways(middle, there, (H, W))} ways, derivative {twice[there]:.0f}")
@@ -632,7 +669,7 @@ plots.show(figure, "The first map rises from 0, the second falls to 0. Composed,
 # the second map: 0 becomes 3, and ∞ becomes 0 after the ReLU. A negative slope has *swapped* them.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 05.3 · Two steps as one
+# ### Exercise 05.4 · Two steps as one
 #
 # | | |
 # |---|---|
@@ -660,7 +697,7 @@ def join(second, first):
     # END SOLUTION
 
 
-if exercises.check("05.3", join):
+if exercises.check("05.4", join):
     a, b, lo, hi = join(first, second)  # the other way round; hi is beyond all that matters
     print(f"first relu(3 − h), then relu(.5 h + 1): max({a:.1f} h + {b:.1f}, {lo:.0f})")
 
@@ -853,7 +890,7 @@ assert mib["rows"] < mib["loop"]
 # row of eight in section 8 had an α of its own at each pixel.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 05.4 · The way back, with an α per pixel
+# ### Exercise 05.5 · The way back, with an α per pixel
 #
 # | | |
 # |---|---|
@@ -884,7 +921,7 @@ def sweep_gradients(h, alpha, G):
     # END SOLUTION
 
 
-if exercises.check("05.4", sweep_gradients):
+if exercises.check("05.5", sweep_gradients):
     last = torch.eye(8)[7]  # L = the last h of the row of eight
     by_x8, by_alpha8 = sweep_gradients(torch.stack(h8), alpha8, last)
     print("h      ", " ".join(f"{v:6.3f}" for v in h8))

@@ -115,6 +115,43 @@ print("stored:", ", ".join(views.stored_tensors(graph)))
 # Look at the first line: one visit saw **letters** in place of sizes, and made
 # the graph; a letter stands for any size (section 3). The visits with numbers came later: this package
 # compares file and network at three other sizes before it keeps a file (section 2).
+#
+# Three nodes can be read. A real network has hundreds: first of all you count them.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 08.1 · Count the operations
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●○○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 5 minutes |
+# | **Task** | write `operations(graph)`: a dict of how many nodes of the graph do each operation, such as `{"Relu": 2, "Add": 1}` |
+#
+# <details><summary>Hint</summary>
+#
+# `graph.node` is a list. Each node has an `.op_type`, a string: what it does. (Its `.name` is its own
+# and says nothing.)
+#
+# </details>
+
+# %% tags=["exercise"]
+def operations(graph):
+    """Return a dict: operation -> number of nodes that do it."""
+    # BEGIN SOLUTION
+    counts = {}
+    for node in graph.node:
+        counts[node.op_type] = counts.get(node.op_type, 0) + 1
+    return counts
+    # END SOLUTION
+
+
+if exercises.check("08.1", operations):
+    print("the toy:", operations(graph))
+
+# %% [markdown] tags=["solution"]
+# `collections.Counter(node.op_type for node in graph.node)` does it in one line. A count tells more
+# than it seems: a `Loop` node, or a thousand nodes where you expected ten, shows at once.
 
 # %% [markdown]
 # Now PReNet, with this course's weights for light rain and T = 4 stages. The same photo goes through
@@ -356,7 +393,7 @@ assert run(graphs["Dim.AUTO"], 30).shape[-1] == 19 and "plain names" not in grap
 # The graph knows, in its sizes. Someone must look: you.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 08.1 · Catch the frozen size
+# ### Exercise 08.2 · Catch the frozen size
 #
 # | | |
 # |---|---|
@@ -385,7 +422,7 @@ def frozen_sizes(graph):
     # END SOLUTION
 
 
-if exercises.check("08.1", frozen_sizes):
+if exercises.check("08.2", frozen_sizes):
     for name, proto in graphs.items():
         print(f"{name:12} frozen: {frozen_sizes(proto.graph)}")
 
@@ -426,7 +463,7 @@ for module in (Sweep(), IfWidth(), IfBright(), Noise()):
 # free, and for pictures of up to 10 columns it computes the wrong branch.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 08.2 · A test that can fail
+# ### Exercise 08.3 · A test that can fail
 #
 # | | |
 # |---|---|
@@ -458,7 +495,7 @@ def levels_apart(model, network, shapes):
     # END SOLUTION
 
 
-if exercises.check("08.2", levels_apart):
+if exercises.check("08.3", levels_apart):
     plain = plain_export(IfWidth(), words["Dim objects"]).SerializeToString()
     session = onnxruntime.InferenceSession(plain, providers=["CPUExecutionProvider"])
     broken = lambda x: torch.from_numpy(session.run(None, {"rainy": x.numpy()})[0])  # noqa: E731
@@ -650,7 +687,7 @@ assert len(rewritten["nodes joined"].node) < len(rewritten["as exported"].node)
 # last step.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 08.3 · Into bytes and back
+# ### Exercise 08.4 · Into bytes and back
 #
 # | | |
 # |---|---|
@@ -679,7 +716,7 @@ def bytes_and_back(x, low, high):
     # END SOLUTION
 
 
-if exercises.check("08.3", bytes_and_back):
+if exercises.check("08.4", bytes_and_back):
     weight = model.memory.gate_conv.weight  # (128, 64, 3, 3)
     for name, dims in (("one range", (0, 1, 2, 3)), ("a range per channel", (1, 2, 3))):
         low, high = weight.amin(dims, keepdim=True), weight.amax(dims, keepdim=True)
@@ -891,7 +928,7 @@ plots.say("also in the file: "
 # another language, but the same steps.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 08.4 · Keep the contract
+# ### Exercise 08.5 · Keep the contract
 #
 # | | |
 # |---|---|
@@ -918,7 +955,7 @@ def derain_bytes(network, photo):
     # END SOLUTION
 
 
-if exercises.check("08.4", derain_bytes):
+if exercises.check("08.5", derain_bytes):
     photo = np.asarray(de.to_pil(rainy))
     onnx_only = lambda x: network.session.run(None, {"rainy": x})[0]  # noqa: E731
     derained = de.to_tensor(derain_bytes(onnx_only, photo))
@@ -1039,7 +1076,7 @@ assert refused
 # <details><summary>Answer</summary>
 #
 # At this size the weights are right, and the rest is rounding. It says nothing of other sizes:
-# `IfWidth` passes this test, and computes the wrong branch for up to 10 columns (exercise 08.2). It
+# `IfWidth` passes this test, and computes the wrong branch for up to 10 columns (exercise 08.3). It
 # says nothing of the contract either: whether a program sends RGB or BGR is no part of the graph.
 #
 # </details>

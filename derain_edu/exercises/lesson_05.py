@@ -1,7 +1,8 @@
-"""The exercises of lesson 05: a sweep, the ways of two rounds, two steps as one, the way back."""
+"""The exercises of lesson 05: reach, sweep, ways of two rounds, two steps as one, the way back."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
@@ -17,6 +18,32 @@ Pixel = tuple[int, int]
 
 
 # -- 05.1 -----------------------------------------------------------------------------------------
+
+
+@checker("05.1")
+def check_reach(answer: Callable[..., Any]) -> None:
+    """Try ``reach(alpha, smallest)`` where the last power is far from, at, or beyond the limit."""
+    cases = [(0.5, 0.2, 2), (0.2, 1.2e-7, 9), (0.9, 0.01, 43), (0.5, 0.25, 2), (0.3, 1.0, 0),
+             (0.0, 0.5, 0)]  # fmt: skip
+    for alpha, smallest, far in cases:
+        expect_close(
+            attempt(answer, alpha, smallest),
+            far,
+            "the reach",
+            mistakes={
+                "this is the first distance that is too far: the one before it still counts":
+                    far + 1,
+                "one further still counts: at least `smallest` includes equal, and α itself is "
+                "α^1": far - 1,
+                "this is the power, and not the distance": alpha**far,
+                "a distance in pixels is whole: round down":
+                    math.log(smallest) / math.log(alpha) if alpha else math.nan,
+            },
+            example=f"α = {alpha:g}, smallest = {smallest:g}",
+        )
+
+
+# -- 05.2 -----------------------------------------------------------------------------------------
 
 
 def _swept(
@@ -65,7 +92,7 @@ def _sweep_mistakes(x: Tensor, alpha: Tensor, beta: Tensor) -> dict[str, Tensor]
     return found
 
 
-@checker("05.1")
+@checker("05.2")
 def check_sweep_up(answer: Callable[..., Any]) -> None:
     """Try ``sweep_up(x, alpha, beta)`` on small pictures."""
     columns = torch.tensor([[[1.0, 0], [0, 2], [2, -3], [-1, 1]]])  # (1, 4, 2)
@@ -86,7 +113,7 @@ def check_sweep_up(answer: Callable[..., Any]) -> None:
         )
 
 
-# -- 05.2 -----------------------------------------------------------------------------------------
+# -- 05.3 -----------------------------------------------------------------------------------------
 
 
 def _all_ways(height: int, width: int) -> Tensor:
@@ -113,7 +140,7 @@ def _counted(here: Pixel, there: Pixel, size: Pixel, itself: int = 4) -> int:
     return sum(once(here, stop) * once(stop, there) for stop in stops)
 
 
-@checker("05.2")
+@checker("05.3")
 def check_ways(answer: Callable[..., Any]) -> None:
     """Try ``ways(here, there, size)`` on all pairs of pixels of four small pictures."""
     for size in ((3, 4), (5, 3), (1, 5), (1, 1)):
@@ -144,7 +171,7 @@ def check_ways(answer: Callable[..., Any]) -> None:
             )
 
 
-# -- 05.3 -----------------------------------------------------------------------------------------
+# -- 05.4 -----------------------------------------------------------------------------------------
 
 _BIG = torch.finfo(torch.float32).max  # stands for ∞
 _FIRST = (0.5, 1.0, 0.0, _BIG)
@@ -214,7 +241,7 @@ def _join_mistakes(second: ClampedAffine, first: ClampedAffine) -> dict[str, Cla
     }
 
 
-@checker("05.3")
+@checker("05.4")
 def check_join(answer: Callable[..., Any]) -> None:
     """Try ``join(second, first)`` by what the joined map does to many h."""
     h = torch.linspace(-20, 20, 161)
@@ -241,7 +268,7 @@ def check_join(answer: Callable[..., Any]) -> None:
     )
 
 
-# -- 05.4 -----------------------------------------------------------------------------------------
+# -- 05.5 -----------------------------------------------------------------------------------------
 
 _WAYS_TO_FAIL = {  # a reason, and what _back calls it
     "you forgot the ReLU: where h_t = 0 nothing gets through": "no mask",
@@ -295,7 +322,7 @@ def _alpha_mistakes(g: Tensor, h: Tensor) -> dict[str, Tensor]:
     }
 
 
-@checker("05.4")
+@checker("05.5")
 def check_sweep_gradients(answer: Callable[..., Any]) -> None:
     """Try ``sweep_gradients(h, alpha, G)`` on rows, against autograd."""
     some = torch.tensor

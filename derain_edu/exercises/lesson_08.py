@@ -1,4 +1,4 @@
-"""The exercises of lesson 08: frozen sizes, a parity test, bytes, and the contract of a file."""
+"""The exercises of lesson 08: operations, frozen sizes, a parity test, bytes, a file's contract."""
 
 from __future__ import annotations
 
@@ -37,6 +37,25 @@ def small_graph(start: list[Any], end: list[Any]) -> Any:
 
 
 @checker("08.1")
+def check_operations(answer: Callable[[Any], Any]) -> None:
+    """Try ``operations(graph)`` on three graphs whose nodes have misleading names."""
+    from onnx import helper
+
+    for text in ("Relu", "Mul Add Relu", "Conv Relu Conv Add Relu Conv"):
+        kinds = text.split()
+        nodes = [helper.make_node(kind, ["x"], ["y"], name=f"n{k}") for k, kind in enumerate(kinds)]
+        found = attempt(answer, helper.make_graph(nodes, "small", [], []))
+        truth = {kind: kinds.count(kind) for kind in kinds}
+        graph = f"(nodes: {', '.join(kinds)})"
+        expect(isinstance(found, dict), f"return a dict, not {found!r} {graph}")
+        expect(not any(str(key).startswith("n") for key in found),
+               f"you counted the names of the nodes: take .op_type {graph}")  # fmt: skip
+        expect(found != dict.fromkeys(kinds, 1) or found == truth,
+               f"you found each operation, and counted it once: add 1 for each node {graph}")
+        expect(found == truth, f"yours is {found}, expected {truth} {graph}")
+
+
+@checker("08.2")
 def check_frozen_sizes(answer: Callable[[Any], Any]) -> None:
     """Try ``frozen_sizes(graph)`` on four graphs."""
     for words, start, end, frozen in _GRAPHS:
@@ -56,7 +75,7 @@ def check_frozen_sizes(answer: Callable[[Any], Any]) -> None:
             expect((name, axis) in pairs, missed)
 
 
-# ------------------------------------------------------------------------------- 08.2, parity
+# ------------------------------------------------------------------------------- 08.3, parity
 
 EXAMPLE = (2, 3, 5, 6)  # the picture of the export
 LEVEL = 1 / 255
@@ -114,7 +133,7 @@ _FILES: list[tuple[str, Network, Network, list[tuple[int, ...]], float, str]] = 
 ]  # fmt: skip
 
 
-@checker("08.2")
+@checker("08.3")
 def check_levels_apart(answer: Callable[[Network, Network, Sequence[Any]], Any]) -> None:
     """Try ``levels_apart(model, network, shapes)`` on files with a mistake of a known size."""
     for words, wrong, right, shapes, levels, reason in _FILES:
@@ -164,7 +183,7 @@ def _compared(
         raise Wrong(f"return one number, not {found!r}") from None
 
 
-# -------------------------------------------------------------------------------- 08.3, bytes
+# -------------------------------------------------------------------------------- 08.4, bytes
 
 # what, x, low, high: the range holds 0, and x may lie beyond it
 _RANGES = [
@@ -176,7 +195,7 @@ _RANGES = [
 ]  # fmt: skip
 
 
-@checker("08.3")
+@checker("08.4")
 def check_bytes_and_back(answer: Callable[[Tensor, Tensor, Tensor], Any]) -> None:
     """Try ``bytes_and_back(x, low, high)`` on four ranges."""
     for words, *numbers in _RANGES:
@@ -233,7 +252,7 @@ def _with_one_range(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return ((x / scale).round() + (-low / scale).round()).clamp(0, 255)
 
 
-# ----------------------------------------------------------------------------- 08.4, contract
+# ----------------------------------------------------------------------------- 08.5, contract
 
 Outside = Callable[[np.ndarray], np.ndarray]
 _OUTSIDE: list[tuple[str, Outside]] = [
@@ -249,7 +268,7 @@ def _photo(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(height).permutation(values).reshape(height, width, 3)
 
 
-@checker("08.4")
+@checker("08.5")
 def check_derain_bytes(answer: Callable[[Outside, np.ndarray], Any]) -> None:
     """Try ``derain_bytes(network, photo)`` with three networks on a wide and a square photo."""
     for words, forward in _OUTSIDE:

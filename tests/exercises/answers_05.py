@@ -1,5 +1,7 @@
 """Answers to the exercises of lesson 05: a second right one, and wrong ones with the reason."""
 
+import math
+
 import torch
 from torch import relu
 
@@ -269,8 +271,31 @@ def only_the_last_g(h, alpha, G):
     return back(h, alpha, last)
 
 
+def reach_by_logarithm(alpha, smallest):
+    return math.floor(math.log(smallest) / math.log(alpha)) if alpha else 0
+
+
+def reach_by_multiplying(alpha, smallest, includes=True, start=0):
+    d, power = start, alpha
+    while power >= smallest if includes else power > smallest:
+        d, power = d + 1, alpha * power
+    return d
+
+
 ANSWERS = {
     "05.1": {
+        "second": reach_by_logarithm,
+        "wrong": [
+            (lambda a, s: reach_by_multiplying(a, s, start=1), "the first distance that is too f"),
+            (lambda a, s: reach_by_multiplying(a, s, start=-1), "one further still counts"),
+            (lambda a, s: reach_by_multiplying(a, s, includes=False), "at least `smallest` inclu"),
+            (lambda a, s: a ** reach_by_logarithm(a, s), "the power, and not the distance"),
+            (lambda a, s: math.log(s) / math.log(a), "whole: round down"),
+            (lambda a, s: math.floor(math.log(s) / math.log(a)), "raised ValueError"),
+            (lambda a, s: "far", "the reach should be a number"),
+        ],
+    },
+    "05.2": {
         "second": up_by_flipping,
         "wrong": [
             (down, "you swept down: the sweep up starts at the bottom row"),
@@ -289,7 +314,7 @@ ANSWERS = {
             (relu_of_the_memory_only, "the sweep up is not right"),
         ],
     },
-    "05.2": {
+    "05.3": {
         "second": ways_by_formula,
         "wrong": [
             (always_two, "two ways lead to pixels off the cross only"),
@@ -303,7 +328,7 @@ ANSWERS = {
             (all_ways_to_reach, "The shape should be"),
         ],
     },
-    "05.3": {
+    "05.4": {
         "second": join_with_where,
         "wrong": [
             (joined_in_the_wrong_order, "in the wrong order: `first` acts first"),
@@ -319,7 +344,7 @@ ANSWERS = {
             (loses_the_shape, r"five maps at once: part 0 has shape \(\)"),
         ],
     },
-    "05.4": {
+    "05.5": {
         "second": gradients_by_matrix,
         "wrong": [
             (without_relu, "you forgot the ReLU: where h_t = 0"),

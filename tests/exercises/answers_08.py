@@ -1,11 +1,32 @@
 """Answers to the exercises of lesson 08: a second right one, and wrong ones with the reason."""
 
+from collections import Counter
+
 import numpy as np
 import torch
 
 from derain_edu.onnx_export import sizes
 
 # ------------------------------------------------------------------------------------------ 08.1
+
+
+def operations_by_counter(graph):
+    return Counter(node.op_type for node in graph.node)
+
+
+def operations_by_name(graph):
+    return dict(Counter(node.name for node in graph.node))
+
+
+def operations_once(graph):
+    return {node.op_type: 1 for node in graph.node}
+
+
+def operations_without_the_last(graph):
+    return dict(Counter(node.op_type for node in graph.node[:-1]))
+
+
+# ------------------------------------------------------------------------------------------ 08.2
 
 
 def frozen_by_comprehension(graph):
@@ -37,7 +58,7 @@ def skips_the_number_three(graph):
     ]
 
 
-# ------------------------------------------------------------------------------------------ 08.2
+# ------------------------------------------------------------------------------------------ 08.3
 
 
 def apart_by_list(model, network, shapes):
@@ -152,7 +173,7 @@ def loses_what_is_no_number(model, network, shapes):
     return worst
 
 
-# ------------------------------------------------------------------------------------------ 08.3
+# ------------------------------------------------------------------------------------------ 08.4
 
 
 def count_with_numpy(x, low, high):
@@ -257,7 +278,7 @@ def only_back(x, low, high):
     return count_with_numpy(x, low, high)[1]
 
 
-# ------------------------------------------------------------------------------------------ 08.4
+# ------------------------------------------------------------------------------------------ 08.5
 
 
 def with_torch(network, photo):
@@ -361,6 +382,16 @@ def whole_floats(network, photo):
 
 ANSWERS = {
     "08.1": {
+        "second": operations_by_counter,
+        "wrong": [
+            (operations_by_name, r"names of the nodes: take \.op_type"),
+            (operations_once, "counted it once: add 1 for each node"),
+            (operations_without_the_last, r"yours is {}, expected {'Relu': 1}"),
+            (lambda graph: [node.op_type for node in graph.node], r"return a dict, not \['Relu'\]"),
+            (lambda graph: len(graph.node), "return a dict, not 1"),
+        ],
+    },
+    "08.2": {
         "second": frozen_by_comprehension,
         "wrong": [
             (input_only, r"did you look at the outputs, too\?"),
@@ -370,7 +401,7 @@ ANSWERS = {
             (lambda graph: 3, r"return a list of \(name, axis\)"),
         ],
     },
-    "08.2": {
+    "08.3": {
         "second": apart_by_list,
         "wrong": [
             (first_shape_only, "go through all shapes, and keep the largest difference"),
@@ -400,7 +431,7 @@ ANSWERS = {
             ),
         ],
     },
-    "08.3": {
+    "08.4": {
         "second": count_with_numpy,
         "wrong": [
             (truncates, "you cut off the decimals"),
@@ -422,7 +453,7 @@ ANSWERS = {
             (only_back, "return two tensors: return q, back"),
         ],
     },
-    "08.4": {
+    "08.5": {
         "second": with_torch,
         "wrong": [
             (named("bgr", outside(lambda x: x[:, ::-1], lambda y: y[::-1])), "in the order BGR"),
