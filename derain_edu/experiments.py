@@ -102,7 +102,7 @@ def run_cell(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
     clock, work = time.perf_counter(), time.process_time()
     trainer = Trainer(config, data=data, validation=held[::3])
     result = trainer.run()
-    model = result.model.cpu()  # judged there: on a GPU, nothing but the minutes is different
+    model = result.model.cpu()  # judged there, wherever it was trained
     minutes, work = (time.perf_counter() - clock) / 60, (time.process_time() - work) / 60
     samples, compute = trainer.plan.spent(getattr(model.config, "stages", 1))
     train_pairs = seen or [pair for rain in experiment.judge for pair in _held("train", rain)]

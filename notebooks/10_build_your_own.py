@@ -249,8 +249,8 @@ assert gains["heavy"] > 2, "few steps are enough to take away much of the heavy 
 #
 # Is it the network or the time? The fairest axis is the clock: a larger network makes fewer steps in
 # the same time. The recorded experiment gives three networks of this course the steps that one thread
-# of a server makes in 5, 15 and 45 minutes. (Where the column says cuda, a GPU made these steps. That
-# changes the minutes, not the network.) One run each.
+# of a server makes in 5, 15 and 45 minutes. (Where the column says cuda, a GPU made these steps.
+# That changes the minutes, and the score a little: PReNet, 5 min, has 34.8 dB on a CPU.) One run each.
 #
 # **Predict:** from 5 to 45 minutes, how many dB does PReNet gain?
 
