@@ -32,6 +32,10 @@ _GENERAL = {
     "model": "prenet", "data": "mix", "loss": "neg_ssim+4*l1", "schedule": "cosine",
     "patch_size": 64, "grad_clip": 1.0, "ema": 0.999, "channels_last": True,
 }  # fmt: skip
+# More photos, changed from the first step, and four times as many patches per step.
+_ON_A_GPU = {
+    **_GENERAL, "photos": "train+extra", "augment": True, "batch_size": 16, "validate_every": 1000
+}  # fmt: skip
 _LARGER_AT_THE_END = Curriculum(
     batch_size=Steps((4, 2), (0.0, 0.7)), patch_size=Steps((64, 96), (0.0, 0.7))
 )
@@ -62,30 +66,17 @@ RECIPES: dict[str, TrainConfig] = {
         validate_every=0,
         **_GENERAL,
     ),
-    # More photos, changed from the first step, and four times as many patches per step. There was
-    # a GPU for nine minutes, which was two thirds of the way. On another day it went on: with
-    # larger patches, and with faint rain, of which the first mix has little.
+    # There was a GPU for nine minutes, which was two thirds of the way. On another day it went on:
+    # with larger patches, and with faint rain, of which the first mix has little.
     "open-prenet-start": TrainConfig(
-        photos="train+extra",
-        augment=True,
-        batch_size=16,
-        steps=30_000,
-        stop_after=20_825,
-        seed=0,
-        lr=1e-3,
-        validate_every=1000,
-        **_GENERAL,
+        steps=30_000, stop_after=20_825, seed=0, lr=1e-3, **_ON_A_GPU
     ),
     "open-prenet": TrainConfig(
         pretrained="runs/open-prenet-start/model.safetensors",
-        photos="train+extra",
-        augment=True,
-        batch_size=16,
         steps=9_800,
         seed=7,  # samples that the first run has not seen
         lr=4e-4,
-        validate_every=1000,
-        **{**_GENERAL, "data": "mix+faint", "patch_size": 96},
+        **_ON_A_GPU | {"data": "mix+faint", "patch_size": 96},
     ),
     **{
         f"open-spanet{tag}": TrainConfig(

@@ -38,7 +38,7 @@ def small_graph(start: list[Any], end: list[Any]) -> Any:
 
 @checker("08.1")
 def check_operations(answer: Callable[[Any], Any]) -> None:
-    """Try ``operations(graph)`` on three graphs whose nodes have misleading names."""
+    """Try ``operations(graph)`` on three graphs whose nodes also have names."""
     from onnx import helper
 
     for text in ("Relu", "Mul Add Relu", "Conv Relu Conv Add Relu Conv"):
