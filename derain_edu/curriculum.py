@@ -205,7 +205,8 @@ class PlannedRain(Dataset):
         photos = [load_photo(name) for name in photo_names(config.photos)]
         self.streams = {
             (rain, size): SyntheticRain(
-                photos, rain_named(rain), size, config.seed, augment=config.augment
+                photos, rain_named(rain), size, config.seed,
+                augment=config.augment, hard=config.hard,
             )
             for rain in dict.fromkeys(rains)
             for size in dict.fromkeys(patches)

@@ -25,8 +25,10 @@ from torch.utils.data import Dataset
 from derain_edu.errors import DerainError
 from derain_edu.images import to_tensor
 from derain_edu.photos import load_photo, photo_names
-from derain_edu.rain import RainConfig, add_rain
+from derain_edu.rain import NoiseRain, RainConfig, add_rain
+from derain_edu.scenes import harder
 
+Rain = str | RainConfig | NoiseRain  # a preset or a configuration
 Pair = tuple[Path, Path]  # the files of the rainy and of the clean picture
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -39,7 +41,7 @@ class SyntheticRain(Dataset):
     photos : sequence of Tensor, optional
         Clean pictures (3, H, W) in [0, 1], each at least ``patch_size`` high and wide.
         Default: the bundled photos of ``split``.
-    rain : str, RainConfig or sequence of (RainConfig or str, weight)
+    rain : str, RainConfig, NoiseRain, or sequence of (one of these, weight)
         A preset, a configuration, or a mix from which each sample draws one.
     patch_size : int
         Side of the square patch in pixels.
@@ -54,6 +56,9 @@ class SyntheticRain(Dataset):
     augment : bool
         Also mirror and turn the clean patches and change their colours, before it rains on them:
         more pictures from few photos.
+    hard : float
+        Share of the clean patches that become sharper, richer in contrast, or dead leaves, see
+        :mod:`derain_edu.scenes`.
 
     Notes
     -----
@@ -64,18 +69,19 @@ class SyntheticRain(Dataset):
     def __init__(
         self,
         photos: Sequence[Tensor] | None = None,
-        rain: str | RainConfig | Sequence[tuple[str | RainConfig, float]] = "light",
+        rain: Rain | Sequence[tuple[Rain, float]] = "light",
         patch_size: int = 64,
         seed: int = 0,
         split: str = "train",
         scales: Sequence[float] | None = None,
         augment: bool = False,
+        hard: float = 0.0,
     ) -> None:
         if photos is None:
             photos = [load_photo(name) for name in photo_names(split)]
         if scales is None:
             scales = (1.0, 0.7, 0.5, 0.35, 0.25) if augment else (1.0, 0.7, 0.5)
-        self.patch_size, self.seed, self.augment = patch_size, seed, augment
+        self.patch_size, self.seed, self.augment, self.hard = patch_size, seed, augment, hard
         self.rains, self.odds = _mix(rain)
         # 8 bits a channel are enough to keep, and a quarter of the memory.
         self.pictures = [
@@ -97,6 +103,8 @@ class SyntheticRain(Dataset):
         clean = _random_patch(picture, self.patch_size, rng).float() / 255
         if self.augment:
             clean = _augmented(clean, rng)
+        if self.hard and rng.random() < self.hard:
+            clean = harder(clean, rng)
         rain = self.rains[rng.choice(len(self.rains), p=self.odds)]
         result = add_rain(clean, rain, seed=int(rng.integers(2**63)))
         return {"rainy": result.rainy, "clean": clean, "mask": result.mask}
@@ -209,8 +217,8 @@ class RandomPatches(Dataset):
         return {"rainy": both[:3].contiguous(), "clean": both[3:].contiguous()}
 
 
-def _mix(rain: Any) -> tuple[list[str | RainConfig], np.ndarray]:
-    entries = [(rain, 1.0)] if isinstance(rain, (str, RainConfig)) else list(rain)
+def _mix(rain: Any) -> tuple[list[Rain], np.ndarray]:
+    entries = [(rain, 1.0)] if isinstance(rain, Rain) else list(rain)
     odds = np.array([weight for _, weight in entries], dtype=float)
     return [entry for entry, _ in entries], odds / odds.sum()
 

@@ -50,7 +50,8 @@ import torch
 from torch import Tensor
 
 from derain_edu.errors import DerainError
-from derain_edu.rain_config import MIXES, PRESETS, TRAINING_MIX, RainConfig, uniform
+from derain_edu.noise_rain import render_noise_rain
+from derain_edu.rain_config import MIXES, PRESETS, TRAINING_MIX, NoiseRain, RainConfig, uniform
 from derain_edu.streaks import Layer, Streaks, draw_streaks, render_streaks
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "MIXES",
     "TRAINING_MIX",
     "Layer",
+    "NoiseRain",
     "Rain",
     "RainConfig",
     "RainParams",
@@ -75,8 +77,8 @@ VISIBLE = 4 / 255  # a streak fainter than this is not part of the mask
 class RainParams:
     """Everything that was drawn for one picture."""
 
-    config: RainConfig  # what it was drawn from
-    streaks: Streaks  # every streak that touches the picture, and its layers
+    config: RainConfig | NoiseRain  # what it was drawn from
+    streaks: Streaks  # every streak that touches the picture, and its layers; none if of noise
     colour: tuple[float, float, float]  # RGB factor of the rain, (1, 1, 1) is white
     blending: str  # "additive" or "screen"
     transmission: float  # T of the veil; 1 is no veil
@@ -99,7 +101,7 @@ class Rain:
 
 def add_rain(
     clean: Tensor,
-    rain: str | RainConfig = "light",
+    rain: str | RainConfig | NoiseRain = "light",
     seed: int | Sequence[int] | None = None,
     **changes: Any,
 ) -> Rain:
@@ -109,14 +111,14 @@ def add_rain(
     ----------
     clean : Tensor
         (3, H, W) or (B, 3, H, W), RGB in [0, 1], any float type, any device.
-    rain : str or RainConfig
+    rain : str, RainConfig or NoiseRain
         One of :data:`PRESETS` or your own configuration.
     seed : int, sequence of int or None
         The same seed gives the same rain, whatever other random numbers are used elsewhere;
         ``None`` gives new rain at every call. Picture k of a batch draws from (seed, k). With
         one seed, a larger ``amount`` keeps all streaks and adds more.
     **changes
-        Fields of :class:`RainConfig` to replace, such as ``amount=0.5`` or ``angle=(-5, 5)``.
+        Fields of the configuration to replace, such as ``amount=0.5`` or ``angle=(-5, 5)``.
 
     Returns
     -------
@@ -151,7 +153,11 @@ def add_rain(
     return Rain(**parts, params=[result.params for result in results])
 
 
-def _rain_on_one(clean: Tensor, config: RainConfig, rng: np.random.Generator) -> Rain:
+def _rain_on_one(
+    clean: Tensor, config: RainConfig | NoiseRain, rng: np.random.Generator
+) -> Rain:
+    if isinstance(config, NoiseRain):
+        return _noise_on_one(clean, config, rng)
     dice = rng.random(4)  # drawn first and always, so no setting changes another one's draw
     streaks = draw_streaks(config, *clean.shape[-2:], rng)
     tint = uniform(config.tint, dice[0])
@@ -169,6 +175,13 @@ def _rain_on_one(clean: Tensor, config: RainConfig, rng: np.random.Generator) ->
         layer = layer.clamp(max=1)  # a drop can't hide more than all of the background
     rainy = blend(clean, layer, params.blending, params.transmission, params.airlight)
     return Rain(rainy, layer, (layer > VISIBLE).any(dim=0, keepdim=True), params)
+
+
+def _noise_on_one(clean: Tensor, config: NoiseRain, rng: np.random.Generator) -> Rain:
+    light = render_noise_rain(config, *clean.shape[-2:], rng).to(clean)  # (1, H, W)
+    layer = light.expand_as(clean).contiguous()
+    params = RainParams(config, Streaks.none(), (1.0, 1.0, 1.0), "additive", 1.0, 0.0)
+    return Rain(blend(clean, layer), layer, light > VISIBLE, params)
 
 
 def blend(
@@ -207,16 +220,16 @@ def blend(
     return rainy.clamp(0, 1)
 
 
-def _configured(rain: str | RainConfig, changes: dict[str, Any]) -> RainConfig:
+def _configured(rain: Any, changes: dict[str, Any]) -> RainConfig | NoiseRain:
     if isinstance(rain, str):
         if rain not in PRESETS:
             raise DerainError(f"unknown rain {rain!r}: choose one of {', '.join(PRESETS)}")
         rain = PRESETS[rain]
-    if not isinstance(rain, RainConfig):
+    if not isinstance(rain, (RainConfig, NoiseRain)):
         raise DerainError(
             f"rain is a {type(rain).__name__}: give a RainConfig or one of {', '.join(PRESETS)}"
         )
-    known = [field.name for field in fields(RainConfig)]
+    known = [field.name for field in fields(rain)]
     if unknown := [name for name in changes if name not in known]:
         raise DerainError(f"rain has no {unknown[0]!r}: you can change {', '.join(known)}")
     return replace(rain, **changes) if changes else rain

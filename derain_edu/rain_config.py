@@ -7,7 +7,7 @@ because what the eye and a network notice is a ratio: 10 to 20 px is as large a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -30,8 +30,9 @@ _LIMITS = {  # the lowest and the highest value that a field takes
     "tint": (-1.0, 1.0),
     "veil": (0.0, 1.0),
     "airlight": (0.0, 1.0),
+    "cover": (0.001, 0.999),
+    "ceiling": (0.1, 100.0),
 }
-_SINGLE = ("amount", "angle_spread", "variation", "taper")  # one number, not a range
 
 
 @dataclass(frozen=True)
@@ -62,22 +63,49 @@ class RainConfig:
             raise DerainError(
                 f"unknown blending {self.blending!r}: choose one of {', '.join(BLENDINGS)}"
             )
-        for name in _LIMITS:
-            low, high = _checked(name, getattr(self, name))
-            object.__setattr__(self, name, low if name in _SINGLE else (low, high))
+        check_ranges(self)
 
 
-def _checked(name: str, value: Any) -> Range:
+@dataclass(frozen=True)
+class NoiseRain:
+    """What rain made of swept noise may look like, see :mod:`derain_edu.noise_rain`.
+
+    It goes wherever a :class:`RainConfig` goes. All ranges but the first are drawn from per layer.
+    """
+
+    layers: tuple[int, int] = (1, 1)  # number of layers, uniform per picture
+    length: Range = (15.0, 60.0)  # px, of the streak that sweeps the noise; log-uniform
+    width: Range = (0.8, 2.0)  # px, of that streak; log-uniform
+    angle: Range = (-20.0, 20.0)  # degrees from vertical, + falls to the right; uniform
+    cover: Range = (0.05, 0.3)  # share of the pixels that get light; log-uniform
+    brightness: Range = (0.03, 0.2)  # mean of the light where there is any; log-uniform
+    ceiling: Range = (2.0, 6.0)  # no more light than this, as a multiple of brightness; log-uniform
+    taper: Range = (0.0, 0.5)  # share of the length over which the streak's ends fade; uniform
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+def check_ranges(config: Any) -> None:
+    """Make the fields of a new configuration ranges; raise a DerainError if one can't be."""
+    for field in fields(config):
+        if field.name in _LIMITS:
+            single = field.type == "float"  # a string: annotations are not evaluated here
+            low, high = _checked(field.name, getattr(config, field.name), single)
+            object.__setattr__(config, field.name, low if single else (low, high))
+
+
+def _checked(name: str, value: Any, single: bool) -> Range:
     """Return ``value`` as (low, high), or say what is wrong with it."""
     lowest, highest = _LIMITS[name]
     number, kind = (Integral, "whole number") if name == "layers" else (Real, "number")
-    several = isinstance(value, (tuple, list)) and name not in _SINGLE
+    several = isinstance(value, (tuple, list)) and not single
     pair = tuple(value) if several else (value, value)
     are_numbers = len(pair) == 2 and all(
         isinstance(x, number) and not isinstance(x, bool) for x in pair
     )
     if not are_numbers or not lowest <= pair[0] <= pair[1] <= highest:
-        also = "" if name in _SINGLE else ", or a range (low, high) of them"
+        also = "" if single else ", or a range (low, high) of them"
         raise DerainError(
             f"{name} is {value!r}: give a {kind} from {lowest:g} to {highest:g}{also}"
         )
@@ -204,8 +232,36 @@ _FAINT = RainConfig(
     taper=0.3,
 )
 
+# Swept noise, thin and from faint to bright, and a curtain of it. The rain layers look more like
+# this than like single drops, dark gaps, ragged ends and all.
+_THREADS = NoiseRain(
+    layers=(1, 2),
+    length=(12, 90),
+    width=(0.8, 2.2),
+    angle=(-25, 25),
+    cover=(0.05, 0.5),
+    brightness=(0.025, 0.25),
+    ceiling=(1.5, 6),
+)
+_CURTAIN = NoiseRain(
+    layers=(1, 3),
+    length=(20, 90),
+    width=(1.0, 2.6),
+    angle=(-20, 20),
+    cover=(0.2, 0.9),
+    brightness=(0.08, 0.4),
+    ceiling=(1.1, 3),
+)
+
 # name -> mix, wherever a rain has a name: TrainConfig.data, a curriculum
 MIXES = {
     "mix": TRAINING_MIX,
     "mix+faint": (*TRAINING_MIX, (_FAINT, 0.3)),
+    "mix+noise": (
+        *TRAINING_MIX,
+        (_FAINT, 0.3),
+        (_THREADS, 0.6),
+        (_CURTAIN, 0.25),
+        (TRAINING_MIX[-1][0], 0.1),  # and more of next to nothing
+    ),
 }

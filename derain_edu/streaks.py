@@ -61,6 +61,11 @@ class Streaks:
     layers: tuple[Layer, ...] = ()  # what each layer drew
     taper: float = 0.5  # share of the length over which each end fades
 
+    @classmethod
+    def none(cls) -> Streaks:
+        """Return a list without a streak."""
+        return cls(*np.empty((6, 0)), np.empty(0, int))
+
     def __len__(self) -> int:
         return len(self.x)
 

@@ -67,6 +67,7 @@ class TrainConfig:
     data: str = "mix"  # a preset of rain.py, or a name of its MIXES; see also train(data=…)
     photos: str = "train"  # of which splits rain falls on photos, such as "train+extra"
     augment: bool = False  # mirror, turn and recolour the clean patches, see SyntheticRain
+    hard: float = 0.0  # share of these made sharper, richer in contrast, or dead leaves
     patch_size: int = 64  # pixels, the side of the square patches
     batch_size: int = 8  # patches per step, over all processes together
     curriculum: Curriculum | None = None  # what gets harder during the run, see curriculum.py
@@ -146,9 +147,9 @@ def open_data(
         raise DerainError(
             "a curriculum of rain or patches makes its own pairs: leave data out, or choose another"
         )
-    if data is not None and (config.augment or config.photos != TrainConfig.photos):
+    if data is not None and (config.augment or config.hard or config.photos != TrainConfig.photos):
         raise DerainError(
-            "photos and augment are about the course's photos: leave them out, or leave data out"
+            "photos, augment and hard are about the course's photos: leave them or data out"
         )
     if data is None and validation is None and config.validate_every:
         # Always seed 0: runs with different seeds are judged by the same pictures.

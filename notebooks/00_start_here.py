@@ -27,9 +27,9 @@ import derain_edu as de
 # %% [markdown]
 # ## One minute
 #
-# We take a clean photo, let it rain on it, and give it to a network that this course trained on a
-# few photos, on a CPU. Because we made the rain ourselves, we know the clean truth and can
-# measure how close the network comes.
+# We take a clean photo, let it rain on it, and give it to a network that this course trained, on 47
+# other photos. Because we made the rain ourselves, we know the clean truth and can measure how
+# close the network comes.
 
 # %%
 import torch
