@@ -25,6 +25,7 @@ _HOME = {
     "to_pil": "images",
     "add_rain": "rain",
     "RainConfig": "rain",
+    "NoiseRain": "rain",
     "psnr": "metrics",
     "ssim": "metrics",
     "PairedFolder": "datasets",

@@ -183,7 +183,8 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Budget: optimizer steps.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Budget: rounds of the data.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="Rain preset, mix, mix+faint, or a folder of pairs. [mix]")
+        str | None,
+        typer.Option(help="Rain preset, mix, mix+faint, mix+noise, or a folder of pairs. [mix]"),
     ] = None,
     layout: Layout = "plain",
     augment: Annotated[

@@ -27,7 +27,7 @@ from derain_edu.models import model_options
 from derain_edu.photos import data_folder, photo_names
 from derain_edu.pretrained import read_weights
 from derain_edu.rain import MIXES
-from derain_edu.recipes import cost_of, start_of
+from derain_edu.recipes import cost_of, history_of
 from derain_edu.recipes import recipe as find_recipe
 from derain_edu.restoration import derain_tensor
 from derain_edu.training_config import TrainConfig, open_data
@@ -171,7 +171,7 @@ def _stated(name: str, kind: str, network: nn.Module) -> tuple[str, str]:
     options = model_options(network)
     if kind != config.model or any(options[k] != v for k, v in config.options.items()):
         raise DerainError(f"recipe {name!r} does not make this network: name the recipe that did")
-    names = [one for one in (start_of(name), name) if one is not None]
+    names = history_of(name)
     how = _list(
         *(
             f"recipe `{one}` (stated, not read from a run): {_steps(find_recipe(one))} steps in "

@@ -1,14 +1,14 @@
 r"""Rain without drops: noise, swept along a line and cut off below.
 
-The recipe of every image editor, and the look of much published rain: sprinkle noise, blur it in one
-direction, then darken it until only the brightest threads are left. Here, for one layer::
+The recipe of every image editor, and the look of much published rain: sprinkle noise, blur it in
+one direction, then darken it until only the brightest threads are left. Here, for one layer::
 
     z = (noise ∗ streak) / ‖streak‖        white noise swept along one streak: mean 0, variance 1
     R = b · max(z − t, 0) / E[max(z − t, 0) | z > t]        limited to ceiling · b
 
-The threshold t leaves light on the share ``cover`` of the pixels, Q(t) = cover with the upper tail Q
-of the normal distribution, and b is the mean brightness there (before the limit). The mean of what
-a standard normal number has above t is φ(t) / Q(t) − t.
+The threshold t leaves light on the share ``cover`` of the pixels, Q(t) = cover with the upper tail
+Q of the normal distribution, and b is the mean brightness there (before the limit). The mean of
+what a standard normal number has above t is φ(t) / Q(t) − t.
 
 What sets it apart from drops (:mod:`derain_edu.streaks`): the threads have no common brightness
 and no common length, they are ragged and pointed, and there is no sum that goes on growing where

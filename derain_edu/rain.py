@@ -24,6 +24,9 @@ How rain meets the picture
     (⊕ is one of the first two.) The background B is never blurred: without a veil, O equals B
     to the last bit wherever R is 0.
 
+Rain need not be made of drops. :class:`NoiseRain` is swept noise, as an image editor makes it
+(:mod:`derain_edu.noise_rain`): additive, white, without a veil.
+
 Step by step, as a lesson opens it: :class:`RainConfig` → :func:`draw_streaks` →
 :func:`render_streaks` → :func:`blend`. All at once: :func:`add_rain`. Simplified: drops do not
 oscillate, so a streak has no pattern along its length, and the brightness of a drop ignores what

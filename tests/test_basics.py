@@ -20,8 +20,8 @@ PACKAGE = Path(de.__file__).parent
 
 # The floors of the house: a module imports only from lower floors, or beside it without a circle.
 FLOORS = [
-    "errors photos devices timing images picture_files fetching download rain_config streaks rain "
-    "metrics map_scores models.blocks models.irnn_numba models.irnn_scan "
+    "errors photos devices timing images picture_files fetching download rain_config streaks "
+    "noise_rain rain scenes metrics map_scores models.blocks models.irnn_numba models.irnn_scan "
     "models.irnn",
     "models.residual models.prn models.spanet datasets losses",
     "pretrained models models.transplant",

@@ -8,7 +8,15 @@ import pytest
 
 from derain_edu.models import model_options
 from derain_edu.pretrained import open_weights_folder, read_weights
-from derain_edu.recipes import GPU_MINUTES, MINUTES, RECIPES, cost_of, minutes_of, recipe
+from derain_edu.recipes import (
+    GPU_MINUTES,
+    MINUTES,
+    RECIPES,
+    cost_of,
+    history_of,
+    minutes_of,
+    recipe,
+)
 from derain_edu.restoration import load_model
 
 WEIGHTS = sorted(open_weights_folder().glob("*.safetensors"))
@@ -24,7 +32,8 @@ def test_a_shipped_file_is_what_its_recipe_makes(weights):
 def test_every_recipe_says_what_it_costs():
     assert {*MINUTES, *GPU_MINUTES} == set(RECIPES) and not {*MINUTES} & {*GPU_MINUTES}
     assert min((MINUTES | GPU_MINUTES).values()) > 0
-    assert "thread" in cost_of("open-prn") and "GPU" in cost_of("open-prenet")
+    assert "one thread" in cost_of("open-prn") and "GPU" in cost_of("open-prenet-start")
+    assert "two threads" in cost_of("open-prenet")
     assert minutes_of("open-prn") == MINUTES["open-prn"]
     both = MINUTES["open-prenet-cpu"] + MINUTES["open-prenet-cpu-start"]
     assert minutes_of("open-prenet-cpu") == both and minutes_of("open-prenet") is None
@@ -42,5 +51,14 @@ def test_a_recipe_on_top_of_another_names_it():
 def test_only_prenet_saw_heavy_rain():
     """Lessons 00 and 10 build on it."""
     assert {name for name, c in RECIPES.items() if c.data != "light"} == {
-        "open-prenet", "open-prenet-start", "open-prenet-cpu", "open-prenet-cpu-start"
+        "open-prenet", "open-prenet-faint", "open-prenet-start",
+        "open-prenet-cpu", "open-prenet-cpu-start",
     }  # fmt: skip
+
+
+def test_the_history_of_a_recipe_begins_at_nothing():
+    assert history_of("open-prn") == ["open-prn"]
+    assert history_of("open-prenet") == ["open-prenet-start", "open-prenet-faint", "open-prenet"]
+    for name in RECIPES:
+        first, *rest = history_of(name)
+        assert RECIPES[first].pretrained is None and all(RECIPES[r].pretrained for r in rest)
