@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms.functional import gaussian_blur
 
 LEAVES = 400  # ellipses of a picture
 _FINER = 2  # a picture of leaves is drawn so many times as large, and shrunk: smooth edges
@@ -38,6 +37,8 @@ def harder(clean: Tensor, rng: np.random.Generator) -> Tensor:
 
 def sharpened(clean: Tensor, rng: np.random.Generator) -> Tensor:
     """Add 0.3 to 2 times what a Gaussian blur of σ = 0.6 to 2 px takes away."""
+    from torchvision.transforms.functional import gaussian_blur  # slow to import, seldom needed
+
     sigma = 0.6 * (2 / 0.6) ** rng.random()
     soft = gaussian_blur(clean, 2 * math.ceil(3 * sigma) + 1, sigma)
     return (clean + rng.uniform(0.3, 2) * (clean - soft)).clamp(0, 1)
