@@ -373,7 +373,7 @@ assert [verdict.state for verdict in verdicts] == ["untouched", "wrong", "right"
 # <details><summary>Answer</summary>
 #
 # PSNR compares with the clean truth. We know it for the path, because we made the rain ourselves: 26.9
-# dB before, 39.4 dB after. Nobody has your photo without its rain, so you have to look: at what is
+# dB before, 39.7 dB after. Nobody has your photo without its rain, so you have to look: at what is
 # left, and at what went away with it.
 #
 # </details>
@@ -398,7 +398,7 @@ assert [verdict.state for verdict in verdicts] == ["untouched", "wrong", "right"
 #
 # </details>
 #
-# **4. In heavy rain one PReNet gains 1.3 dB, and the other one 16.3 dB. Is this due to the rain that they
+# **4. In heavy rain one PReNet gains 1.3 dB, and the other one 16.6 dB. Is this due to the rain that they
 # saw?**
 #
 # <details><summary>Answer</summary>

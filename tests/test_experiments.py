@@ -59,11 +59,7 @@ def test_the_interval_is_students():
     assert mean == pytest.approx(2) and half == pytest.approx(4.303 / 3**0.5)
 
 
-# Needs minutes of a GPU or hours without one: data/runs/README.md says how far it is.
-UNFINISHED = {"more_photos"}
-
-
-@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - UNFINISHED))
+@pytest.mark.parametrize("name", sorted(EXPERIMENTS))
 def test_the_recorded_results_are_complete(name):
     experiment = EXPERIMENTS[name]
     recorded = experiments.load_results(name)
