@@ -56,9 +56,9 @@ LINT = lint=0; \
 lint: $(INSTALLED)
 	@$(LINT)
 
-# The quick tests run side by side, one thread each. Lessons, browser and book come one after the
-# other with every core: they train, and measure how quickly a slider answers. All parts run even
-# if one fails. What needs chromium skips, and says so, where there is none.
+# Quick tests and lessons run side by side, one thread each. The browser, which measures how quickly
+# a slider answers, and the book come after them with every core. All parts run even if one fails.
+# What needs chromium skips, and says so, where there is none.
 SLOW := tests/notebooks tests/browser tests/book
 test: $(INSTALLED)
 	@failed=0; \
@@ -67,7 +67,10 @@ test: $(INSTALLED)
 	echo "--- unit and conformance tests"; \
 	OMP_NUM_THREADS=1 $(PY) -m pytest $(SLOW:%=--ignore=%) \
 		-n auto --maxprocesses=4 --dist=worksteal --durations=5 || failed=1; \
-	for part in $(SLOW); do \
+	echo "--- lessons, two at a time"; \
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/notebooks -v -n 2 --dist=worksteal \
+		--durations=25 --durations-min=5 || failed=1; \
+	for part in tests/browser tests/book; do \
 		echo "--- $$part"; \
 		$(PY) -m pytest $$part -v || failed=1; \
 	done; \

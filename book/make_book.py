@@ -2,6 +2,7 @@
 
     python book/make_book.py                 everything, into build/book
     python book/make_book.py --run 03 05     run only these lessons; the others have no outputs
+    python book/make_book.py --only-run      run the lessons now, and leave the pages for later
 
 Three folders under ``build/``:
 
@@ -134,15 +135,18 @@ def gather(executed: Path, source: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build the book, and return Sphinx's exit status: a warning is an error."""
-    from sphinx.cmd.build import main as sphinx
-
     parser = argparse.ArgumentParser(description="Build the book.")
     parser.add_argument("--run", nargs="*", metavar="NN", help="lessons to run; default: all")
+    parser.add_argument("--only-run", action="store_true", help="run lessons, build no pages")
     parser.add_argument("--out", type=Path, default=TOP / "build", help="default: build")
     options = parser.parse_args(arguments)
     names = lesson_names() if options.run is None else [find_lesson(n) for n in options.run]
     executed, source, html = (options.out / n for n in ("book-executed", "book-source", "book"))
     execute(sorted(names), executed)
+    if options.only_run:
+        return 0
+    from sphinx.cmd.build import main as sphinx
+
     gather(executed, source)
     doctrees = options.out / "book-doctrees"
     quiet = ["--quiet", "--keep-going", "-W", "-d", str(doctrees), "-c", str(HERE)]

@@ -98,6 +98,14 @@ def test_a_lesson_that_fails_stops_the_build_and_leaves_the_others(lessons, monk
     assert [path.name for path in (folder / "executed").iterdir()] == ["00_one.ipynb"]
 
 
+def test_lessons_can_run_before_the_pages_are_built(lessons, monkeypatch):
+    folder, ran = lessons
+    monkeypatch.setattr(make_book, "find_lesson", {"00": "00_one", "01": "01_two"}.get)
+    assert make_book.main(["--only-run", "--run", "01", "--out", str(folder / "built")]) == 0
+    assert ran == ["01_two"]
+    assert [path.name for path in (folder / "built").iterdir()] == ["book-executed"]
+
+
 def test_widgets_leave_a_line_and_the_first_cell_is_folded():
     page = notebook()
     page.metadata["widgets"] = {"state": 1}
