@@ -705,7 +705,7 @@ assert asleep
 # %% [markdown]
 # ## 7 · A small cell, live
 #
-# You don't have to believe a file. Here are the stages in 120 steps of light rain, one seed: one
+# You don't have to believe a file. Here are the stages in 80 steps of light rain, one seed: one
 # step, sorted, shuffled.
 #
 # **Predict:** sorted minus shuffled, in dB.
@@ -715,13 +715,13 @@ my_guess = None  # write a number; minus means worse
 
 # %%
 def train_live(curriculum):
-    """Train the small PRN of section 6 for 120 steps in light rain; return the Trainer."""
+    """Train the small PRN of section 6 for 80 steps in light rain; return the Trainer."""
     trainer = Trainer(replace(base, **short, curriculum=curriculum))
     trainer.run()
     return trainer
 
 
-short = {"steps": 120, "validate_every": 30, "validation_size": 96}
+short = {"steps": 80, "validate_every": 20, "validation_size": 96}
 sorted_stages = views.curriculum_of("stages", 0.25)
 live = {"one step": train_live(None), "sorted": train_live(sorted_stages),
         "shuffled": train_live(replace(sorted_stages, order="random"))}
@@ -732,14 +732,14 @@ for name, trainer in live.items():
                     label=f"{name}, {trainer.plan.spent(4)[1]:.2f} Mpx·stages")
 axes[0, 0].set(xlabel="step", ylabel="validation PSNR, dB")
 axes[0, 0].legend(fontsize=8, frameon=False)
-plots.show(figure, "Validation PSNR over 120 steps: one step, sorted and shuffled stages.")
+plots.show(figure, "Validation PSNR over 80 steps: one step, sorted and shuffled stages.")
 ends = {name: trainer.log[-1]["validation_psnr"] for name, trainer in live.items()}
 plots.compare_guess(my_guess, ends["sorted"] - ends["shuffled"], "dB")
 assert live["sorted"].plan.spent(4) == live["shuffled"].plan.spent(4)
 assert live["sorted"].plan.spent(4)[0] == live["one step"].plan.spent(4)[0], "the same samples"
 
 # %% [markdown]
-# One seed, 120 steps: whoever is ahead here proves nothing. Change the seed and see. That is the
+# One seed, 80 steps: whoever is ahead here proves nothing. Change the seed and see. That is the
 # reason for section 6.
 
 # %% [markdown]

@@ -50,7 +50,6 @@ from derain_edu.timing import table as text_table
 
 de.choose_device("cpu", verbose=True)  # a file for everyone is checked on what everyone has
 torch.set_grad_enabled(False)  # nothing is trained here
-torch.set_num_threads(1)  # other programs disturb one thread less than two
 de.set_seed(0)
 temporary = tempfile.TemporaryDirectory()  # gone with the kernel
 folder = Path(temporary.name)
@@ -591,7 +590,7 @@ for name, runs in seconds.items():
     loss = scores["this package"] - scores[name]
     rows.append([name, *cells, f"{scores[name]:.2f}", f"{round(loss, 3) + 0.0:.3f}"])
 print(machine_line())
-print(f"T = {T}, 192 × 192, one thread, ways in turn; PSNR on {len(pairs)} validation photos")
+print(f"T = {T}, 192 × 192, ways in turn; PSNR on {len(pairs)} validation photos")
 print(text_table(["way", "s", "times as fast", "MB", "PSNR", "loss, dB"], rows))
 plots.compare_guess(my_guess, speedup(slow, seconds["ONNX Runtime, float32"]), "times")
 plots.compare_guess(my_guess_int8, speedup(slow, seconds["ONNX Runtime, int8"]), "times")
