@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu.errors import DerainError
-from derain_edu.map_scores import Score, score_at
-from derain_edu.metrics import auc
+from derain_edu.map_scores import Score, auc, score_at
 from derain_edu.models.irnn import DIRECTIONS
 from derain_edu.models.spanet import SPANet
 from derain_edu.plots import chart, colour_bar, coloured, draw_curves, enlarged, strip_png

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from derain_edu.models import create_model
 from derain_edu.models.irnn import MOVES, irnn_stack
-from derain_edu.timing import interleave, machine_line, speedup, table
+from derain_edu.text import table
+from derain_edu.timing import interleave, machine_line, speedup
 
 WAYS = {
     "loop over unbind": ("loop", False),

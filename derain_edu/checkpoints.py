@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import signal
 import threading
@@ -38,21 +37,12 @@ import torch
 from torch import Tensor
 
 from derain_edu.errors import DerainError
+from derain_edu.files import write_atomically
 
 FILES = ("log.csv", "last.pt", "best.pt", "model.safetensors")
 COLUMNS = ("step", "samples", "minutes", "loss", "lr", "grad_norm", "validation_psnr")
 # Settings that leave every number of a run as it is (to rounding, where the device changes)
 FREE_TO_CHANGE = ("out", "device", "workers", "save_every")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that the file is never seen half-written."""
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())  # the bytes are on the disk before the name points to them
-    os.replace(temporary, path)
 
 
 def save_checkpoint(content: dict[str, Any], path: Path) -> None:

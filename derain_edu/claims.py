@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from derain_edu.errors import DerainError
-from derain_edu.photos import data_folder
+from derain_edu.files import data_folder
 from derain_edu.verdicts import judged
 
 WORDS = {True: "holds", False: "does not hold", None: "can't tell"}

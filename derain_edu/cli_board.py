@@ -72,7 +72,7 @@ def try_command(weights: WeightFile, model: ModelName = None, code: Code = None)
     """
     from derain_edu.fixed_sets import picture_scores
     from derain_edu.leaderboard import loaded
-    from derain_edu.timing import table
+    from derain_edu.text import table
 
     run_own(code)
     rows = []

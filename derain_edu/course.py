@@ -19,15 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from derain_edu.lessons import (
-    PACKAGE,
-    build_notebooks,
-    cell_texts,
-    find_lesson,
-    in_checkout,
-    lesson_folder,
-    lesson_names,
-)
+from derain_edu.files import PACKAGE, in_checkout
+from derain_edu.lessons import build_notebooks, cell_texts, find_lesson, lesson_folder, lesson_names
 
 __all__ = ["build_notebooks", "copy_lessons", "lab", "run_course", "run_lesson"]
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from derain_edu import __version__
 from derain_edu.errors import DerainError
-from derain_edu.lessons import PACKAGE, in_checkout, lesson_folder, lesson_names
+from derain_edu.files import PACKAGE, in_checkout
+from derain_edu.lessons import lesson_folder, lesson_names
 
 MARKS = {"ok": "[ok]  ", "note": "[note]", "problem": "[!!]  "}
 WIDTH, INDENT = 100, 18  # of the report, and of what stands below the first line of a finding

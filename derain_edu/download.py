@@ -20,7 +20,8 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 
 from derain_edu.errors import DerainError
-from derain_edu.fetching import fetch, is_right
+from derain_edu.fetching import fetch
+from derain_edu.files import is_right
 
 _PAPERS = {
     "rain100l": "Yang et al., CVPR 2017, the original Rain100L: 100 test pairs of light rain",

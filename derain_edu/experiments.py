@@ -33,9 +33,10 @@ from derain_edu import __version__
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.experiment_tables import Experiment, find_experiment
+from derain_edu.files import PACKAGE, data_folder
+from derain_edu.map_scores import auc
 from derain_edu.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
-from derain_edu.metrics import auc, psnr
-from derain_edu.photos import data_folder
+from derain_edu.metrics import psnr
 from derain_edu.training import TrainConfig, Trainer
 
 # 97.5 % quantiles of Student's t for 1, 2, 3 … degrees of freedom
@@ -263,7 +264,7 @@ def _describe(experiment: Experiment | Measurement, path: Path) -> None:
 
 def _commit() -> str | None:
     """Return the commit of this checkout, or None where there is none."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

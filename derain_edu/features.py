@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from derain_edu.metrics import auc
+from derain_edu.map_scores import auc
 from derain_edu.models.residual import Residual
 from derain_edu.plots import chart, draw_curves, strip_png
 

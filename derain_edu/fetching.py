@@ -7,7 +7,6 @@ program, a file with the right name is complete and the right one.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from derain_edu.errors import DerainError
+from derain_edu.files import is_right
 
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # HTTP answers that may be better next time
 _CHUNK = 1 << 16  # bytes
@@ -187,14 +187,3 @@ def _copy(source: Path, sha256: str, path: Path) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
-
-
-def is_right(path: Path, sha256: str) -> bool:
-    """Say whether ``path`` exists and has this sha256."""
-    if not path.is_file():
-        return False
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest() == sha256.lower()

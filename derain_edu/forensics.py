@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from derain_edu import __version__
 from derain_edu.download import cached_files, official_weight_path
 from derain_edu.errors import DerainError
-from derain_edu.photos import data_folder
+from derain_edu.files import data_folder
 from derain_edu.pretrained import convert_official
 
 NAME, FILE = "spanet_checkpoint", "spanet_spa.pth"

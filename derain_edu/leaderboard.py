@@ -26,14 +26,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from derain_edu.checkpoints import load_checkpoint, write_atomically
+from derain_edu.checkpoints import load_checkpoint
 from derain_edu.errors import DerainError
+from derain_edu.files import data_folder, file_hash, write_atomically
 from derain_edu.fixed_sets import RAINS, SCORES, SETS, measure
-from derain_edu.photos import data_folder
 from derain_edu.pretrained import open_weights_folder, read_weights
 from derain_edu.recipes import minutes_of
 from derain_edu.restoration import load_model
-from derain_edu.timing import table
+from derain_edu.text import table
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,6 @@ def loaded(weights: str | Path, model: str | None = None) -> nn.Module:
     if not path.is_file():
         raise DerainError(f"{path} does not exist: give the weight file, such as model.safetensors")
     return load_model(model, path) if model else load_model(path)
-
-
-def file_hash(path: Path) -> str:
-    """Return the sha256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def measured_entry(

@@ -36,8 +36,7 @@ from typing import Any
 
 from derain_edu.errors import DerainError
 from derain_edu.exercise_cells import Cell, has_exercises, questions_apart, solved, unsolved
-
-PACKAGE = Path(__file__).resolve().parent
+from derain_edu.files import PACKAGE, in_checkout
 
 # {url} is [project.urls] Repository in pyproject.toml.
 BOOTSTRAP = """\
@@ -53,12 +52,6 @@ if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is N
     subprocess.run(pip, check=True)
 
 import derain_edu as de"""
-
-
-def in_checkout() -> bool:
-    """Say whether the package stands in a clone of the repository (else: in a wheel)."""
-    top = PACKAGE.parent
-    return (top / "pyproject.toml").is_file() and (top / "notebooks").is_dir()
 
 
 def lesson_folder() -> Path:

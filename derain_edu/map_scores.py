@@ -3,7 +3,7 @@
 =============  =====================================  ===========================================
 question       measure                                what the map needs
 =============  =====================================  ===========================================
-which first?   :func:`derain_edu.metrics.auc`, whose  the right order, on any scale
+which first?   :func:`derain_edu.map_scores.auc`, whose  the right order, on any scale
                curve is :func:`roc`
 where?         :func:`score_at`                       the right order, and a threshold
 how surely?    :func:`calibration`                    of all pixels with A = .7, 70 % are rainy
@@ -66,7 +66,7 @@ def score_at(values: Tensor, mask: Tensor, threshold: float) -> Score:
 def roc(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Return the false alarms and the recall of all thresholds, from the strictest to the loosest.
 
-    The area under the curve that they draw is :func:`derain_edu.metrics.auc`.
+    The area under the curve that they draw is :func:`derain_edu.map_scores.auc`.
 
     Examples
     --------
@@ -116,3 +116,31 @@ def _mask_of(values: Tensor, mask: Tensor) -> Tensor:
             "give one bool per pixel"
         )
     return mask.flatten()
+
+
+def auc(values: Tensor, mask: Tensor) -> float:
+    """Return the chance that a pixel of ``mask`` has a larger value than another (a tie is half).
+
+    Parameters
+    ----------
+    values : Tensor
+        Any shape.
+    mask : Tensor
+        bool, the same number of elements.
+
+    Raises
+    ------
+    DerainError
+        If all pixels are inside of the mask, or none.
+    """
+    inside = mask.flatten()
+    wet = int(inside.sum())
+    dry = inside.numel() - wet
+    if not wet or not dry:
+        raise DerainError("an AUC needs pixels inside and outside of the mask")
+    _, place, counts = values.flatten().unique(return_inverse=True, return_counts=True)
+    # Rank 1 is the smallest value; equal values share the mean of their ranks.
+    ranks = counts.cumsum(0).double() - (counts.double() - 1) / 2
+    # The Mann-Whitney count: pairs (wet, dry) in which the wet pixel is larger.
+    pairs = ranks[place][inside].sum().item() - wet * (wet + 1) / 2
+    return pairs / (wet * dry)

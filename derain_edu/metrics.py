@@ -246,29 +246,3 @@ def _views(derained: Tensor, clean: Tensor, protocol: str) -> _Views:
     return _PROTOCOLS[protocol](derained.detach(), clean.detach())
 
 
-def auc(values: Tensor, mask: Tensor) -> float:
-    """Return the chance that a pixel of ``mask`` has a larger value than another (a tie is half).
-
-    Parameters
-    ----------
-    values : Tensor
-        Any shape.
-    mask : Tensor
-        bool, the same number of elements.
-
-    Raises
-    ------
-    DerainError
-        If all pixels are inside of the mask, or none.
-    """
-    inside = mask.flatten()
-    wet = int(inside.sum())
-    dry = inside.numel() - wet
-    if not wet or not dry:
-        raise DerainError("an AUC needs pixels inside and outside of the mask")
-    _, place, counts = values.flatten().unique(return_inverse=True, return_counts=True)
-    # Rank 1 is the smallest value; equal values share the mean of their ranks.
-    ranks = counts.cumsum(0).double() - (counts.double() - 1) / 2
-    # The Mann-Whitney count: pairs (wet, dry) in which the wet pixel is larger.
-    pairs = ranks[place][inside].sum().item() - wet * (wet + 1) / 2
-    return pairs / (wet * dry)

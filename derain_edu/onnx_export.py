@@ -32,8 +32,8 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu import __version__
-from derain_edu.checkpoints import write_atomically
 from derain_edu.errors import DerainError
+from derain_edu.files import write_atomically
 from derain_edu.models import create_model, list_models, model_options
 from derain_edu.onnx_forms import runtime_form
 from derain_edu.onnx_network import first_line, open_session

@@ -18,23 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from derain_edu.errors import DerainError
+from derain_edu.files import data_folder
 
 SPLITS = ("train", "extra", "validation", "test")
-
-
-def data_folder() -> Path:
-    """Return the course's ``data`` folder.
-
-    In a checkout it stands beside the package; in an installed wheel it lies inside it.
-    """
-    package = Path(__file__).resolve().parent
-    for candidate in (package / "data", package.parent / "data"):
-        if (candidate / "photos" / "photos.csv").is_file():
-            return candidate
-    raise DerainError(
-        f"the course's photos were not found beside {package}: install derain-edu again, "
-        "or work in a full clone of the repository"
-    )
 
 
 @lru_cache(maxsize=1)

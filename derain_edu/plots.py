@@ -7,7 +7,6 @@ shown twice; :func:`show` displays one with its alternative text.
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -33,7 +32,6 @@ from derain_edu.metrics import psnr
 
 ERROR_SCALE = 5  # errors are shown five times as large as they are
 PIXELS_PER_INCH = 100
-LINE = 84  # characters: what JupyterLab holds beside its file browser on a screen of 1280 pixels
 # Colours that people with colour blindness can tell apart (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -335,21 +333,6 @@ def _in_notebook() -> bool:
     except ImportError:
         return False
     return getattr(get_ipython(), "kernel", None) is not None
-
-
-def compare_guess(guess: float | None, measured: float, unit: str = "", decimals: int = 1) -> None:
-    """Print a reader's prediction beside what was measured."""
-    measured = round(measured, decimals) + 0.0  # no "-0.0"
-    told = "no guess yet" if guess is None else f"you said {guess:.{decimals}f} {unit}".rstrip()
-    line = f"{told} · measured {measured:.{decimals}f} {unit}".rstrip()
-    if guess is not None:
-        line += f" · you were off by {abs(guess - measured):.{decimals}f}"
-    print(line)
-
-
-def say(text: str) -> None:
-    """Print a line; what a notebook's narrow column can't hold goes on below, word by word."""
-    print(textwrap.fill(text, LINE, subsequent_indent="    ", break_on_hyphens=False))
 
 
 def _single(picture: Tensor) -> Tensor:

@@ -90,16 +90,6 @@ def peak_bytes(loss: Callable[[], Tensor]) -> int:
     return memory.peak
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return lines of text with aligned columns, the first one to the left."""
-    widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
-    lines = []
-    for row in (header, ["-" * width for width in widths], *rows):
-        others = [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join([row[0].ljust(widths[0]), *others]).rstrip())
-    return "\n".join(lines)
-
-
 def machine_line() -> str:
     """Return one line about this machine: what a timing depends on."""
     cpu = describe_device(torch.device("cpu"))

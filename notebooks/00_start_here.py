@@ -53,7 +53,7 @@ my_guess = None  # write a number, such as 30
 # %%
 derained = de.to_tensor(de.derain(rainy, model))  # (3, H, W)
 before, after = de.psnr(rainy, clean), de.psnr(derained, clean)
-plots.compare_guess(my_guess, after, "dB")
+compare_guess(my_guess, after, "dB")
 figure = plots.derained_row(rainy, derained, clean)
 plots.show(figure, "A mountain path: in rain, derained by the network, clean, and the error.")
 assert after >= before + 3, "the network must take away at least half of the error energy"
@@ -216,7 +216,7 @@ else:
 # %%
 import csv
 
-from derain_edu.photos import data_folder
+from derain_edu.files import data_folder
 
 with open(data_folder() / "results" / "parity.csv", newline="", encoding="utf-8") as file:
     parity = list(csv.DictReader(file))
@@ -343,6 +343,7 @@ healthy = doctor.report()
 
 # %%
 from derain_edu.exercises import checking
+from derain_edu.text import compare_guess
 
 
 @checking.checker("00.1")

@@ -39,6 +39,7 @@ from PIL import Image
 from derain_edu import exercises, metrics, plots, widgets
 from derain_edu.download import cached_set
 from derain_edu.rain import PRESETS, VISIBLE, Streaks, blend, render_streaks
+from derain_edu.text import compare_guess
 
 clean = de.load_photo("china", long_side=320)  # (3, H, W), RGB in [0, 1]
 height, width = clean.shape[-2:]
@@ -219,8 +220,8 @@ def rainy_score(**changes: float) -> float:
 
 more = rainy_score() - rainy_score(amount=2)
 brighter = rainy_score() - rainy_score(brightness=0.2)
-plots.compare_guess(my_guess_amount, more, "dB for twice the streaks")
-plots.compare_guess(my_guess_brightness, brighter, "dB for twice the brightness")
+compare_guess(my_guess_amount, more, "dB for twice the streaks")
+compare_guess(my_guess_brightness, brighter, "dB for twice the brightness")
 assert 2 < more < 4.5 and 4.5 < brighter < 6.1
 
 # %% [markdown]
@@ -349,7 +350,7 @@ my_guess = None  # write a number, in dB
 # %%
 moved, still = clean[..., 1:], clean[..., :-1]  # (3, H, W) -> (3, H, W − 1)
 one_pixel = de.psnr(moved, still)
-plots.compare_guess(my_guess, one_pixel, "dB")
+compare_guess(my_guess, one_pixel, "dB")
 print(f"light rain, well aligned: {light:.1f} dB")
 assert one_pixel < light - 2
 
@@ -579,7 +580,7 @@ for p in metrics.PROTOCOLS:
     print(f"{p:<16}   {a:6.2f}  {a_ssim:.4f}    {b:6.2f}  {b_ssim:.4f}   {winner[p]}")
 scores = [psnr for psnr, _ in table["B"].values()]
 spread = max(scores) - min(scores)
-plots.compare_guess(my_guess, spread, "dB between the highest and the lowest PSNR of B")
+compare_guess(my_guess, spread, "dB between the highest and the lowest PSNR of B")
 assert spread > 3
 assert winner["prenet_matlab"] == "B" and winner["rgb"] == "A"
 
@@ -684,7 +685,7 @@ my_guess = None  # write a number, such as 0.0001
 whole = de.ssim(B, photo)
 cut = de.ssim(B[:, :383, :383], photo[:, :383, :383])  # (3, 384, 384) -> (3, 383, 383)
 print(f"384 × 384: {whole:.4f}    383 × 383: {cut:.4f}")
-plots.compare_guess(my_guess, whole - cut, decimals=4)
+compare_guess(my_guess, whole - cut, decimals=4)
 print(f"the distance to 1 is {(1 - cut) / (1 - whole):.1f} times as large")
 assert whole - cut > 0.005
 
@@ -765,7 +766,7 @@ class OneGenerator:
 
 workers = [copy.deepcopy(OneGenerator(seed=0)) for _ in range(4)]  # what starting a worker does
 drawn_by_workers = [worker[2 * k + i] for k, worker in enumerate(workers) for i in range(2)]
-plots.compare_guess(my_guess, len(set(drawn_by_workers)), "different patches", decimals=0)
+compare_guess(my_guess, len(set(drawn_by_workers)), "different patches", decimals=0)
 assert len(set(drawn_by_workers)) == 2
 
 # %% [markdown]

@@ -104,7 +104,7 @@ one = conv3x3(3, 16)
 three = nn.Sequential(conv3x3(3, 16), nn.ReLU(), conv3x3(16, 16), nn.ReLU(), conv3x3(16, 16))
 baseline = de.create_model("residual", channels=16, blocks=5)  # twelve convolutions: see below
 windows = {"one layer": window(one), "three layers": window(three), "twelve": window(baseline)}
-plots.compare_guess(my_guess, side(windows["three layers"]), "px", decimals=0)
+compare_guess(my_guess, side(windows["three layers"]), "px", decimals=0)
 
 figure, axes = plots.new_figure(1, 3, width=10.5, height=3.2)
 for axis, (name, gradients) in zip(axes.flat, windows.items(), strict=True):
@@ -208,7 +208,7 @@ de.set_seed(0)
 block, x = ResidualBlock(16), torch.rand(1, 16, 32, 32)
 with torch.no_grad():
     change = (block(x) - x).norm() / x.norm()
-plots.compare_guess(my_guess, 100 * change.item(), "%", decimals=0)
+compare_guess(my_guess, 100 * change.item(), "%", decimals=0)
 assert 0 < change < 0.3
 
 # %% [markdown]
@@ -259,7 +259,7 @@ cases = {
 sizes = {
     name: [gradient_through(kind, n, he) for n in depths] for name, (kind, he) in cases.items()
 }
-plots.compare_guess(my_guess, math.log10(sizes["without skips"][-1]), "(power of ten)")
+compare_guess(my_guess, math.log10(sizes["without skips"][-1]), "(power of ten)")
 
 # %%
 figure, axes = plots.new_figure(width=8, height=3.4)
@@ -413,7 +413,7 @@ def gain(network, rainy, clean):
 
 test_rainy, test_clean = held_out("test")
 gained = gain(model, test_rainy, test_clean)
-plots.compare_guess(my_guess, gained, "dB")
+compare_guess(my_guess, gained, "dB")
 assert gained >= 3, "a minute of training must halve the error energy on unseen photos"
 
 # %%
@@ -454,7 +454,7 @@ stream = de.SyntheticRain(rain="light", patch_size=96, seed=3)  # training photo
 seen = [stream[k] for k in range(8)]
 views = depth_views(model, seen, rain.rainy, rain.mask)
 found = [view.read_out_auc for view in views]  # after the head, after block 1, 2, …
-plots.compare_guess(my_guess, found[0], decimals=2)
+compare_guess(my_guess, found[0], decimals=2)
 assert found[-1] > found[0] + 0.1, "the blocks must know more than the head"
 
 # %%
@@ -523,7 +523,7 @@ normal = list(range(5))
 out = [gained - gain_with([j for j in normal if j != k]) for k in normal]
 twice = [gained - gain_with(sorted([*normal, k])) for k in normal]
 swapped = [gained - gain_with([*normal[:k], k + 1, k, *normal[k + 2 :]]) for k in normal[:-1]]
-plots.compare_guess(my_guess, out[0], "dB")
+compare_guess(my_guess, out[0], "dB")
 
 # %%
 figure, axes = plots.new_figure(1, 3, width=11, height=3.0, sharey=True)
@@ -579,7 +579,7 @@ for target in ("rain", "picture"):
     print(
         f"{target:<8} gain before training {start[target]:6.1f} dB, after {after[target]:6.1f} dB"
     )
-plots.compare_guess(my_guess, after["rain"] - after["picture"], "dB")
+compare_guess(my_guess, after["rain"] - after["picture"], "dB")
 assert after["rain"] > after["picture"]
 
 # %%
@@ -703,6 +703,7 @@ if exercises.check("02.4", paired_interval):
 
 # %%
 from derain_edu.experiments import load_results, summarize
+from derain_edu.text import compare_guess
 
 
 def verdict(rows, first, second, column="psnr_validation"):
@@ -783,7 +784,7 @@ plots.show(figure, "PSNR on seen patches, on unseen photos, and the gap, for fou
 
 # %%
 gaps = summarize(rows, "gap")
-plots.compare_guess(my_guess, gaps["baseline, 12 blocks"][0] - gaps["baseline, 1 block"][0], "dB")
+compare_guess(my_guess, gaps["baseline, 12 blocks"][0] - gaps["baseline, 1 block"][0], "dB")
 sizes = {row["variant"]: row["parameters"] for row in rows}
 for name, (gap, half) in gaps.items():
     times = sizes[name] / sizes["baseline, 1 block"]

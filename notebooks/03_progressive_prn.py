@@ -84,7 +84,7 @@ x, edit_1 = rainy, []
 for _ in range(6):
     x = baseline(x)  # x_t = x_{t-1} + f(x_{t-1}), (1, 3, H, W)
     edit_1.append(de.psnr(x, target))
-plots.compare_guess(my_guess, edit_1[1] - edit_1[0], "dB", decimals=2)
+compare_guess(my_guess, edit_1[1] - edit_1[0], "dB", decimals=2)
 print("after pass 1 to 6:", " ".join(f"{score:.2f}" for score in edit_1), "dB")
 
 # %% [markdown]
@@ -105,7 +105,7 @@ my_guess = None  # write a number; minus means worse
 # %%
 drafts = one_stage.unroll(rainy, 6)  # x_t = O + f(x_{t-1}): six pictures (1, 3, H, W)
 edit_2 = [de.psnr(x, target) for x in drafts]
-plots.compare_guess(my_guess, edit_2[1] - edit_2[0], "dB", decimals=2)
+compare_guess(my_guess, edit_2[1] - edit_2[0], "dB", decimals=2)
 print("after pass 1 to 6:", " ".join(f"{score:.2f}" for score in edit_2), "dB")
 
 first, second = ((x - rainy).square().mean().sqrt() * 255 for x in drafts[:2])
@@ -238,7 +238,7 @@ for stages in (1, 2, 4, 6, 12):
     costs[stages] = row
     print(f"{stages:2} | {row[0]:15,}  {row[1] / 1e9:6.2f} | {row[2]:30,}  {row[3] / 1e9:6.2f}")
 
-plots.compare_guess(my_guess, costs[6][2] / costs[6][0], "times as many")
+compare_guess(my_guess, costs[6][2] / costs[6][0], "times as many")
 assert len({row[0] for row in costs.values()}) == 1, "parameters must not depend on T"
 assert all(row[1] == stages * costs[1][1] for stages, row in costs.items()), "FLOPs grow with T"
 
@@ -338,7 +338,7 @@ for seed, name in enumerate(de.photo_names("test")):
 
 scores = torch.tensor([[de.psnr(x, photo) for x in xs] for photo, _, xs in runs])  # (6, 13)
 mean = scores.mean(dim=0)  # (6, 13) -> (13,)
-plots.compare_guess(my_guess, (mean[STAGES] - mean[T]).item(), "dB", decimals=2)
+compare_guess(my_guess, (mean[STAGES] - mean[T]).item(), "dB", decimals=2)
 print(f"mean: rainy {mean[0]:.2f}, stage 1 {mean[1]:.2f}, T = {T} {mean[T]:.2f}, 12 {mean[12]:.2f}")
 best = (scores[:, 1:].argmax(dim=1) + 1).tolist()  # (6,)
 print("best stage of each photo:")
@@ -447,7 +447,7 @@ for name, x in starts.items():
         x, _ = model.stage(rainy, x, None)
         curves[name].append(de.psnr(x, target))
     ends[name] = x
-plots.compare_guess(my_guess, curves["clean"][0], "dB")
+compare_guess(my_guess, curves["clean"][0], "dB")
 
 # %%
 figure, axes = plots.new_figure(width=7, height=3.2)
@@ -507,7 +507,7 @@ for parts, (photo, _, xs) in zip(parts_of, runs, strict=True):
         x = x + part
         features[depth] += de.psnr(x, photo) / len(runs)
 share = (features[3] - mean[0]) / (features[-1] - mean[0])
-plots.compare_guess(my_guess, 100 * share.item(), "%", decimals=0)
+compare_guess(my_guess, 100 * share.item(), "%", decimals=0)
 print("baseline, head and blocks 1 to 5:", " ".join(f"{v:.2f}" for v in features), "dB")
 print(f"PRN, stages 1 to {T}:", " ".join(f"{v:.2f}" for v in mean[1 : T + 1]), "dB")
 first = (mean[1] - mean[0]) / (mean[T] - mean[0])
@@ -704,7 +704,7 @@ for name, network in networks.items():
     outputs = network.unroll(o, T)
     curves[name] = [de.psnr(x, truth) for x in outputs]
     print(f"{name:>13}:", " ".join(f"{v:.2f}" for v in curves[name]), "dB")
-plots.compare_guess(my_guess, curves["sees both"][-1] - curves["no rainy half"][-1], "dB")
+compare_guess(my_guess, curves["sees both"][-1] - curves["no rainy half"][-1], "dB")
 assert all(torch.equal(outputs[0], x) for x in outputs), "without a draft all stages are the same"
 
 # %% [markdown]
@@ -739,6 +739,7 @@ rows = draw_recorded(
 
 # %%
 from derain_edu.claims import differences  # of two variants, seed by seed
+from derain_edu.text import compare_guess
 
 for residual in ("on", "off"):
     both = [f"concat {concat}, + rainy {residual}" for concat in ("on", "off")]
@@ -775,7 +776,7 @@ my_guess = None  # write a number from 0 to 100
 
 # %%
 before = model.head(torch.cat((rainy, rainy), dim=1))  # (1, C, H, W), stage 1, before the ReLU
-plots.compare_guess(my_guess, 100 * (before < 0).float().mean().item(), "%", decimals=0)
+compare_guess(my_guess, 100 * (before < 0).float().mean().item(), "%", decimals=0)
 
 after_block = model.blocks[0](before)  # the head's ReLU taken out
 assert after_block.min() >= 0, "a block ends in a ReLU"
@@ -869,7 +870,7 @@ def without(block, away):
 full, places = score(drafts[T]), [*([stage] for stage in range(1, T + 1)), range(1, T + 1)]
 loss = [[full - without(k, away) for away in places] for k in range(5)]
 loss = torch.stack([torch.stack(row) for row in loss])  # (5 blocks, T stages + all, 6 photos)
-plots.compare_guess(my_guess, loss[:, 0].mean().item(), "dB", decimals=2)
+compare_guess(my_guess, loss[:, 0].mean().item(), "dB", decimals=2)
 
 # %%
 def baseline_without(block):

@@ -40,6 +40,7 @@ from derain_edu.download import cached_files
 from derain_edu.losses import make_loss, stage_loss
 from derain_edu.rain import Streaks, render_streaks
 from derain_edu.recipes import RECIPES
+from derain_edu.text import compare_guess
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
 compare = make_loss("neg_ssim+l1")  # what the open weights were trained with
@@ -63,7 +64,7 @@ w = torch.tensor(3.0, requires_grad=True)
 first, second = (torch.tensor(3.0, requires_grad=True) for _ in range(2))
 (second * (first * x)).backward()  # two weights of equal value, one use each
 
-plots.compare_guess(my_guess, w.grad.item())
+compare_guess(my_guess, w.grad.item())
 print(f"first use: {first.grad:.0f}, second use: {second.grad:.0f}, shared weight: {w.grad:.0f}")
 assert first.grad + second.grad == w.grad == 12
 
@@ -303,7 +304,7 @@ voices = {
     for name, network in networks.items()
 }  # each (T, number of weights)
 percent = {name: 100 * v.norm(dim=1) / v.norm(dim=1).sum() for name, v in voices.items()}
-plots.compare_guess(my_guess, 100 * (shares.norm(dim=1) / shares.norm(dim=1).sum())[-1].item(), "%")
+compare_guess(my_guess, 100 * (shares.norm(dim=1) / shares.norm(dim=1).sum())[-1].item(), "%")
 
 figure, axes = plots.new_figure(1, 4, width=12, height=2.6, sharey=True)
 for axis, (name, values) in zip(axes.flat, percent.items(), strict=True):
@@ -370,7 +371,7 @@ def at_right_angles(shares) -> float:
 
 random = cosines(torch.randn(2, voices["PRN, trained"].shape[1]))[0, 1]
 print(f"two random directions: cosine {random:+.3f}")
-plots.compare_guess(my_guess, agreement(voices["PRN, trained"]), decimals=2)
+compare_guess(my_guess, agreement(voices["PRN, trained"]), decimals=2)
 assert abs(random) < 0.02
 
 # %%
@@ -449,7 +450,7 @@ tables = {
     for name in ("PRN, fresh", "PRN, trained")
 }
 four = losses_by_uses(net, rainy, clean, 4)
-plots.compare_guess(my_guess, int((four == 0).sum()), decimals=0)
+compare_guess(my_guess, int((four == 0).sum()), decimals=0)
 for table in (four, *tables.values()):
     assert (table.triu(1) == 0).all() and (table.tril().diagonal() > 0).all()
 
@@ -613,7 +614,7 @@ kept = {
     for name, model in {"PRN": de.create_model("prn"), "PReNet": fresh_prenet}.items()
 }
 gib = kept["PReNet"][-1] * (512 / 64) ** 2 / 1024
-plots.compare_guess(my_guess, gib, "GiB")
+compare_guess(my_guess, gib, "GiB")
 
 figure, axes = plots.new_figure(width=5.5)
 plots.draw_curves(axes[0, 0], kept, counts, xlabel="stages T", ylabel="MiB kept for 64 × 64 pixels")
@@ -651,7 +652,7 @@ def step(checkpoint: bool) -> torch.Tensor:
 plain, recomputed = step(False), step(True)
 seconds = interleave({"plain": lambda: step(False), "checkpointed": lambda: step(True)}, rounds=3)
 slower = speedup(seconds["checkpointed"], seconds["plain"])  # median of the ratios
-plots.compare_guess(my_guess, slower, "times", decimals=2)
+compare_guess(my_guess, slower, "times", decimals=2)
 
 # %%
 mib = [
@@ -861,7 +862,7 @@ f_wet, f_dry = ([forget_gate(prenet, z, h) for z, h in both] for both in (wet_in
 shift = [(a - b)[:, on_streak].mean().item() for a, b in zip(f_wet, f_dry, strict=True)]
 begin = (streaked - patch)[:, on_streak].mean()
 left = [((a - b)[:, on_streak].mean() / begin).item() for a, b in zip(x_wet, x_dry, strict=True)]
-plots.compare_guess(my_guess, shift[-1], decimals=3)
+compare_guess(my_guess, shift[-1], decimals=3)
 figure, axes = plots.new_figure(1, 2, width=9, height=2.8)
 rain = {"": [100 * v for v in left]}  # below zero: the network took away too much
 plots.draw_curves(axes[0, 0], rain, xlabel="stage", ylabel="rain left, %")
@@ -912,7 +913,7 @@ for name, z, h in (
 ):
     changes[name] = (forget_gate(prenet, z, h) - normal)[:, on_streak].abs().mean().item()
     print(f"{name}: the forget gate changes by {changes[name]:.4f}")
-plots.compare_guess(my_guess, 100 * changes["memory only"] / changes["both"], "%", decimals=0)
+compare_guess(my_guess, 100 * changes["memory only"] / changes["both"], "%", decimals=0)
 assert changes["memory only"] > 0 and changes["picture only"] > 0
 
 # %% [markdown]
@@ -954,7 +955,7 @@ scores = {
 
 # %%
 curves = {name: [statistics.fmean(stage) for stage in values] for name, values in scores.items()}
-plots.compare_guess(my_guess, curves["PReNet"][-1] - curves["PReNet, memory wiped"][-1], "dB")
+compare_guess(my_guess, curves["PReNet"][-1] - curves["PReNet, memory wiped"][-1], "dB")
 figure, axes = plots.new_figure(width=6.5)
 for name, curve in curves.items():
     axes[0, 0].plot(range(1, len(curve) + 1), curve, marker="o", markersize=3.5, label=name)
@@ -1047,8 +1048,8 @@ for name, network in {**networks, "PRN, fresh, tail × 10": strong}.items():
     errors = [errors_at_heads(network, *tiny, count) for count in COUNTS]
     ratios[name] = [e[0] / e[-1] for e in errors]
 factors = {name: (v[-1] / v[0]) ** (1 / (COUNTS[-1] - COUNTS[0])) for name, v in ratios.items()}
-plots.compare_guess(my_guess, factors["PRN, fresh"], decimals=2)
-plots.compare_guess(my_guess_strong, factors["PRN, fresh, tail × 10"], decimals=2)
+compare_guess(my_guess, factors["PRN, fresh"], decimals=2)
+compare_guess(my_guess_strong, factors["PRN, fresh, tail × 10"], decimals=2)
 figure, axes = plots.new_figure(width=7, height=3.4)
 label = "|error at 1| / |error at T|"
 plots.draw_curves(axes[0, 0], ratios, COUNTS, xlabel="stages T", ylabel=label)

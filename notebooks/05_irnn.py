@@ -43,7 +43,8 @@ from derain_edu.models.irnn import irnn, irnn_stack
 from derain_edu.models.irnn_scan import ClampedAffine, compose, prefix_maps
 from derain_edu.rain import Streaks, render_streaks
 from derain_edu.timing import interleave, machine_line, peak_bytes, speedup
-from derain_edu.timing import table as text_table
+from derain_edu.text import table as text_table
+from derain_edu.text import compare_guess
 
 de.choose_device("cpu", verbose=True)  # short rows: a GPU would wait more than it works
 de.set_seed(0)
@@ -72,7 +73,7 @@ def read_row(x, alpha, beta=0.0, bend=torch.relu):
 
 
 row = torch.tensor([0.0, 2, 0, 0, 0, 0])
-plots.compare_guess(my_guess, read_row(row, 0.5)[-1].item(), decimals=3)
+compare_guess(my_guess, read_row(row, 0.5)[-1].item(), decimals=3)
 for alpha in (1.0, 0.5, 0.0, -0.5):
     h = read_row(row, alpha)
     package = irnn(row.view(1, 1, 1, -1), torch.full((4, 1), alpha), torch.zeros(4, 1), "loop")
@@ -117,7 +118,7 @@ def fade(x, alpha, bend):
 
 
 fades = {name: fade(rows, *start).square().mean(0).sqrt() for name, start in starts.items()}
-plots.compare_guess(my_guess, fades["α = .2"][64].log10().item(), "(exponent)")
+compare_guess(my_guess, fades["α = .2"][64].log10().item(), "(exponent)")
 
 # %%
 figure, axes = plots.new_figure(width=9, height=3.6)
@@ -210,7 +211,7 @@ for name, x in cases.items():
     shares[name] = 100 * (arrives != 0).double().mean(dim=0)  # (L,), percent by distance
     text = ", ".join(f"d = {d}: {shares[name][d]:.0f} %" for d in (1, 4, 16, 64))
     print(f"  {name:18} {text}")
-plots.compare_guess(my_guess, shares["mean 0"][64].item(), "%", decimals=0)
+compare_guess(my_guess, shares["mean 0"][64].item(), "%", decimals=0)
 assert shares["mean 0"][64] > 50 > 20 > shares["mean 0, rows of 65"][64]
 assert shares["mean −.5"][16] < 5
 
@@ -242,7 +243,7 @@ spot = torch.zeros(25, 25)
 spot[10, 8] = 1
 ones, zeros = torch.ones(4, 1), torch.zeros(4, 1)  # (direction, channel)
 up, right, down, left = irnn(spot[None, None], ones, zeros, "loop")  # (1, 1, 25, 25) each
-plots.compare_guess(my_guess, (right > 0).sum().item(), "pixels", decimals=0)
+compare_guess(my_guess, (right > 0).sum().item(), "pixels", decimals=0)
 
 # %%
 sweeps.sweep_sliders(spot)
@@ -336,7 +337,7 @@ def one_round(x):
 
 once = sweeps.influence(one_round, x)  # (H, W): derivatives of the middle pixel
 seen = once > 0
-plots.compare_guess(my_guess, seen.sum().item(), "pixels", decimals=0)
+compare_guess(my_guess, seen.sum().item(), "pixels", decimals=0)
 cross = torch.zeros(H, W, dtype=torch.bool)
 cross[H // 2], cross[:, W // 2] = True, True
 assert torch.equal(seen, cross), "one round is the cross of its row and its column"
@@ -353,8 +354,8 @@ my_guess_ways = None  # write the number of ways from a corner
 
 # %%
 twice = sweeps.influence(lambda x: one_round(one_round(x)), x)  # (H, W)
-plots.compare_guess(my_guess, (twice > 0).sum().item(), "pixels", decimals=0)
-plots.compare_guess(my_guess_ways, twice[0, 0].item(), "ways", decimals=0)
+compare_guess(my_guess, (twice > 0).sum().item(), "pixels", decimals=0)
+compare_guess(my_guess_ways, twice[0, 0].item(), "ways", decimals=0)
 assert (twice > 0).all(), "two rounds are everything"
 assert torch.equal(twice[~cross], torch.full_like(twice[~cross], 2)), "off the cross: two ways"
 
@@ -448,7 +449,7 @@ for name, start in (("fresh, α = 1", 1.0), ("fresh, random α", "random"), ("fr
     print(f"{name:16} sees {sees:.0%} of all pixels; "
           f"from beyond 8 px comes {heard[name][D.index(8)]:.3g} %")
     assert sees == 1
-plots.compare_guess(my_guess, heard["fresh, α = .2"][D.index(8)], "%", decimals=4)
+compare_guess(my_guess, heard["fresh, α = .2"][D.index(8)], "%", decimals=4)
 assert heard["fresh, α = 1"][D.index(8)] > 70 and heard["fresh, α = .2"][D.index(8)] < 0.01
 
 # %% [markdown]
@@ -491,7 +492,7 @@ my_guess = None  # write a number from 0 to 100
 # %%
 alpha = learned.summary["alpha"]
 bars = [row for row in learned.counts if row["factor"] == "alpha"]
-plots.compare_guess(my_guess, 100 * alpha["negative"] / alpha["number"], "%")
+compare_guess(my_guess, 100 * alpha["negative"] / alpha["number"], "%")
 figure, axes = plots.new_figure(width=8, height=3.2)
 middles = [(bar["low"] + bar["high"]) / 2 for bar in bars]
 colours = [plots.COLOURS[1] if middle < 0 else plots.COLOURS[0] for middle in middles]
@@ -527,7 +528,7 @@ my_guess = None  # write a number from 0 to 42
 
 # %%
 left = {top: 100 * shares["8"] for top, shares in learned.summary["capped"].items()}
-plots.compare_guess(my_guess, left["0.9"], "%", decimals=0)
+compare_guess(my_guess, left["0.9"], "%", decimals=0)
 print(f"from beyond 8 px: {heard['released, trained'][D.index(8)]:.0f} % as released, "
       f"{left['0.9']:.0f} % with α ≤ .9, {left['0.5']:.1f} % with α ≤ .5")
 assert left["0.9"] < heard["released, trained"][D.index(8)] / 2 and left["0.5"] < 1
@@ -546,7 +547,7 @@ my_guess = None  # write a number
 profile = torch.full((40,), 0.6)
 profile[18:22] += 0.3  # a streak, 4 px wide and brighter by a half
 swept = {f"α = {a}": read_row(profile, a) for a in (0.5, -0.5)}
-plots.compare_guess(my_guess, swept["α = -0.5"][12].item(), decimals=2)
+compare_guess(my_guess, swept["α = -0.5"][12].item(), decimals=2)
 
 curves = {"x": profile, **swept}
 relative = {name: (values / values[17]).tolist() for name, values in curves.items()}  # wall = 1
@@ -624,7 +625,7 @@ print("MiB for    24,     48,     96 px; the last doubling")
 for name, values in counts.items():
     print(f"{name:8}", ", ".join(f"{v / 2**20:6.1f}" for v in values), "   ;",
           f"× {values[2] / values[1]:.1f}")
-plots.compare_guess(my_guess, counts["indexing"][2] / counts["indexing"][1], "times")
+compare_guess(my_guess, counts["indexing"][2] / counts["indexing"][1], "times")
 assert counts["indexing"][2] > 6 * counts["indexing"][1]
 assert counts["unbind"][2] < 5 * counts["unbind"][1]
 
@@ -653,7 +654,7 @@ both = compose(second, first)
 print(f"one map: clamp({both.a:.1f} h + {both.b:.1f}, {both.lo:.0f}, {both.hi:.0f})")
 h = torch.linspace(-6, 6, 241)
 highest = second(first(h)).max().item()
-plots.compare_guess(my_guess, highest)
+compare_guess(my_guess, highest)
 assert torch.allclose(second(first(h)), both(h)) and both.hi == highest
 
 figure, axes = plots.new_figure(width=6, height=2.8)
@@ -733,7 +734,7 @@ for a, value in zip(alpha8, x8, strict=True):  # the loop, one after the other
     h8.append(memory)
 assert torch.allclose(joined(torch.zeros(8)), torch.stack(h8)) and rounds == 3
 assert all(torch.equal(*pair) for pair in zip(joined, prefix_maps(maps8), strict=True))
-plots.compare_guess(my_guess, math.log2(1024), "rounds", decimals=0)
+compare_guess(my_guess, math.log2(1024), "rounds", decimals=0)
 
 # %%
 plots.show(
@@ -795,7 +796,7 @@ for name in forms:
 print(machine_line())
 print(f"{CHANNELS} channels of {SIZE} × {SIZE}, one thread; medians, all forms in turn")
 print(text_table(["form", "forward, ms", "with backward, ms", "times as fast"], lines))
-plots.compare_guess(my_guess, speedup(slowest, both_ways["numba"]), "times")
+compare_guess(my_guess, speedup(slowest, both_ways["numba"]), "times")
 
 # %% [markdown]
 # Read the last column; it counts forward and backward. From the first line to the second nothing
@@ -845,7 +846,7 @@ class Sweep(torch.autograd.Function):
 four = torch.ones(1, 4, dtype=torch.float64)
 one, zero = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (1.0, 0.0))
 Sweep.apply(four, one, zero)[0, -1].backward()
-plots.compare_guess(my_guess, one.grad.item(), decimals=0)
+compare_guess(my_guess, one.grad.item(), decimals=0)
 assert one.grad == 6 and zero.grad == 3
 
 # %% [markdown]

@@ -42,7 +42,7 @@ from derain_edu.download import cached_files
 from derain_edu.experiments import load_results, summarize
 from derain_edu.losses import rain_mask
 from derain_edu.map_scores import calibration, calibration_gap, roc, score_at
-from derain_edu.metrics import auc
+from derain_edu.map_scores import auc
 from derain_edu.models.irnn import DIRECTIONS
 from derain_edu.models.spanet import SpatialAttention, SPANetConfig
 from derain_edu.rain import Streaks, render_streaks
@@ -129,7 +129,7 @@ my_guess = None  # write a number; minus means worse
 maps["A = yes or no"] = (R > 4 / 255).float()
 maps["share, 2 px aside"] = share.roll(2, dims=2)
 scores = {name: de.psnr(gated(A), photo) for name, A in maps.items()}
-plots.compare_guess(my_guess, scores["A = yes or no"] - scores["A = 0"], "dB")
+compare_guess(my_guess, scores["A = yes or no"] - scores["A = 0"], "dB")
 shown = {f"{name}, {scores[name]:.1f} dB": gated(A) for name, A in maps.items()}
 plots.show(
     plots.picture_row(shown, width=11),
@@ -170,7 +170,7 @@ steps["conv 1×1: one number"] = tiny.conv4(steps["conv 3×3, ReLU"])  # (1, 1, 
 steps["sigmoid: the map"] = torch.sigmoid(steps["conv 1×1: one number"])
 for name, value in steps.items():
     print(f"{name:22} {tuple(value.shape)}")
-plots.compare_guess(my_guess, steps["side by side"].shape[1], "channels", decimals=0)
+compare_guess(my_guess, steps["side by side"].shape[1], "channels", decimals=0)
 assert torch.equal(steps["sigmoid: the map"], tiny(steps["features"])), "this is the module"
 
 # %% [markdown]
@@ -239,9 +239,9 @@ if "spanet_spa.pth" in cached_files("official-weights"):  # the authors': traine
     print(f"mean of A: {attention[:, 0].mean():.2f}, of the authors' A {other[:, 0].mean():.2f}")
 for who, values in areas.items():
     each = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, values, strict=True))
-    plots.say(f"{who} map: {each}; mean {np.mean(values):.3f}")
+    say(f"{who} map: {each}; mean {np.mean(values):.3f}")
 print(f"all six photos in one pot: {pooled:.3f}")
-plots.compare_guess(my_guess, 100 * pooled, "%")
+compare_guess(my_guess, 100 * pooled, "%")
 assert np.mean(areas["this course's"]) >= 0.9, "the supervised map finds light rain"
 
 # %% [markdown]
@@ -363,7 +363,7 @@ for rain in ("drizzle", "heavy"):  # what it never saw
 bins = {rain: calibration(*found) for rain, found in weather.items()}
 gaps = {rain: 100 * calibration_gap(found) for rain, found in bins.items()}
 inside = (attention[:, :1] >= 0.6) & (attention[:, :1] < 0.7)
-plots.compare_guess(my_guess, 100 * mask[inside].float().mean().item(), "% are rainy", decimals=0)
+compare_guess(my_guess, 100 * mask[inside].float().mean().item(), "% are rainy", decimals=0)
 assert gaps["light"] < 5 < gaps["heavy"]
 for rain, (values, true) in weather.items():
     print(f"{rain:7}: A says {values.mean():.0%}, rainy are {true.float().mean():.0%}; "
@@ -459,7 +459,7 @@ my_guess = None  # write a number from 0 to 100
 stages = range(1, 5)
 by_stage = [auc(attention[:, s - 1 : s], mask) for s in stages]
 level = attention.mean(dim=(0, 2, 3)).tolist()  # (6, 4, H, W) -> (4,)
-plots.compare_guess(my_guess, 100 * by_stage[1], "%", decimals=0)
+compare_guess(my_guess, 100 * by_stage[1], "%", decimals=0)
 figure, axes = plots.new_figure(1, 4, width=11, height=2.9)
 for axis, s in zip(axes.flat, stages, strict=True):
     top = attention[k, s - 1].max().item()
@@ -490,7 +490,7 @@ for s in stages:
         worth[f"stage {s}"] = own - scores_of(model(rainy))
 with views.changed_map(model, lambda A: mask.float(), stages=[1]):
     truth = scores_of(model(rainy)) - own
-plots.compare_guess(my_guess, worth["stage 1"].mean().item(), "dB")
+compare_guess(my_guess, worth["stage 1"].mean().item(), "dB")
 for name, lost in worth.items():
     print(f"{name} held still: loses {lost.mean():.2f} dB")
 print(f"stage 1 gets the true mask instead: {truth.mean():+.2f} dB")
@@ -619,7 +619,7 @@ for t, angle in enumerate(TURNS):
 # %%
 up, right, down, left = response.unbind(dim=2)  # (6, 3) each
 lean = (up + down - right - left) / 2  # (6, 3)
-plots.compare_guess(my_guess, (lean[:, 0] - lean[:, 2]).mean().item(), decimals=3)
+compare_guess(my_guess, (lean[:, 0] - lean[:, 2]).mean().item(), decimals=3)
 verdicts.judge("vertical streaks raise the weight of up", up[:, 0], "of weight", 3)
 verdicts.judge("vertical streaks raise the weight of down", down[:, 0], "of weight", 3)
 verdicts.judge("the weights turn with the streaks", lean[:, 0] - lean[:, 2],
@@ -646,7 +646,7 @@ turned = paper.attend(rainy)
 with views.levelled_directions(paper):
     still = paper.attend(rainy)
 lost = torch.tensor(by_photo(turned[1][:, 0], mask)) - torch.tensor(by_photo(still[1][:, 0], mask))
-plots.compare_guess(my_guess, 100 * lost.mean().item(), "points of AUC", decimals=2)
+compare_guess(my_guess, 100 * lost.mean().item(), "points of AUC", decimals=2)
 verdicts.judge("turning weights help the map find rain", 100 * lost, "points of AUC", 3)
 verdicts.judge("turning weights help the picture", scores_of(turned[0]) - scores_of(still[0]),
                decimals=3)
@@ -697,9 +697,9 @@ assert refused
 # %%
 evidence = forensics.released_checkpoint()
 print(f"spanet_spa.pth: {evidence.source}")
-plots.say(f"names in it: {', '.join(evidence.imports)}")
+say(f"names in it: {', '.join(evidence.imports)}")
 print("entries:", ", ".join(evidence.entries))
-plots.say(f"optimizer: {evidence.settings}")
+say(f"optimizer: {evidence.settings}")
 total = sum(trace.number for trace in evidence.traces)
 print(f"{total:,} parameters; Adam made {max(t.steps for t in evidence.traces):,} steps")
 assert total == sum(p.numel() for p in model.parameters())
@@ -718,7 +718,7 @@ my_guess = None  # write a number
 # %%
 idle = evidence.idle
 untrained = sum(trace.number for trace in idle)
-plots.compare_guess(my_guess, untrained, "parameters", decimals=0)
+compare_guess(my_guess, untrained, "parameters", decimals=0)
 print(f"{'tensor':36} {'shape':>10} {'largest':>8} {'at start ≤':>10} {'moments':>8}")
 for t in idle:
     print(f"{t.name:36} {t.shape:>10} {t.largest:8.4f} {t.start:10.4f} {t.moment:4} {t.square}")
@@ -791,7 +791,7 @@ def record_of(story):
 stories = ("frozen", "not used", "not used, zeros filled in")
 for story in stories:
     kept = {name: value.tolist() for name, value in record_of(story).items()}
-    plots.say(f"{story:26} Adam's record: {kept or 'none'}")
+    say(f"{story:26} Adam's record: {kept or 'none'}")
 steps_of_idle = {t.steps for t in idle}
 print(f"{'the checkpoint':26} {steps_of_idle} steps, largest moment {max(t.moment for t in idle)}")
 assert [bool(record_of(story)) for story in stories] == [False, False, True]
@@ -886,7 +886,7 @@ for repaired in (False, True):
     network = Weighted(repaired)
     found[repaired] = idle_parameters(network, network(torch.rand(2, 1, 6, 6)).square().mean())
     print("repaired:" if repaired else "dropped: ", found[repaired] or "nothing is idle")
-plots.compare_guess(my_guess, len(found[False]), "parameters", decimals=0)
+compare_guess(my_guess, len(found[False]), "parameters", decimals=0)
 assert found[False] == ["branch.weight", "branch.bias"], "the test fails on the dropped product"
 assert found[True] == [], "and passes on the repaired one"
 
@@ -903,7 +903,7 @@ hits = [f"{file.name}, {hit}" for file in files
         for hit in forensics.dropped_results(file.read_text("utf-8"))]
 print(f"and in the {len(files)} files of this package:", "" if hits else "nothing")
 for hit in hits:
-    plots.say(f"    {hit}")
+    say(f"    {hit}")
 
 # %% [markdown]
 # A bare `w` is useless for sure, and linters report it (ruff: rule B018). A *call* may do something,
@@ -942,7 +942,7 @@ torch.set_grad_enabled(False)  # no more gradients in this lesson
 switched = de.create_model("spanet", pretrained="open", direction_attention=True)
 picture, maps = switched.attend(rainy)
 drop = own - scores_of(picture)
-plots.compare_guess(my_guess, drop.mean().item(), "dB")
+compare_guess(my_guess, drop.mean().item(), "dB")
 for when, found in {"before": attention[:, :1], "after": maps[:, :1]}.items():
     gap = 100 * calibration_gap(calibration(found, mask))
     print(f"map {when:6} the switch: AUC {auc(found, mask):.3f}, mean {found.mean():.3f}, "
@@ -981,7 +981,7 @@ def rates_after_four(start):
 
 in_file = [evidence.settings[name] for name in ("initial_lr", "lr")]
 script, other = rates_after_four(5e-3), rates_after_four(5e-4)
-plots.compare_guess(my_guess, script[1], decimals=5)
+compare_guess(my_guess, script[1], decimals=5)
 for name, (first, last) in {"script": script, "file": in_file, "5e-4": other}.items():
     print(f"{name:7} first rate {first:.0e}, last rate {last:.0e}")
 print(f"counter {evidence.counter:,}, Adam: {max(steps_of_idle):,} steps; counted from 0, they fit")
@@ -1015,7 +1015,7 @@ cases = {"exact pair": (wet, dry), "both enlarged a bit": larger, "noise of ±1"
 cases = {name: [p.clamp(0, 1) for p in pair] for name, pair in cases.items()}
 masks = {name: [rain_mask(*pair, kind) for kind in ("paper", "released")]
          for name, pair in cases.items()}
-plots.compare_guess(my_guess, 100 * masks["noise of ±1"][1].mean().item(), "%", decimals=0)
+compare_guess(my_guess, 100 * masks["noise of ±1"][1].mean().item(), "%", decimals=0)
 print(f"true mask: {mask[k].float().mean():.0%}")
 for name, (by_paper, by_code) in masks.items():
     print(f"{name:20} paper's idea {by_paper.mean():4.0%}, released code {by_code.mean():4.0%}")
@@ -1066,10 +1066,11 @@ print(f"{rows[0]['steps']} steps each; input {rows[0]['psnr_input']:.2f} dB")
 
 # %%
 from derain_edu.claims import differences  # of two variants, seed by seed
+from derain_edu.text import compare_guess, say
 
 pair = ("as in the paper", "as released")
 gain = differences(rows, *pair)
-plots.compare_guess(my_guess, float(np.mean(gain)), "dB", decimals=2)
+compare_guess(my_guess, float(np.mean(gain)), "dB", decimals=2)
 print("by seed:", ", ".join(f"{value:+.2f} dB" for value in gain))
 verdicts.judge("trained with them, the picture is better", gain)
 area = differences(rows, *pair, "auc_validation")

@@ -210,7 +210,7 @@ for name in ("initial first", "initial × 10", "hard constraint"):
     solved[name] = pinn.solve(pinn.WAYS[name])
 errors = {name: pinn.relative_error(s).tolist() for name, s in solved.items()}  # 3 seeds each
 mean = {name: float(np.mean(values)) for name, values in errors.items()}
-plots.compare_guess(my_guess, 100 * mean["initial first"], "%", decimals=0)
+compare_guess(my_guess, 100 * mean["initial first"], "%", decimals=0)
 
 
 def draw_errors():
@@ -319,7 +319,7 @@ steps = [row["step"] for row in solved["all at once"].log]
 plots.draw_curves(axes[0, 0], angles, steps, "step", "cosine")
 plots.show(figure, "The cosine between the gradients of equation and initial condition over the "
            "steps: all three ways end near minus one.")
-plots.compare_guess(my_guess, angles["all at once"][-1], decimals=2)
+compare_guess(my_guess, angles["all at once"][-1], decimals=2)
 for name in names:
     row, weight = solved[name].log[-1], 10 if "×" in name else 1
     a, b = (np.mean(row["gradients"][k]) for k in ("equation", "initial"))
@@ -358,7 +358,7 @@ for name in ("viscosity falls", "viscosity shuffled"):
     solved[name] = pinn.solve(pinn.WAYS[name])
     errors[name] = pinn.relative_error(solved[name]).tolist()
     mean[name] = float(np.mean(errors[name]))
-plots.compare_guess(my_guess, 100 * mean["viscosity falls"], "%", decimals=0)
+compare_guess(my_guess, 100 * mean["viscosity falls"], "%", decimals=0)
 draw_errors()
 assert mean["viscosity falls"] < mean["all at once"] < mean["viscosity shuffled"]
 assert max(errors["viscosity falls"]) < min(errors["viscosity shuffled"])
@@ -490,7 +490,7 @@ my_guess = None  # write a number from 0 to 1
 
 # %%
 equal = Plan(replace(base, curriculum=views.curriculum_of("stages", 0.25)))
-plots.compare_guess(my_guess, views.budget_shares(equal)["compute"], decimals=3)
+compare_guess(my_guess, views.budget_shares(equal)["compute"], decimals=3)
 assert abs(views.budget_shares(equal)["compute"] - (1 + 2 + 3 + 4) / 16) < 1e-6
 views.schedule_dial(base)
 
@@ -595,7 +595,7 @@ for what in kinds:
     gain = by_seed(*(f"{what}, {order}" for order in views.SORTED))
     verdicts.judge(f"{what}: sorted beats shuffled", gain)
 held = sum(verdict.holds is True for verdict in verdicts)
-plots.compare_guess(my_guess, held, "of 4", decimals=0)
+compare_guess(my_guess, held, "of 4", decimals=0)
 assert held == 0, "as recorded: no curriculum is shown to beat its own random order"
 for what in ("stages", "patches", "loss"):
     gain = by_seed(f"{what}, easy to hard", "one step")
@@ -624,7 +624,7 @@ my_guess = None  # write a number; minus means worse
 
 # %%
 in_light = by_seed("rain, easy to hard", "rain, random order", "psnr_light")
-plots.compare_guess(my_guess, float(np.mean(in_light)), "dB")
+compare_guess(my_guess, float(np.mean(in_light)), "dB")
 verdicts.judge("rain: sorted keeps what it learned of light rain", in_light)
 for other in ("rain, random order", "heavy rain only"):
     gain = by_seed("rain, easy to hard", other, "psnr_heavy")
@@ -689,7 +689,7 @@ for row in rows["curricula"]:
         print(f"seed {row['seed']}: {row['curve']}, end {row['psnr_validation']:.2f}")
         if abs(row["psnr_validation"] - row["psnr_input"]) < 0.1:
             asleep.append(row["seed"])
-plots.compare_guess(my_guess, len(asleep), f"of 5: seeds {asleep}", decimals=0)
+compare_guess(my_guess, len(asleep), f"of 5: seeds {asleep}", decimals=0)
 assert asleep
 
 # %% [markdown]
@@ -734,7 +734,7 @@ axes[0, 0].set(xlabel="step", ylabel="validation PSNR, dB")
 axes[0, 0].legend(fontsize=8, frameon=False)
 plots.show(figure, "Validation PSNR over 80 steps: one step, sorted and shuffled stages.")
 ends = {name: trainer.log[-1]["validation_psnr"] for name, trainer in live.items()}
-plots.compare_guess(my_guess, ends["sorted"] - ends["shuffled"], "dB")
+compare_guess(my_guess, ends["sorted"] - ends["shuffled"], "dB")
 assert live["sorted"].plan.spent(4) == live["shuffled"].plan.spent(4)
 assert live["sorted"].plan.spent(4)[0] == live["one step"].plan.spent(4)[0], "the same samples"
 
@@ -762,7 +762,7 @@ restormer = Curriculum(patch_size=Steps((128, 160, 192, 256, 320, 384), starts),
                        batch_size=Steps((8, 5, 4, 2, 1, 1), starts))  # per GPU
 plan = Plan(replace(base, steps=sum(lengths), curriculum=restormer))
 patches, batches = (np.array(views.levels_of(plan, f)) for f in ("patch_size", "batch_size"))
-plots.compare_guess(my_guess, batches[-1] / batches[0], decimals=3)
+compare_guess(my_guess, batches[-1] / batches[0], decimals=3)
 pixels = batches * patches**2
 print("pixels per iteration, first level = 1:", np.unique((pixels / pixels[0]).round(2)))
 print(f"samples: {batches.sum():,} k; without growth {8 * sum(lengths):,} k")
@@ -826,7 +826,7 @@ pairs = {
     "rain: drizzle and heavy": (gradient("drizzle"), gradient("heavy", first=100)),
 }
 cosines = {name: torch.cosine_similarity(*pair, dim=0).item() for name, pair in pairs.items()}
-plots.compare_guess(my_guess, cosines["rain: drizzle and heavy"], decimals=2)
+compare_guess(my_guess, cosines["rain: drizzle and heavy"], decimals=2)
 for name, (a, b) in pairs.items():
     print(f"{name:37} cosine {cosines[name]:+.2f}, sizes 1 : {b.norm() / a.norm():.2f}")
 assert cosines["stages: T = 1 and T = 4"] > 0.5 > 0 > cosines["rain: drizzle and heavy"]
@@ -948,6 +948,7 @@ plots.show(figure, "A flow chart. Does one-step training fail? Is it the order? 
 
 # %%
 from derain_edu.verdicts import VerdictTable
+from derain_edu.text import compare_guess
 
 parts = ("sorted is calmer than one step", "sorted beats shuffled", "sorted beats one step")
 sorted_by = ("stages", "patches", "loss")

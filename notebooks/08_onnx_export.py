@@ -46,7 +46,8 @@ from derain_edu.bench_onnx import validation_pairs
 from derain_edu.onnx_export import CHECKED, TOLERANCE, silence, sizes
 from derain_edu.quantization import calibration_pictures, quantize_onnx
 from derain_edu.timing import interleave, machine_line, speedup
-from derain_edu.timing import table as text_table
+from derain_edu.text import table as text_table
+from derain_edu.text import compare_guess, say
 
 de.choose_device("cpu", verbose=True)  # a file for everyone is checked on what everyone has
 torch.set_grad_enabled(False)  # nothing is trained here
@@ -93,11 +94,11 @@ my_guess = None  # write a number
 # %%
 del visits[:]
 file = de.export_onnx(toy, folder / "toy.onnx")
-plots.say("visits of the export: " + ", ".join(visits))
+say("visits of the export: " + ", ".join(visits))
 tiny, before = de.load_onnx(file), len(visits)
 for width in (5, 6, 7):
     tiny(torch.rand(1, 3, 4, width))
-plots.compare_guess(my_guess, len(visits) - before, "visits", decimals=0)
+compare_guess(my_guess, len(visits) - before, "visits", decimals=0)
 assert len(visits) == before and before >= 1
 
 graph = onnx.load(file).graph
@@ -189,7 +190,7 @@ my_guess = None  # write a number
 graph = onnx.load(path).graph
 counts = views.count_nodes(graph)
 print(", ".join(f"{count} {name}" for name, count in counts.items()))
-plots.compare_guess(my_guess, counts["Conv"], "Conv nodes", decimals=0)
+compare_guess(my_guess, counts["Conv"], "Conv nodes", decimals=0)
 T = model.config.stages
 assert counts["Conv"] == 16 * T - 1
 
@@ -206,7 +207,7 @@ my_guess = None  # write a number of kB (1,000 bytes)
 stored = views.stored_tensors(graph)  # name -> (shape, bytes)
 parameters = sum(p.numel() for p in model.parameters())
 inside = sum(count for _, count in stored.values())
-plots.compare_guess(my_guess, path.stat().st_size / 1000, "kB", decimals=0)
+compare_guess(my_guess, path.stat().st_size / 1000, "kB", decimals=0)
 print(f"{parameters:,} parameters × 4 bytes = {4 * parameters:,}")
 print(f"{len(stored)} stored tensors: {inside:,} bytes; the file: {path.stat().st_size:,}")
 assert 0 <= inside - 4 * parameters < 100, "each weight is stored once"
@@ -255,7 +256,7 @@ for name, values in orders.items():
     print(f"288 numbers, added {name:9}: {total.item():.9f}")
 
 equal = 100 * (eager == outside).float().mean().item()
-plots.compare_guess(my_guess, equal, "%", decimals=0)
+compare_guess(my_guess, equal, "%", decimals=0)
 as_bytes = [(255 * picture.clamp(0, 1)).round() for picture in (eager, outside)]
 changed = (as_bytes[0] != as_bytes[1]).float().mean()
 print(f"largest difference {difference.max():.1e}; as bytes, {changed:.2%} of the values differ")
@@ -361,8 +362,8 @@ for name, free in words.items():
     except Exception as error:
         while error.__cause__ is not None:
             error = error.__cause__
-        plots.say(f"{name:12} refused: …{str(error).splitlines()[-1][-64:]}")
-plots.say(str(views.count_nodes(graphs["Dim.AUTO"].graph)))
+        say(f"{name:12} refused: …{str(error).splitlines()[-1][-64:]}")
+say(str(views.count_nodes(graphs["Dim.AUTO"].graph)))
 
 
 def run(proto, width):
@@ -380,7 +381,7 @@ for name, proto in graphs.items():
         except Exception as error:
             reason = str(error).splitlines()[0].rpartition(" : ")[2]
             print(f"{name:12} width {width}: fails, {reason[:48]}…")
-plots.compare_guess(my_guess, run(graphs["Dim.AUTO"], 30).shape[-1], "columns", decimals=0)
+compare_guess(my_guess, run(graphs["Dim.AUTO"], 30).shape[-1], "columns", decimals=0)
 assert run(graphs["Dim.AUTO"], 30).shape[-1] == 19 and "plain names" not in graphs
 
 # %% [markdown]
@@ -454,7 +455,7 @@ for module in (Sweep(), IfWidth(), IfBright(), Noise()):
         refused = False
     except de.DerainError as error:
         refused = True
-        plots.say(f"{type(module).__name__}: {error}")
+        say(f"{type(module).__name__}: {error}")
     assert refused and not (folder / "refused.onnx").exists()
 
 # %% [markdown]
@@ -525,7 +526,7 @@ spanet = de.create_model("spanet", pretrained="open")
 spa_path = de.export_onnx(spanet, folder / "spanet.onnx")  # some seconds
 spa_graph = onnx.load(spa_path).graph
 scans = views.scan_nodes(spa_graph)
-plots.compare_guess(my_guess, len(scans), "Scan nodes", decimals=0)
+compare_guess(my_guess, len(scans), "Scan nodes", decimals=0)
 assert len(scans) == 32
 print("the first one, a sweep up:\n")
 print("\n".join(views.scan_lines(scans[0])))
@@ -592,8 +593,8 @@ for name, runs in seconds.items():
 print(machine_line())
 print(f"T = {T}, 192 × 192, ways in turn; PSNR on {len(pairs)} validation photos")
 print(text_table(["way", "s", "times as fast", "MB", "PSNR", "loss, dB"], rows))
-plots.compare_guess(my_guess, speedup(slow, seconds["ONNX Runtime, float32"]), "times")
-plots.compare_guess(my_guess_int8, speedup(slow, seconds["ONNX Runtime, int8"]), "times")
+compare_guess(my_guess, speedup(slow, seconds["ONNX Runtime, float32"]), "times")
+compare_guess(my_guess_int8, speedup(slow, seconds["ONNX Runtime, int8"]), "times")
 assert scores["this package"] - scores["ONNX Runtime, int8"] < 0.2, "int8 costs less than .2 dB"
 assert abs(scores["this package"] - scores["ONNX Runtime, float32"]) < 1e-3
 assert int8_path.stat().st_size < 0.6 * path.stat().st_size
@@ -648,7 +649,7 @@ for name, inside in rewritten.items():
     faster = f"{speedup(race['plain PyTorch'], race[name]):.2f}×"
     rows.append([name, f"{np.median(race[name]):.3f}", faster, str(len(inside.node)), str(turns)])
 print(text_table(["ONNX Runtime", "s", "times as fast", "nodes", "turns"], rows))
-plots.compare_guess(my_guess, speedup(race["plain PyTorch"], race["as exported"]), "times")
+compare_guess(my_guess, speedup(race["plain PyTorch"], race["as exported"]), "times")
 print(Counter(node.domain or "onnx" for node in rewritten["and blocks in memory"].node))
 assert len(rewritten["nodes joined"].node) < len(rewritten["as exported"].node)
 
@@ -748,7 +749,7 @@ def rounded(x, bits, dims=None):
 few = torch.tensor([-0.28, 0.0, 0.02, 0.30, 0.31, 1.13])
 for bits in (8, 4, 2):
     print(f"{bits} bits:", " ".join(f"{v:6.3f}" for v in rounded(few, bits)))
-plots.compare_guess(my_guess, (1.13 + 0.28) / 15, decimals=3)
+compare_guess(my_guess, (1.13 + 0.28) / 15, decimals=3)
 assert (rounded(few, 8) - few).abs().max() <= 0.5 * 1.41 / 255 + 1e-6
 
 # %% [markdown]
@@ -837,7 +838,7 @@ for bits in (8, 4):
     for name in convolutions:
         with rounding([name], bits):
             losses[bits].append(own - score())
-plots.compare_guess(my_guess, 1 + int(np.argmax(losses[4])), "is the number", decimals=0)
+compare_guess(my_guess, 1 + int(np.argmax(losses[4])), "is the number", decimals=0)
 figure, axes = plots.new_figure(1, 2, width=12, height=3.4)
 short = [name.replace("memory.gate_conv", "gates").replace("blocks.", "").replace("conv", "")
          for name in convolutions]
@@ -877,7 +878,7 @@ with rounding(["memory.gate_conv"], 4):
     shared_scale = own - score()
 with rounding(["memory.gate_conv"], 4, two_scales):
     own_scales = own - score()
-plots.compare_guess(my_guess, own_scales, "dB", decimals=2)
+compare_guess(my_guess, own_scales, "dB", decimals=2)
 step = (z.max() - h.min()).item() / 15
 zeros = (h.abs() < step / 2).float().mean()
 print(f"one scale: −{shared_scale:.2f} dB; a scale each: −{own_scales:.2f} dB")
@@ -919,7 +920,7 @@ assert kinds["FLOAT"] == 2, "head and tail"
 for name, rule in json.loads(network.info.metadata["preprocessing"]).items():
     print(f"{name:8} {rule}")
 print(f"halo     {network.halo} px: how far a pixel can reach, to cut large photos into tiles")
-plots.say("also in the file: "
+say("also in the file: "
           + ", ".join(sorted(set(network.info.metadata) - {"preprocessing"})))
 
 # %% [markdown]
@@ -1027,7 +1028,7 @@ kept = {name: np.mean([de.psnr(way(x).clamp(0, 1), truth) for x, truth in pairs]
 right = kept["as in the contract"]
 for name, value in kept.items():
     print(f"{name:25} {value:6.2f} dB   {value - right:+6.2f}")
-plots.compare_guess(my_guess, right - kept["BGR"], "dB", decimals=2)
+compare_guess(my_guess, right - kept["BGR"], "dB", decimals=2)
 assert kept["0 to 255"] < right - 3 and kept["not clamped"] < right and kept["−1 to 1"] < right
 
 # %% [markdown]
@@ -1047,7 +1048,7 @@ try:
     refused = False
 except Exception as error:
     refused = True
-    plots.say(str(error).splitlines()[0])
+    say(str(error).splitlines()[0])
 assert refused
 
 # %% [markdown]

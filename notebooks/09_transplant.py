@@ -44,7 +44,7 @@ from derain_edu import transplant_views as views
 from derain_edu.experiment_tables import find_experiment
 from derain_edu.experiments import load_results, summarize
 from derain_edu.losses import make_loss
-from derain_edu.metrics import auc
+from derain_edu.map_scores import auc
 from derain_edu.models.transplant import transplant
 from derain_edu.recipes import recipe
 
@@ -116,7 +116,7 @@ dropped = {name: transplant(network, "dropped", donor.attention)
            for name, network in hosts.items()}
 lost = {name: views.mean_psnr(network(rainy), clean) - alone[name]
         for name, network in dropped.items()}
-plots.compare_guess(my_guess, lost["baseline"], "dB")
+compare_guess(my_guess, lost["baseline"], "dB")
 for name, value in lost.items():
     print(f"dropped into {name}: {value:+.2f} dB")
 assert max(lost.values()) < 0, "a transplant without training costs something"
@@ -142,7 +142,7 @@ with_map = {}
 for name, change in others.items():
     with views.saying(dropped["baseline"].attention, change):
         with_map[name] = views.mean_psnr(dropped["baseline"](rainy), clean) - alone["baseline"]
-plots.compare_guess(my_guess, with_map["the true mask"], "dB")
+compare_guess(my_guess, with_map["the true mask"], "dB")
 for name, value in with_map.items():
     print(f"{name:32} {value:+.2f} dB")
 own = with_map.pop("the module's own")
@@ -253,7 +253,7 @@ def ratio(found, kind, graft, what, blocks=(3, 4, 5)):
     return float(np.mean(parts))
 
 
-plots.compare_guess(my_guess, ratio(layers, "residual", "dropped", "gradient"), decimals=2)
+compare_guess(my_guess, ratio(layers, "residual", "dropped", "gradient"), decimals=2)
 for kind in ("residual", "prn"):
     for what in ("branch", "gradient"):
         gated, others = (ratio(layers, kind, "dropped", what, b) for b in ((3, 4, 5), (1, 2)))
@@ -404,7 +404,7 @@ spoken = views.entering(dropped["baseline"].attention, lambda: dropped["baseline
 wanted = views.entering(donor.attention, lambda: donor(lessons))  # (10, 32, 96, 96)
 translator = views.fit_adapter(spoken, wanted)  # a 1×1 convolution, 32 -> 32
 translated = donor.attention(translator(in_host))  # (6, 1, SIDE, SIDE)
-plots.compare_guess(my_guess, 100 * map_auc(translated), "%", decimals=0)
+compare_guess(my_guess, 100 * map_auc(translated), "%", decimals=0)
 for name, x in {"raw": in_host, "translated": translator(in_host)}.items():
     explained = 1 - (x - at_home).square().mean() / at_home.var()
     print(f"features, {name:10}: {explained:+.2f} of SPANet's variance explained")
@@ -531,7 +531,7 @@ def first_gradients(graft):
 
 module, gamma, picture = first_gradients("zero")
 in_dropped = first_gradients("dropped")[0]
-plots.compare_guess(my_guess, module / in_dropped, decimals=2)
+compare_guess(my_guess, module / in_dropped, decimals=2)
 print(f"gradient of the module: {in_dropped:.4f} dropped, {module:.4f} zero; of γ: {gamma:.4f}")
 for kind in ("residual", "prn"):
     assert torch.equal(fresh(kind, "zero")(patches[0]), fresh(kind, "none")(patches[0]))
@@ -620,7 +620,7 @@ axes[0, 0].lines[0].set(linewidth=7, alpha=0.3)  # the host alone: lies below "z
 axes[0, 0].legend(fontsize=8, frameon=False)  # once more, with the wide line
 plots.show(figure, "Three curves: host alone and zero lie on each other; dropped starts far "
            "below and climbs.")
-plots.compare_guess(my_guess, curves["host alone"][-1] - curves["dropped"][-1], "dB")
+compare_guess(my_guess, curves["host alone"][-1] - curves["dropped"][-1], "dB")
 print("γ after 40 steps:", ", ".join(f"{gain:+.4f}" for gain in network.gains))
 assert curves["zero"][0] == curves["host alone"][0] > curves["dropped"][0]
 assert abs(curves["zero"][-1] - curves["host alone"][-1]) < 0.3
@@ -678,7 +678,7 @@ for name, change in factors.items():
         network = de.train(config).model
     derained, A = network.attend(rainy)  # (6, 3, SIDE, SIDE), (6, 1, SIDE, SIDE)
     grown[name] = (A, views.mean_psnr(derained, clean))
-plots.compare_guess(my_guess, 100 * map_auc(grown["as in our table"][0]), "%", decimals=0)
+compare_guess(my_guess, 100 * map_auc(grown["as in our table"][0]), "%", decimals=0)
 for name, (A, score) in grown.items():
     print(f"{name:16} A: mean {A.mean():.3f}, spread {A.std():.3f}, AUC {map_auc(A):.2f}; "
           f"picture {score:.2f} dB")
@@ -762,6 +762,7 @@ plots.show(figure, "Four ways minus the host alone, along the training, for both
 
 # %%
 from derain_edu.verdicts import Verdicts
+from derain_edu.text import compare_guess, say
 
 verdicts = Verdicts()
 QUESTIONS = {"the module, dropped in, helps": ("dropped", "none"),
@@ -776,7 +777,7 @@ verdicts.latest()
 
 # %%
 found = verdicts["baseline: the module, dropped in, helps"]
-plots.compare_guess(my_guess_at_the_start, found.middle, "dB", decimals=2)
+compare_guess(my_guess_at_the_start, found.middle, "dB", decimals=2)
 scatter = float(np.std(differences(of["baseline"], "dropped", "none", "gain"), ddof=1))
 needed = max(3, int(np.ceil((1.96 * scatter / 0.1) ** 2)))
 print(f"the difference scatters by {scatter:.2f} dB from seed to seed:")
@@ -818,7 +819,7 @@ def write_up(name):
 
 
 for name in HOSTS:
-    plots.say(write_up(name))
+    say(write_up(name))
     print()
 
 # %% [markdown]

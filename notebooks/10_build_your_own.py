@@ -40,7 +40,7 @@ from derain_edu.forensics import idle_parameters
 from derain_edu.model_card import clean_change, gain, model_card, write_card
 from derain_edu.restoration import derain_tensor
 from derain_edu.timing import interleave
-from derain_edu.timing import table as text_table
+from derain_edu.text import table as text_table
 
 de.choose_device("cpu", verbose=True)  # the budget is counted in minutes of a CPU
 torch.set_num_threads(1)  # for small networks a second thread brings little, and may wait much
@@ -69,7 +69,7 @@ folder = Path(temporary.name)
 # %%
 for split in ("validation", "test"):
     count = {rain: len(fixed_pairs(split, rain)) for rain in RAINS}
-    plots.say(f"{split}: photos {', '.join(de.photo_names(split))}; pictures {count}")
+    say(f"{split}: photos {', '.join(de.photo_names(split))}; pictures {count}")
 k = 3
 shown = {rain: fixed_pairs("validation", rain)[k] for rain in RAINS}
 pictures = {"clean": shown["light"]["clean"], **{r: pair["rainy"] for r, pair in shown.items()}}
@@ -94,7 +94,7 @@ course = leaderboard.read_board(leaderboard.course_board())
 print(leaderboard.board_table(course))
 floor = next(entry for entry in course if entry.parameters == 0)
 best = leaderboard.ranked(course)[0]
-plots.compare_guess(my_guess, best.mean_psnr() - floor.mean_psnr(), "dB")
+compare_guess(my_guess, best.mean_psnr() - floor.mean_psnr(), "dB")
 assert best.mean_psnr() > floor.mean_psnr() + 1
 
 # %% [markdown]
@@ -120,6 +120,7 @@ import torch
 from torch import nn
 
 from derain_edu.models import register_model
+from derain_edu.text import compare_guess, say
 
 @dataclass(frozen=True)
 class MyConfig:
@@ -176,7 +177,7 @@ my_guess = None  # write a number
 my_options = {}  # your turn: for example {"channels": 32, "dilations": (1, 2, 3)}
 network = de.create_model("my_net", **my_options)
 parameters = sum(p.numel() for p in network.parameters())
-plots.compare_guess(my_guess, parameters, "parameters", decimals=0)
+compare_guess(my_guess, parameters, "parameters", decimals=0)
 odd = torch.rand(2, 3, 17, 30)
 assert network(odd).shape == odd.shape, "any size in, the same size out"
 assert torch.equal(network(odd), odd), "it starts as the rainy picture"
@@ -235,7 +236,7 @@ def gains_of(scores):
 
 validation = picture_scores(first.model, "validation")
 gains = gains_of(validation)
-plots.compare_guess(my_guess, gains["heavy"], "dB")
+compare_guess(my_guess, gains["heavy"], "dB")
 assert gains["heavy"] > 2, "few steps are enough to take away much of the heavy rain"
 
 # %% [markdown]
@@ -263,7 +264,7 @@ points = {}  # network -> minutes -> score
 for row in rows:
     who, minutes = row["variant"].removesuffix(" min").rsplit(", ", 1)
     points.setdefault(who, {})[float(minutes)] = row["psnr_validation"]
-plots.compare_guess(my_guess, points["PReNet"][45] - points["PReNet"][5], "dB")
+compare_guess(my_guess, points["PReNet"][45] - points["PReNet"][5], "dB")
 header = ["network, time", "steps", "dB", "trained on"]
 print(text_table(header, [[row["variant"], f"{row['steps']:,}", f"{row['psnr_validation']:.1f}",
                            row["device"]] for row in rows]))
@@ -325,7 +326,7 @@ for name, cut in cuts.items():
         model(rainy)
     work[name] = counter.get_total_flops() / 2  # one multiplication and one addition
 factor = {name: work["nothing"] / count for name, count in work.items()}
-plots.compare_guess(my_guess, factor["half the channels"], "times")
+compare_guess(my_guess, factor["half the channels"], "times")
 assert 3.5 < factor["half the channels"] < 4 and 1.9 < factor["half the stages"] < 2.1
 assert factor["half the patch"] == 4 and factor["half the batch"] == 2
 
@@ -373,7 +374,7 @@ my_guess = None  # write a number from 0 to 24
 # %%
 each = sorted((s for scores in validation.values() for s in scores), key=gain)
 worse = [score for score in each if gain(score) < 0]
-plots.compare_guess(my_guess, len(worse), f"of {len(each)} pictures", decimals=0)
+compare_guess(my_guess, len(worse), f"of {len(each)} pictures", decimals=0)
 assert worse or edited
 figure, axes = plots.new_figure(width=8, height=3.6)
 for mark, (rain, scores) in zip("os^", validation.items(), strict=True):
@@ -425,7 +426,7 @@ changes = {name: clean_change(model, "validation") for name, model in
 for name, moved in changes.items():
     where, most = moved[0]
     print(f"{name:17} mean {np.mean([c for _, c in moved]):.2f}, most {most:.2f} ({where})")
-plots.compare_guess(my_guess, np.mean([c for _, c in changes["my net"]]), "grey levels")
+compare_guess(my_guess, np.mean([c for _, c in changes["my net"]]), "grey levels")
 assert edited or np.mean([c for _, c in changes["my net"]]) > 3
 
 # %% [markdown]
@@ -443,7 +444,7 @@ my_guess = None  # write a number
 second = train_on("light")
 found = picture_scores(second.model, "validation")
 new_gains = gains_of(found)
-plots.compare_guess(my_guess, np.mean(list(new_gains.values())), "dB")
+compare_guess(my_guess, np.mean(list(new_gains.values())), "dB")
 new_worse = sum(gain(score) < 0 for scores in found.values() for score in scores)
 dry = [np.mean([change for _, change in moved]) for moved in
        (changes["my net"], clean_change(second.model, "validation"))]
@@ -665,7 +666,7 @@ scatter = np.std(values[0] - values[1], ddof=1)
 tests = sum(len(fixed_pairs("test", rain)) for rain in RAINS)
 luck = np.random.default_rng(0).normal(0, scatter / tests**0.5, size=(10_000, 20))
 promise = luck.max(axis=1).mean()
-plots.compare_guess(my_guess, promise, "dB", decimals=2)
+compare_guess(my_guess, promise, "dB", decimals=2)
 print(f"they differ by {scatter:.2f} dB from picture to picture; {tests} test pictures")
 on_board = {entry.name: entry.mean_psnr() for entry in course}
 apart = abs(on_board["course: prn"] - on_board["course: residual"])

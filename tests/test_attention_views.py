@@ -12,8 +12,7 @@ from torch.nn import functional as F
 
 from derain_edu import attention_views as views
 from derain_edu.errors import DerainError
-from derain_edu.map_scores import score_at
-from derain_edu.metrics import auc
+from derain_edu.map_scores import auc, score_at
 from derain_edu.models import create_model
 from derain_edu.rain import add_rain
 

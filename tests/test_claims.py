@@ -12,7 +12,7 @@ from derain_edu import claims
 from derain_edu.claim_list import CLAIMS
 from derain_edu.claims import Finding, compare, differences, verdict
 from derain_edu.errors import DerainError
-from derain_edu.photos import data_folder
+from derain_edu.files import data_folder
 
 RESULTS = data_folder() / "results"
 

@@ -11,7 +11,7 @@ from derain_edu import experiments
 from derain_edu.curriculum import Plan
 from derain_edu.errors import DerainError
 from derain_edu.experiment_tables import EXPERIMENTS
-from derain_edu.photos import data_folder
+from derain_edu.files import data_folder
 
 
 def rows(path):

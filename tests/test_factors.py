@@ -11,8 +11,8 @@ import torch
 
 from derain_edu import factors
 from derain_edu.errors import DerainError
+from derain_edu.files import data_folder
 from derain_edu.models import create_model
-from derain_edu.photos import data_folder
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from derain_edu.errors import DerainError
-from derain_edu.map_scores import calibration, calibration_gap, roc, score_at
-from derain_edu.metrics import auc
+from derain_edu.map_scores import auc, calibration, calibration_gap, roc, score_at
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from derain_edu import plots
 from derain_edu.errors import DerainError
+from derain_edu.text import compare_guess
 
 
 def opened(png: bytes) -> Image.Image:
@@ -103,7 +104,7 @@ def test_points_stand_at_their_values_with_their_intervals():
     ],
 )
 def test_a_guess_is_put_beside_the_measurement(capsys, guess, expected):
-    plots.compare_guess(guess, 3.21, "dB")
+    compare_guess(guess, 3.21, "dB")
     assert capsys.readouterr().out == expected
 
 

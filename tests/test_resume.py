@@ -24,9 +24,9 @@ from derain_edu.checkpoints import (
     save_checkpoint,
     set_random_state,
     stop_requests,
-    write_atomically,
 )
 from derain_edu.errors import DerainError
+from derain_edu.files import write_atomically
 from derain_edu.training import TrainConfig, Trainer, train
 
 KILLED = Path(__file__).with_name("train_and_die.py")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from derain_edu.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
-from derain_edu.metrics import auc
+from derain_edu.map_scores import auc
 
 # -- 06.1 -----------------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ import torch
 
 from derain_edu import forensics
 from derain_edu.download import official_weight_path
+from derain_edu.files import data_folder
 from derain_edu.models import create_model
-from derain_edu.photos import data_folder
 
 
 def test_the_record_says_what_the_file_says(filled_cache, tmp_path, monkeypatch):

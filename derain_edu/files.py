@@ -1,0 +1,85 @@
+"""Where the package and its data are on this machine, and how a file is written whole.
+
+A process can be killed while it writes, a disk can be full, and two programs can write the same
+file at once. :func:`write_atomically` leaves the old file or the new one in each of these cases,
+never half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+import uuid
+from pathlib import Path
+
+from derain_edu.errors import DerainError
+
+PACKAGE = Path(__file__).resolve().parent
+_PIECE = 1 << 20  # bytes that are read at once
+_WAITS = (0.02, 0.1, 0.5, 1.0)  # seconds before the second, third … attempt to rename
+
+
+def in_checkout() -> bool:
+    """Whether the package runs from a clone of the repository (otherwise: installed by pip)."""
+    top = PACKAGE.parent
+    return (top / "pyproject.toml").is_file() and (top / "notebooks").is_dir()
+
+
+def data_folder() -> Path:
+    """Return the course's ``data`` folder: photos and recorded results.
+
+    In a checkout it stands beside the package; in an installed wheel it lies inside it.
+    """
+    for candidate in (PACKAGE / "data", PACKAGE.parent / "data"):
+        if (candidate / "photos" / "photos.csv").is_file():
+            return candidate
+    raise DerainError(
+        f"the course's photos were not found beside {PACKAGE}: install derain-edu again, "
+        "or work in a full clone of the repository"
+    )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` so that no reader ever sees a part of it.
+
+    The bytes go to a temporary name in the same folder, onto the disk, and only then get their
+    final name. The temporary name belongs to this call alone, so several writers don't disturb
+    each other: the last one wins, with a whole file.
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")  # short, whatever the final name is
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # the bytes are on the disk before the name points to them
+        _replace(temporary, path)
+    except BaseException:  # also Ctrl-C: leave nothing behind
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename; on Windows a virus scanner or an indexer may hold the old file for a moment."""
+    for wait in _WAITS:
+        try:
+            return os.replace(temporary, path)
+        except PermissionError:
+            time.sleep(wait)
+    os.replace(temporary, path)
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def is_right(path: Path, sha256: str) -> bool:
+    """Say whether ``path`` is a file with this sha256."""
+    return path.is_file() and file_hash(path) == sha256.lower()
