@@ -20,7 +20,7 @@ from derain_edu.map_scores import Score, auc, score_at
 from derain_edu.models.irnn import DIRECTIONS
 from derain_edu.models.spanet import SPANet
 from derain_edu.plots import chart, colour_bar, coloured, draw_curves, enlarged, strip_png
-from derain_edu.rain import add_rain
+from derain_edu.rain.synthesis import add_rain
 from derain_edu.sliders import slider_with_stops
 
 # RGB of the pixels that a threshold finds, misses, and takes for rain by mistake

@@ -29,10 +29,12 @@ from derain_edu.losses import neg_ssim
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
 from derain_edu.models.blocks import ResidualBlock, conv3x3
-from derain_edu.rain import PRESETS, TRAINING_MIX, add_rain
+from derain_edu.rain.presets import PRESETS, TRAINING_MIX
+from derain_edu.rain.synthesis import add_rain
 from derain_edu.text import table
 from derain_edu.timing import interleave, machine_line, peak_bytes, speedup
-from derain_edu.training import TrainConfig, Trainer
+from derain_edu.training import Trainer
+from derain_edu.training_config import TrainConfig
 
 
 class PlainPReNet(nn.Module):

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from derain_edu.models import create_model
-from derain_edu.models.irnn import MOVES, irnn_stack
+from derain_edu.models.irnn import irnn_stack
+from derain_edu.models.irnn_scan import MOVES
 from derain_edu.text import table
 from derain_edu.timing import interleave, machine_line, speedup
 

@@ -24,7 +24,7 @@ from derain_edu.onnx_export import export_onnx
 from derain_edu.onnx_network import load_onnx
 from derain_edu.photos import load_photo, photo_names
 from derain_edu.quantization import CROPS, calibration_pictures, quantize_onnx
-from derain_edu.rain import add_rain
+from derain_edu.rain.synthesis import add_rain
 from derain_edu.text import table
 from derain_edu.timing import interleave, machine_line, speedup
 

@@ -47,7 +47,7 @@ def notebooks() -> None:
 
     Needed after a change to notebooks/*.py.
     """
-    from derain_edu.course import build_notebooks
+    from derain_edu.lessons import build_notebooks
 
     for path in build_notebooks():
         typer.echo(path)

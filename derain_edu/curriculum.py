@@ -30,7 +30,7 @@ from torch.utils.data import Dataset
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.photos import load_photo, photo_names
-from derain_edu.rain import MIXES
+from derain_edu.rain.presets import MIXES
 
 ORDERS = ("easy_to_hard", "hard_to_easy", "random")
 

@@ -25,7 +25,8 @@ from torch.utils.data import Dataset
 from derain_edu.errors import DerainError
 from derain_edu.images import to_tensor
 from derain_edu.photos import load_photo, photo_names
-from derain_edu.rain import NoiseRain, RainConfig, add_rain
+from derain_edu.rain.config import NoiseRain, RainConfig
+from derain_edu.rain.synthesis import add_rain
 from derain_edu.scenes import harder
 
 Rain = str | RainConfig | NoiseRain  # a preset or a configuration

@@ -23,7 +23,7 @@ from derain_edu.metrics import PROTOCOLS, psnr, ssim
 from derain_edu.models import list_models
 from derain_edu.photos import load_photo, photo_names
 from derain_edu.pretrained import list_pretrained
-from derain_edu.rain import add_rain
+from derain_edu.rain.synthesis import add_rain
 from derain_edu.restoration import derain_tensor, load_model, place
 
 BENCHMARKS = ("rain100l", "rain100h")
@@ -128,7 +128,7 @@ def synthetic_test_set(preset: str = "light", long_side: int = 384) -> list[dict
     Parameters
     ----------
     preset : str
-        A preset of :mod:`derain_edu.rain`.
+        A preset of :mod:`derain_edu.rain.synthesis`.
     long_side : int
         Pixels on the longer side of each photo.
 

@@ -25,7 +25,7 @@ from derain_edu.files import data_folder
 from derain_edu.models import create_model
 from derain_edu.models.spanet import SPANet, SpatialAttention
 from derain_edu.photos import load_photo
-from derain_edu.rain import add_rain
+from derain_edu.rain.synthesis import add_rain
 from derain_edu.sweeps import influence, share_beyond
 
 NAME, WEIGHTS, FILE = "spanet_alpha", "official-spa", "spanet_spa.pth"

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from derain_edu.errors import DerainError
 from derain_edu.evaluation import Score, evaluate
 from derain_edu.photos import load_photo, photo_names
-from derain_edu.rain import RainConfig, add_rain
+from derain_edu.rain.config import RainConfig
+from derain_edu.rain.synthesis import add_rain
 
 SETS = 1  # raise it when the pictures below change: older entries are then another competition
 SIDE = 128  # pixels

@@ -27,7 +27,7 @@ from derain_edu.leaderboard import checked_name, loaded, run_of
 from derain_edu.models import model_options
 from derain_edu.photos import photo_names
 from derain_edu.pretrained import read_weights
-from derain_edu.rain import MIXES
+from derain_edu.rain.presets import MIXES
 from derain_edu.recipes import cost_of, history_of
 from derain_edu.recipes import recipe as find_recipe
 from derain_edu.restoration import derain_tensor

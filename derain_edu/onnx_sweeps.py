@@ -16,7 +16,8 @@ from onnxscript import opset18 as op
 from onnxscript.values import Opset
 from torch import Tensor, nn
 
-from derain_edu.models.irnn import DIRECTIONS, MOVES, sweep
+from derain_edu.models.irnn import DIRECTIONS, sweep
+from derain_edu.models.irnn_scan import MOVES
 from derain_edu.models.spanet import IRNN
 
 

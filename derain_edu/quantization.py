@@ -47,7 +47,8 @@ from derain_edu.onnx_export import (
     silence,
 )
 from derain_edu.onnx_network import OnnxModel, first_line, load_onnx
-from derain_edu.rain import PRESETS, RainConfig
+from derain_edu.rain.config import RainConfig
+from derain_edu.rain.presets import PRESETS
 
 OPERATIONS = ["Conv", "Relu"]  # the rest stays float
 CROPS, CROP_SIZE = 32, 128  # calibration pictures: how many, and pixels on a side

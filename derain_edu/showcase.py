@@ -25,7 +25,7 @@ from derain_edu.plots import (
     new_figure,
     picture_row,
 )
-from derain_edu.rain import add_rain
+from derain_edu.rain.synthesis import add_rain
 
 PHOTO, RAIN, SEED, LONG_SIDE = "picosdeeuropa", "light", 1, 420
 

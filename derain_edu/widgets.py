@@ -25,7 +25,9 @@ from derain_edu.metrics import psnr
 from derain_edu.models.prn import PRN
 from derain_edu.models.residual import Residual
 from derain_edu.plots import COLOURS, ERROR_SCALE, chart, draw_curves, picture_png, strip_png
-from derain_edu.rain import PRESETS, VISIBLE, Rain, RainConfig, add_rain
+from derain_edu.rain.config import RainConfig
+from derain_edu.rain.presets import PRESETS
+from derain_edu.rain.synthesis import VISIBLE, Rain, add_rain
 from derain_edu.restoration import derain
 from derain_edu.sliders import picture_below, shell, slider_over
 

@@ -38,7 +38,9 @@ from PIL import Image
 
 from derain_edu import exercises, metrics, plots, widgets
 from derain_edu.download import cached_set
-from derain_edu.rain import PRESETS, VISIBLE, Streaks, blend, render_streaks
+from derain_edu.rain.presets import PRESETS
+from derain_edu.rain.synthesis import VISIBLE, blend
+from derain_edu.rain.streaks import Streaks, render_streaks
 from derain_edu.text import compare_guess
 
 clean = de.load_photo("china", long_side=320)  # (3, H, W), RGB in [0, 1]

@@ -116,7 +116,7 @@ plots.show(figure, alt)
 assert [side(gradients) for gradients in windows.values()] == [3, 7, 2 * baseline.halo + 1]
 
 # %%
-from derain_edu.rain import PRESETS
+from derain_edu.rain.presets import PRESETS
 
 middle = windows["twelve"][17:24, 17:24].sum() / windows["twelve"].sum()  # 7 × 7 of 41 × 41
 print(f"{middle:.0%} of the baseline's gradient is in the 7 × 7 pixels in the middle")

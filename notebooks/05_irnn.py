@@ -41,7 +41,7 @@ import torch
 from derain_edu import bench_irnn, exercises, factors, plots, sweeps
 from derain_edu.models.irnn import irnn, irnn_stack
 from derain_edu.models.irnn_scan import ClampedAffine, compose, prefix_maps
-from derain_edu.rain import Streaks, render_streaks
+from derain_edu.rain.streaks import Streaks, render_streaks
 from derain_edu.timing import interleave, machine_line, peak_bytes, speedup
 from derain_edu.text import table as text_table
 from derain_edu.text import compare_guess

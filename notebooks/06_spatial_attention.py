@@ -45,7 +45,7 @@ from derain_edu.map_scores import calibration, calibration_gap, roc, score_at
 from derain_edu.map_scores import auc
 from derain_edu.models.irnn import DIRECTIONS
 from derain_edu.models.spanet import SpatialAttention, SPANetConfig
-from derain_edu.rain import Streaks, render_streaks
+from derain_edu.rain.streaks import Streaks, render_streaks
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
 torch.set_grad_enabled(False)  # until section 6.3

@@ -14,7 +14,7 @@ from derain_edu import attention_views as views
 from derain_edu.errors import DerainError
 from derain_edu.map_scores import auc, score_at
 from derain_edu.models import create_model
-from derain_edu.rain import add_rain
+from derain_edu.rain.synthesis import add_rain
 
 SMALL = {"channels": 4, "blocks": 1, "stages": 3}
 

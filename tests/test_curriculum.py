@@ -9,7 +9,8 @@ import torch
 
 import derain_edu as de
 from derain_edu.curriculum import Curriculum, Plan, PlannedRain, Steps, equal_steps
-from derain_edu.training import TrainConfig, Trainer, train
+from derain_edu.training import Trainer, train
+from derain_edu.training_config import TrainConfig
 
 GROWING = Curriculum(
     stages=Steps((1, 2, 3), (0.0, 0.3, 0.6)),

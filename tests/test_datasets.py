@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from derain_edu.datasets import LAYOUTS, PairedFolder, RandomPatches, SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.rain import RainConfig
+from derain_edu.rain.config import RainConfig
 
 RAINY, CLEAN = 200, 50  # grey values that tell the two halves of a pair apart
 

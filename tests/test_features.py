@@ -11,7 +11,8 @@ from PIL import Image
 
 from derain_edu import widgets
 from derain_edu.errors import DerainError
-from derain_edu.features import auc, depth_views, fit_read_out, read_out
+from derain_edu.features import depth_views, fit_read_out, read_out
+from derain_edu.map_scores import auc
 from derain_edu.models import create_model
 
 

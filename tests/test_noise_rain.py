@@ -11,8 +11,11 @@ import torch
 
 from derain_edu.datasets import SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.noise_rain import _swept_noise, render_noise_rain
-from derain_edu.rain import MIXES, VISIBLE, NoiseRain, RainConfig, Streaks, add_rain, render_streaks
+from derain_edu.rain.config import NoiseRain, RainConfig
+from derain_edu.rain.presets import MIXES
+from derain_edu.rain.streaks import Streaks, render_streaks
+from derain_edu.rain.swept_noise import _swept_noise, render_noise_rain
+from derain_edu.rain.synthesis import VISIBLE, add_rain
 
 FIXED = NoiseRain(
     length=20, width=1.5, angle=10, cover=0.3, brightness=0.1, ceiling=100, taper=0.2

@@ -11,17 +11,10 @@ from skimage.filters import gaussian
 from torch import Tensor
 
 from derain_edu.errors import DerainError
-from derain_edu.rain import (
-    MIXES,
-    PRESETS,
-    VISIBLE,
-    RainConfig,
-    Streaks,
-    add_rain,
-    blend,
-    draw_streaks,
-    render_streaks,
-)
+from derain_edu.rain.config import RainConfig
+from derain_edu.rain.presets import MIXES, PRESETS
+from derain_edu.rain.streaks import Streaks, draw_streaks, render_streaks
+from derain_edu.rain.synthesis import VISIBLE, add_rain, blend
 
 GREY = torch.full((3, 96, 128), 0.4)
 MIX = [rain for rain, _ in MIXES["mix+faint"]]

@@ -27,7 +27,8 @@ from derain_edu.checkpoints import (
 )
 from derain_edu.errors import DerainError
 from derain_edu.files import write_atomically
-from derain_edu.training import TrainConfig, Trainer, train
+from derain_edu.training import Trainer, train
+from derain_edu.training_config import TrainConfig
 
 KILLED = Path(__file__).with_name("train_and_die.py")
 

@@ -15,8 +15,8 @@ from derain_edu.checkpoints import COLUMNS
 from derain_edu.errors import DerainError
 from derain_edu.losses import neg_ssim
 from derain_edu.models import create_model
-from derain_edu.training import TrainConfig, Trainer, train
-from derain_edu.training_config import SCHEDULES
+from derain_edu.training import Trainer, train
+from derain_edu.training_config import SCHEDULES, TrainConfig
 
 TINY = {"model": "prn", "stages": 2, "options": {"channels": 4, "blocks": 1}}
 

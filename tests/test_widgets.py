@@ -13,7 +13,8 @@ from PIL import Image
 from derain_edu import widgets
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
-from derain_edu.rain import PRESETS, add_rain
+from derain_edu.rain.presets import PRESETS
+from derain_edu.rain.synthesis import add_rain
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 from derain_edu.checkpoints import load_checkpoint
-from derain_edu.training import TrainConfig, train
+from derain_edu.training import train
+from derain_edu.training_config import TrainConfig
 
 
 class Pairs:

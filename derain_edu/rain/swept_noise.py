@@ -10,7 +10,7 @@ The threshold t leaves light on the share ``cover`` of the pixels, Q(t) = cover 
 Q of the normal distribution, and b is the mean brightness there (before the limit). The mean of
 what a standard normal number has above t is φ(t) / Q(t) − t.
 
-What sets it apart from drops (:mod:`derain_edu.streaks`): the threads have no common brightness
+What sets it apart from drops (:mod:`derain_edu.rain.streaks`): the threads have no common brightness
 and no common length, they are ragged and pointed, and there is no sum that goes on growing where
 many meet.
 """
@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from derain_edu.rain_config import NoiseRain, log_uniform, uniform
-from derain_edu.streaks import Streaks, render_streaks
+from derain_edu.rain.config import NoiseRain, log_uniform, uniform
+from derain_edu.rain.streaks import Streaks, render_streaks
 
 _NORMAL = NormalDist()
 

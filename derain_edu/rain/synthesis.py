@@ -5,7 +5,7 @@ What a raindrop looks like
     into the camera, so it is nearly always brighter than what stands behind it. During the
     exposure it falls by many times its own size, so the camera sees a *streak*: the spot of the
     drop, swept along a line. A streak is six numbers: centre x and y, length, width, angle and
-    brightness. :mod:`derain_edu.streaks` turns them into light; the rain layer R is the sum over
+    brightness. :mod:`derain_edu.rain.streaks` turns them into light; the rain layer R is the sum over
     all streaks, one layer per distance and wind.
 
 Angles
@@ -25,7 +25,7 @@ How rain meets the picture
     to the last bit wherever R is 0.
 
 Rain need not be made of drops. :class:`NoiseRain` is swept noise, as an image editor makes it
-(:mod:`derain_edu.noise_rain`): additive, white, without a veil.
+(:mod:`derain_edu.rain.swept_noise`): additive, white, without a veil.
 
 Step by step, as a lesson opens it: :class:`RainConfig` → :func:`draw_streaks` →
 :func:`render_streaks` → :func:`blend`. All at once: :func:`add_rain`. Simplified: drops do not
@@ -53,25 +53,10 @@ import torch
 from torch import Tensor
 
 from derain_edu.errors import DerainError
-from derain_edu.noise_rain import render_noise_rain
-from derain_edu.rain_config import MIXES, PRESETS, TRAINING_MIX, NoiseRain, RainConfig, uniform
-from derain_edu.streaks import Layer, Streaks, draw_streaks, render_streaks
-
-__all__ = [
-    "PRESETS",
-    "MIXES",
-    "TRAINING_MIX",
-    "Layer",
-    "NoiseRain",
-    "Rain",
-    "RainConfig",
-    "RainParams",
-    "Streaks",
-    "add_rain",
-    "blend",
-    "draw_streaks",
-    "render_streaks",
-]
+from derain_edu.rain.config import NoiseRain, RainConfig, uniform
+from derain_edu.rain.presets import PRESETS
+from derain_edu.rain.streaks import Streaks, draw_streaks, render_streaks
+from derain_edu.rain.swept_noise import render_noise_rain
 
 VISIBLE = 4 / 255  # a streak fainter than this is not part of the mask
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from derain_edu.rain_config import RainConfig, log_uniform, uniform
+from derain_edu.rain.config import RainConfig, log_uniform, uniform
 
 CUTOFF = 3.0  # σ: further from its axis a streak has about 1 % of its light, and is cut off
 _SIGMA = 1 / (2 * math.sqrt(2 * math.log(2)))  # σ of a Gaussian whose width at half maximum is 1

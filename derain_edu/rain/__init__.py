@@ -1,0 +1,1 @@
+"""Rain to order: from numbers to streaks, from streaks to light, from light to a rainy picture."""
