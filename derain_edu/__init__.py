@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 # public name -> the module that defines it
 _HOME = {
     "DerainError": "errors",
-    "load_photo": "photos",
-    "photo_names": "photos",
+    "load_photo": "datasets.photos",
+    "photo_names": "datasets.photos",
     "choose_device": "devices",
     "set_seed": "devices",
     "to_tensor": "images",
@@ -28,8 +28,8 @@ _HOME = {
     "NoiseRain": "rain.config",
     "psnr": "metrics",
     "ssim": "metrics",
-    "PairedFolder": "datasets",
-    "SyntheticRain": "datasets",
+    "PairedFolder": "datasets.pairs",
+    "SyntheticRain": "datasets.synthetic",
     "irnn": "models.irnn",
     "create_model": "models",
     "list_models": "models",

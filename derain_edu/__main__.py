@@ -247,7 +247,7 @@ def train(
     config = train_config(recipe, changes, out)
     pairs = None
     if folder is not None:
-        from derain_edu.datasets import PairedFolder
+        from derain_edu.datasets.pairs import PairedFolder
 
         pairs = PairedFolder(folder, layout)
     try:
@@ -346,7 +346,13 @@ def download(
       derain-edu download official-weights
       derain-edu download rain100l rain100h --source /media/usb/benchmarks
     """
-    from derain_edu.download import SETS, cache_folder, cached_files, download_set, read_manifest
+    from derain_edu.datasets.download import (
+        SETS,
+        cache_folder,
+        cached_files,
+        download_set,
+        read_manifest,
+    )
 
     if not names:
         typer.echo(f"cache: {cache_folder()}")

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from derain_edu.bench_irnn import bench_irnn, bench_spanet
 from derain_edu.bench_onnx import bench_onnx
-from derain_edu.datasets import SyntheticRain
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.losses import neg_ssim
 from derain_edu.metrics import psnr

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
 from derain_edu.onnx_export import export_onnx
 from derain_edu.onnx_network import load_onnx
-from derain_edu.photos import load_photo, photo_names
 from derain_edu.quantization import CROPS, calibration_pictures, quantize_onnx
 from derain_edu.rain.synthesis import add_rain
 from derain_edu.text import table

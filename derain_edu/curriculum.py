@@ -27,9 +27,9 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from derain_edu.datasets import SyntheticRain
+from derain_edu.datasets.photos import load_photo, photo_names
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.photos import load_photo, photo_names
 from derain_edu.rain.presets import MIXES
 
 ORDERS = ("easy_to_hard", "hard_to_easy", "random")
@@ -218,5 +218,5 @@ class PlannedRain(Dataset):
 
 
 def rain_named(name: str) -> Any:
-    """Return what :class:`~derain_edu.datasets.SyntheticRain` takes for a name of a rain."""
+    """Return what :class:`~derain_edu.datasets.synthetic.SyntheticRain` takes for a name of a rain."""
     return MIXES.get(name, name)

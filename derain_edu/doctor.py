@@ -209,7 +209,7 @@ def check_memory() -> Iterator[Finding]:
 
 def check_cache() -> Iterator[Finding]:
     """The cache folder, and how much of each set is in it."""
-    from derain_edu.download import SETS, cache_folder, cached_files, read_manifest
+    from derain_edu.datasets.download import SETS, cache_folder, cached_files, read_manifest
 
     folder = cache_folder()
     above = next(path for path in (folder, *folder.parents) if path.exists())
@@ -230,7 +230,7 @@ def check_cache() -> Iterator[Finding]:
 
 def check_photos() -> Iterator[Finding]:
     """The bundled photos: all there, and readable."""
-    from derain_edu.photos import load_photo, photo_names
+    from derain_edu.datasets.photos import load_photo, photo_names
 
     damaged = []
     for name in photo_names():

@@ -16,12 +16,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from derain_edu.datasets import PairedFolder
-from derain_edu.download import cached_set, read_manifest
+from derain_edu.datasets.download import cached_set, read_manifest
+from derain_edu.datasets.pairs import PairedFolder
+from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.errors import DerainError
 from derain_edu.metrics import PROTOCOLS, psnr, ssim
 from derain_edu.models import list_models
-from derain_edu.photos import load_photo, photo_names
 from derain_edu.pretrained import list_pretrained
 from derain_edu.rain.synthesis import add_rain
 from derain_edu.restoration import derain_tensor, load_model, place
@@ -65,7 +65,7 @@ def evaluate(
         (B, 3, H, W) in, (B, 3, H, W) out.
     pairs : iterable of dict
         With ``name``, and ``rainy`` and ``clean`` (3, H, W) in [0, 1]; for example a
-        :class:`~derain_edu.datasets.PairedFolder` or :func:`synthetic_test_set`.
+        :class:`~derain_edu.datasets.pairs.PairedFolder` or :func:`synthetic_test_set`.
     protocol : str
         One of :data:`derain_edu.metrics.PROTOCOLS`.
     tile : int, optional
@@ -154,7 +154,7 @@ def open_pairs(data: str, layout: str = "plain") -> tuple[str, Any]:
         ``"synthetic"`` (the fixed test set, light and heavy rain), ``"rain100l"`` or
         ``"rain100h"`` from the cache, or a folder.
     layout : str
-        How a folder is arranged, see :class:`~derain_edu.datasets.PairedFolder`.
+        How a folder is arranged, see :class:`~derain_edu.datasets.pairs.PairedFolder`.
 
     Returns
     -------

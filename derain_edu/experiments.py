@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from derain_edu import __version__
-from derain_edu.datasets import SyntheticRain
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.experiment_tables import Experiment, find_experiment
 from derain_edu.files import PACKAGE, data_folder

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from derain_edu import __version__
-from derain_edu.download import cached_files
+from derain_edu.datasets.download import cached_files
+from derain_edu.datasets.photos import load_photo
 from derain_edu.errors import DerainError
 from derain_edu.files import data_folder
 from derain_edu.models import create_model
 from derain_edu.models.spanet import SPANet, SpatialAttention
-from derain_edu.photos import load_photo
 from derain_edu.rain.synthesis import add_rain
 from derain_edu.sweeps import influence, share_beyond
 

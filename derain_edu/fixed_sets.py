@@ -14,9 +14,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.errors import DerainError
 from derain_edu.evaluation import Score, evaluate
-from derain_edu.photos import load_photo, photo_names
 from derain_edu.rain.config import RainConfig
 from derain_edu.rain.synthesis import add_rain
 

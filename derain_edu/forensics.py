@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu import __version__
-from derain_edu.download import cached_files, official_weight_path
+from derain_edu.datasets.download import cached_files, official_weight_path
 from derain_edu.errors import DerainError
 from derain_edu.files import data_folder
 from derain_edu.pretrained import convert_official

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain_edu.datasets import SyntheticRain
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.devices import set_seed
 from derain_edu.losses import make_loss
 from derain_edu.map_scores import auc, calibration, calibration_gap

@@ -19,13 +19,13 @@ from torch import nn
 from derain_edu import __version__
 from derain_edu.checkpoints import fingerprint
 from derain_edu.curriculum import Curriculum, Steps
+from derain_edu.datasets.photos import photo_names
 from derain_edu.errors import DerainError
 from derain_edu.evaluation import Score
 from derain_edu.files import data_folder, file_hash, write_atomically
 from derain_edu.fixed_sets import SIDE, SPLITS, fixed_pairs, picture_scores
 from derain_edu.leaderboard import checked_name, loaded, run_of
 from derain_edu.models import model_options
-from derain_edu.photos import photo_names
 from derain_edu.pretrained import read_weights
 from derain_edu.rain.presets import MIXES
 from derain_edu.recipes import cost_of, history_of

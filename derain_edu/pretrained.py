@@ -19,7 +19,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from derain_edu.download import cached_files, official_weight_path
+from derain_edu.datasets.download import cached_files, official_weight_path
 from derain_edu.errors import DerainError
 from derain_edu.models.irnn import DIRECTIONS
 

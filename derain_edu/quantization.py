@@ -35,7 +35,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from derain_edu.datasets import SyntheticRain
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.images import check_batch
 from derain_edu.onnx_export import (

@@ -12,11 +12,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from derain_edu.datasets.photos import load_photo
 from derain_edu.files import data_folder
 from derain_edu.map_scores import auc
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
-from derain_edu.photos import load_photo
 from derain_edu.plots import (
     derained_row,
     draw_map,

@@ -66,7 +66,7 @@ class Trainer:
     data : dataset, optional
         Instead of ``config.data``: an endless stream, ``data[k]`` for every k ≥ 0, of dicts with
         ``rainy`` and ``clean`` (3, P, P); or a data set with a length, such as
-        :class:`~derain_edu.datasets.PairedFolder`, from which random patches are cut.
+        :class:`~derain_edu.datasets.pairs.PairedFolder`, from which random patches are cut.
     validation : sequence of dict, optional
         Fixed pairs for the validation. Default: rain of ``config.data`` on the validation
         photos; none when ``data`` is given.

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu.curriculum import Curriculum, Plan, PlannedRain, rain_named
-from derain_edu.datasets import RandomPatches, SyntheticRain
+from derain_edu.datasets.patches import RandomPatches
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.losses import MASKS, make_loss
 

@@ -198,7 +198,7 @@ assert parameters == 168_963
 # between our outputs and the authors', over all stages.
 
 # %%
-from derain_edu.download import cached_files, cached_set
+from derain_edu.datasets.download import cached_files, cached_set
 
 ready = cached_set("rain100l") and "prenet_rain100l.pth" in cached_files("official-weights")
 if ready:

@@ -37,7 +37,7 @@ import torch
 from PIL import Image
 
 from derain_edu import exercises, metrics, plots, widgets
-from derain_edu.download import cached_set
+from derain_edu.datasets.download import cached_set
 from derain_edu.rain.presets import PRESETS
 from derain_edu.rain.synthesis import VISIBLE, blend
 from derain_edu.rain.streaks import Streaks, render_streaks

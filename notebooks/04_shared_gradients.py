@@ -36,7 +36,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from derain_edu import exercises, gates, plots, widgets
 from derain_edu.timing import LiveMemory, interleave, peak_bytes, speedup
-from derain_edu.download import cached_files
+from derain_edu.datasets.download import cached_files
 from derain_edu.losses import make_loss, stage_loss
 from derain_edu.rain.streaks import Streaks, render_streaks
 from derain_edu.recipes import RECIPES

@@ -44,7 +44,7 @@ import torch
 from derain_edu import curriculum_views as views
 from derain_edu import exercises, pinn, plots
 from derain_edu.curriculum import Curriculum, Plan, PlannedRain, Steps
-from derain_edu.datasets import SyntheticRain
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.experiment_tables import find_experiment
 from derain_edu.experiments import cell_config, load_results, summarize
 from derain_edu.losses import make_loss

@@ -46,7 +46,7 @@ def reference() -> Path:
 @pytest.fixture(scope="session")
 def filled_cache(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with everything the reference folder holds; DERAIN_EDU_CACHE names it."""
-    from derain_edu.download import download_set
+    from derain_edu.datasets.download import download_set
 
     cache = tmp_path_factory.mktemp("filled_cache")
     os.environ["DERAIN_EDU_CACHE"] = str(cache)

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import derain_edu as de
+from derain_edu.datasets.photos import SPLITS, photo_path
 from derain_edu.files import data_folder
-from derain_edu.photos import SPLITS, photo_path
 
 PACKAGE = Path(de.__file__).parent
 

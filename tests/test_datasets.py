@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from derain_edu.datasets import LAYOUTS, PairedFolder, RandomPatches, SyntheticRain
+from derain_edu.datasets.pairs import LAYOUTS, PairedFolder
+from derain_edu.datasets.patches import RandomPatches
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.rain.config import RainConfig
 

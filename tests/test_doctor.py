@@ -239,7 +239,7 @@ def test_a_full_disk(monkeypatch, empty_cache):
 
 
 def test_a_damaged_photo(monkeypatch, tmp_path):
-    from derain_edu import photos
+    from derain_edu.datasets import photos
 
     right, wrong = photos.photo_path, tmp_path / "wrong.png"
     wrong.write_bytes(right("china").read_bytes()[:100])

@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from derain_edu import download, fetching
-from derain_edu.download import (
+from derain_edu.datasets import download, fetching
+from derain_edu.datasets.download import (
     SETS,
     Entry,
     cache_folder,
@@ -25,8 +25,8 @@ from derain_edu.download import (
     official_weight_path,
     read_manifest,
 )
+from derain_edu.datasets.fetching import fetch
 from derain_edu.errors import DerainError
-from derain_edu.fetching import fetch
 
 BODY = bytes(range(256)) * 1000  # 256,000 bytes
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -186,7 +186,7 @@ def test_a_server_that_says_nothing(tmp_path, monkeypatch):
 
 def test_a_killed_process_leaves_only_a_part_to_go_on_from(server, tmp_path):
     path = tmp_path / "a.bin"
-    code = "import sys; from derain_edu.fetching import fetch; fetch(*sys.argv[1:])"
+    code = "import sys; from derain_edu.datasets.fetching import fetch; fetch(*sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", code, f"{server.url}/slow", SHA, str(path)])
     part = tmp_path / "a.bin.part"
     for _ in range(2000):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from derain_edu.datasets import SyntheticRain
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.rain.config import NoiseRain, RainConfig
 from derain_edu.rain.presets import MIXES

@@ -12,7 +12,8 @@ import torch
 from onnx import TensorProto
 
 import derain_edu as de
-from derain_edu import datasets, quantization
+from derain_edu import quantization
+from derain_edu.datasets import synthetic
 from derain_edu.onnx_export import check_free_sizes, export_onnx
 from derain_edu.onnx_network import load_onnx
 from derain_edu.quantization import calibration_pictures, quantize_onnx
@@ -108,7 +109,7 @@ def test_the_same_input_gives_the_same_file(files, tmp_path):
 
 def test_calibration_sees_training_photos_only(monkeypatch):
     opened = []
-    load = datasets.load_photo
+    load = synthetic.load_photo
     monkeypatch.setattr(datasets, "load_photo", lambda n: opened.append(n) or load(n))
     crops = calibration_pictures(3, 32)
     assert opened and set(opened) <= set(de.photo_names("train"))

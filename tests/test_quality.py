@@ -360,7 +360,7 @@ def test_examples_in_docstrings_run():
         [*command, "derain_edu/download.py"],
         cwd=ROOT, capture_output=True, text=True, encoding="utf-8",
     )
-    assert "derain_edu.download.read_manifest" in done.stdout, done.stdout + done.stderr
+    assert "derain_edu.datasets.download.read_manifest" in done.stdout, done.stdout + done.stderr
     config = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.search(r'^testpaths = \["derain_edu", "tests"\]$', config, re.MULTILINE)
 

@@ -8,11 +8,11 @@ import torch
 from skimage.filters import gaussian
 from torch import Tensor
 
-from derain_edu import scenes
-from derain_edu.datasets import SyntheticRain
-from derain_edu.photos import load_photo
+from derain_edu.datasets import hard_patches
+from derain_edu.datasets.photos import load_photo
+from derain_edu.datasets.synthetic import SyntheticRain
 
-CHANGES = (scenes.sharpened, scenes.stretched, scenes.dead_leaves)
+CHANGES = (hard_patches.sharpened, hard_patches.stretched, hard_patches.dead_leaves)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def dice(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize("change", [*CHANGES, scenes.harder])
+@pytest.mark.parametrize("change", [*CHANGES, hard_patches.harder])
 def test_a_patch_stays_a_patch_and_the_seed_decides(change, patch: Tensor) -> None:
     before = patch.clone()
     found = change(patch, dice(1))
@@ -39,7 +39,7 @@ def test_harder_is_one_of_the_three(patch: Tensor) -> None:
     for seed in range(12):
         rng = dice(seed)
         chosen = CHANGES[rng.integers(3)]
-        assert torch.equal(scenes.harder(patch, dice(seed)), chosen(patch, rng))
+        assert torch.equal(hard_patches.harder(patch, dice(seed)), chosen(patch, rng))
 
 
 def test_sharpened_is_an_unsharp_mask(patch: Tensor) -> None:
@@ -50,18 +50,18 @@ def test_sharpened_is_an_unsharp_mask(patch: Tensor) -> None:
         amount = rng.uniform(0.3, 2)
         soft = gaussian(middling.numpy(), sigma, mode="mirror", truncate=3.5, channel_axis=0)
         expected = middling + amount * (middling - torch.from_numpy(soft))
-        found = scenes.sharpened(middling, dice(seed))
+        found = hard_patches.sharpened(middling, dice(seed))
         inside = (..., slice(8, -8), slice(8, -8))  # the two treat borders differently
         assert (found - expected.clamp(0, 1))[inside].abs().max() < 0.01
     grey = torch.full((3, 32, 32), 0.5)
-    torch.testing.assert_close(scenes.sharpened(grey, dice()), grey)
+    torch.testing.assert_close(hard_patches.sharpened(grey, dice()), grey)
 
 
 def test_stretched_keeps_the_picture_and_multiplies_its_contrast() -> None:
     grey = 0.5 + 0.1 * (torch.rand(3, 32, 32) - 0.5)
     factors, moves = [], []
     for seed in range(40):
-        found = scenes.stretched(grey, dice(seed))
+        found = hard_patches.stretched(grey, dice(seed))
         factors.append(float(found.std() / grey.std()))
         moves.append(float(found.mean() - grey.mean()))
         assert np.corrcoef(found.flatten(), grey.flatten())[0, 1] > 0.9999
@@ -72,10 +72,10 @@ def test_stretched_keeps_the_picture_and_multiplies_its_contrast() -> None:
 def test_leaves_have_the_colours_of_the_patch_and_hide_it() -> None:
     red = torch.zeros(3, 64, 64)
     red[0] = torch.rand(64, 64)
-    leaves = scenes.dead_leaves(red, dice())
+    leaves = hard_patches.dead_leaves(red, dice())
     assert not leaves[1:].any() and leaves[0].std() > 0.1
     assert abs(np.corrcoef(leaves[0].flatten(), red[0].flatten())[0, 1]) < 0.1
-    flat = scenes.dead_leaves(torch.full((3, 64, 64), 0.5), dice())
+    flat = hard_patches.dead_leaves(torch.full((3, 64, 64), 0.5), dice())
     assert (flat - 0.5).abs().mean() < 0.1, "shades and veins are faint"
 
 
@@ -87,7 +87,7 @@ def test_leaves_are_about_equally_rich_at_two_scales(patch: Tensor) -> None:
         return float(steps[0] / steps[1])
 
     coloured = torch.rand(3, 64, 64)
-    assert kept([scenes.dead_leaves(coloured, dice(k)) for k in range(20)]) > 0.9
+    assert kept([hard_patches.dead_leaves(coloured, dice(k)) for k in range(20)]) > 0.9
     assert kept([torch.rand(3, 64, 64) for _ in range(20)]) == pytest.approx(0.5, abs=0.05)
 
 
@@ -96,7 +96,7 @@ def test_half_of_the_leaves_lean_the_same_way() -> None:
     coloured = torch.rand(3, 64, 64)
 
     def one_way(seed: int) -> float:
-        grey = scenes.dead_leaves(coloured, dice(seed)).mean(0).numpy()
+        grey = hard_patches.dead_leaves(coloured, dice(seed)).mean(0).numpy()
         gy, gx = np.gradient(grey)
         double = complex(float((gx**2 - gy**2).sum()), float(2 * (gx * gy).sum()))
         return abs(double) / float((gx**2 + gy**2).sum())

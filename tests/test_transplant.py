@@ -89,7 +89,7 @@ def gated_and_open(model: Transplant, x: torch.Tensor) -> list[tuple[float, floa
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_matched_branches_are_as_large_as_open_ones_and_dropped_ones_are_half(host):
-    from derain_edu.datasets import SyntheticRain
+    from derain_edu.datasets.synthetic import SyntheticRain
 
     patches = SyntheticRain(rain="light", patch_size=32, seed=9)
     x = torch.stack([patches[k]["rainy"] for k in range(4)])  # not the patches it measured on

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
-from derain_edu.datasets import SyntheticRain
+from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.models import create_model, register_model
 from derain_edu.models.blocks import ResidualBlock, conv3x3

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from derain_edu import forensics
-from derain_edu.download import official_weight_path
+from derain_edu.datasets.download import official_weight_path
 from derain_edu.files import data_folder
 from derain_edu.models import create_model
 

@@ -18,10 +18,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.images import to_tensor
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
-from derain_edu.photos import load_photo, photo_names
 from derain_edu.rain.synthesis import add_rain
 
 SIDE = 256  # px of the central part of each photo, to save time

@@ -3,7 +3,7 @@
 These files are research artefacts without a clear licence, so they are not part of this
 repository. ``manifests/*.csv`` lists where public copies are and what their sha256 must be.
 A file in the cache is always complete and always the right one (see
-:mod:`derain_edu.fetching`).
+:mod:`derain_edu.datasets.fetching`).
 
 Without a network (a class room, continuous integration) the same files can come from a folder:
 ``derain-edu download rain100l --source FOLDER``.
@@ -19,9 +19,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
+from derain_edu.datasets.fetching import fetch
 from derain_edu.errors import DerainError
-from derain_edu.fetching import fetch
-from derain_edu.files import is_right
+from derain_edu.files import PACKAGE, is_right
 
 _PAPERS = {
     "rain100l": "Yang et al., CVPR 2017, the original Rain100L: 100 test pairs of light rain",
@@ -73,7 +73,7 @@ def read_manifest(name: str) -> list[Entry]:
     """
     if name not in SETS:
         raise DerainError(f"unknown set {name!r}: choose one of {', '.join(SETS)}")
-    manifest = Path(__file__).with_name("manifests") / f"{name}.csv"
+    manifest = PACKAGE / "datasets" / "manifests" / f"{name}.csv"
     with open(manifest, encoding="utf-8", newline="") as file:
         return [Entry(**{**row, "bytes": int(row["bytes"])}) for row in csv.DictReader(file)]
 
