@@ -30,7 +30,7 @@ DEFAULT = Path("leaderboard.csv")
 def run_own(code: Path | None) -> None:
     """Run the file of --code, if there is one, so that its networks are known by name."""
     if code is not None:
-        from derain_edu.leaderboard import run_code
+        from derain_edu.models.registry import run_code
 
         run_code(code)
 

@@ -251,7 +251,7 @@ def check_weights() -> Iterator[Finding]:
     from safetensors import SafetensorError, safe_open
 
     from derain_edu.models import create_model
-    from derain_edu.pretrained import open_weights_folder
+    from derain_edu.models.pretrained import open_weights_folder
 
     files = sorted(open_weights_folder().glob("*.safetensors"))
     for path in files:

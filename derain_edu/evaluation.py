@@ -22,7 +22,7 @@ from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.errors import DerainError
 from derain_edu.metrics import PROTOCOLS, psnr, ssim
 from derain_edu.models import list_models
-from derain_edu.pretrained import list_pretrained
+from derain_edu.models.pretrained import list_pretrained
 from derain_edu.rain.synthesis import add_rain
 from derain_edu.restoration import derain_tensor, load_model, place
 

@@ -19,7 +19,6 @@ JSON beside it. With the file in the cache the same is measured anew.
 
 from __future__ import annotations
 
-import ast
 import csv
 import json
 import math
@@ -31,13 +30,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from derain_edu import __version__
 from derain_edu.datasets.download import cached_files, official_weight_path
 from derain_edu.errors import DerainError
 from derain_edu.files import data_folder
-from derain_edu.pretrained import convert_official
+from derain_edu.models.pretrained import convert_official
 
 NAME, FILE = "spanet_checkpoint", "spanet_spa.pth"
 # How a file names its network, its optimizer and its counter: the SPANet code, and this project.
@@ -287,48 +286,3 @@ def record(folder: Path | None = None) -> list[Path]:
 # -- finding it before it is trained --------------------------------------------------------------
 
 
-def idle_parameters(model: nn.Module, loss: Tensor) -> list[str]:
-    """Return the parameters that want a gradient and get none, or one of zeros.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Its ``.grad`` are overwritten.
-    loss : Tensor
-        One number, computed with the model from random inputs.
-
-    Examples
-    --------
-    >>> model = nn.ModuleDict({"used": nn.Linear(2, 1), "forgotten": nn.Linear(2, 1)})
-    >>> idle_parameters(model, model["used"](torch.ones(1, 2)).sum())
-    ['forgotten.weight', 'forgotten.bias']
-    """
-    model.zero_grad(set_to_none=True)
-    loss.backward()
-    return [
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())
-    ]
-
-
-def dropped_results(source: str) -> list[str]:
-    """Return the lines of a program that call a method and drop what it returns.
-
-    Only methods of tensors that have a twin with an underscore, which works in place: who writes
-    ``x.mul(w)`` on a line of its own most likely meant ``x.mul_(w)`` or ``x = x.mul(w)``. The
-    search can't see types, so it also reports ``names.add(name)``, where ``names`` is a set.
-
-    Examples
-    --------
-    >>> dropped_results("y = x.mul(2)\\nx.mul_(2)\\nx.mul(2)\\nprint(x)")
-    ['line 3: x.mul(2)']
-    """
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        call = node.value if isinstance(node, ast.Expr) else None
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-            name, has_goal = call.func.attr, any(word.arg == "out" for word in call.keywords)
-            if hasattr(Tensor, name) and hasattr(Tensor, f"{name}_") and not has_goal:
-                found.append((node.lineno, ast.unparse(node)))
-    return [f"line {line}: {text}" for line, text in sorted(found)]

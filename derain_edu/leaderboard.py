@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib.util
 import io
 import math
 from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ from derain_edu.checkpoints import load_checkpoint
 from derain_edu.errors import DerainError
 from derain_edu.files import data_folder, file_hash, write_atomically
 from derain_edu.fixed_sets import RAINS, SCORES, SETS, measure
-from derain_edu.pretrained import open_weights_folder, read_weights
+from derain_edu.models.pretrained import open_weights_folder, read_weights
 from derain_edu.recipes import minutes_of
 from derain_edu.restoration import load_model
 from derain_edu.text import table
@@ -77,37 +76,6 @@ class Entry:
 
 
 # -- from a weight file to an entry ---------------------------------------------------------------
-
-
-def run_code(path: str | Path) -> list[str]:
-    """Run a Python file that registers networks, and return the names that it registered.
-
-    The file may do anything that a program may do: run only what you have read.
-
-    Raises
-    ------
-    DerainError
-        If it is missing, raises an error, or registers nothing.
-    """
-    from derain_edu import models
-
-    path = Path(path)
-    if path.suffix != ".py" or not path.is_file():
-        raise DerainError(f"{path} is no Python file: give the file with your network")
-    spec = importlib.util.spec_from_file_location(f"own_code_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    before = dict(models._REGISTERED)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise DerainError(f"{path} stops with {type(error).__name__}: {error}") from error
-    # (A file that registers a name again makes a new class, so it counts.)
-    registered = [name for name, it in models._REGISTERED.items() if before.get(name) != it]
-    if not registered:
-        raise DerainError(
-            f"{path} registers no network: let it call register_model(name, class, config class)"
-        )
-    return registered
 
 
 def run_of(weights: Path) -> dict[str, Any] | None:

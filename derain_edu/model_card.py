@@ -26,7 +26,7 @@ from derain_edu.files import data_folder, file_hash, write_atomically
 from derain_edu.fixed_sets import SIDE, SPLITS, fixed_pairs, picture_scores
 from derain_edu.leaderboard import checked_name, loaded, run_of
 from derain_edu.models import model_options
-from derain_edu.pretrained import read_weights
+from derain_edu.models.pretrained import read_weights
 from derain_edu.rain.presets import MIXES
 from derain_edu.recipes import cost_of, history_of
 from derain_edu.recipes import recipe as find_recipe

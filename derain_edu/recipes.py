@@ -1,4 +1,4 @@
-"""How the weights in ``derain_edu/weights`` were made: one training run each, from nothing.
+"""How the weights in ``derain_edu/models/weights`` were made: one training run each, from nothing.
 
 ``derain-edu train --recipe open-prn --out runs/open-prn`` does it again: the photos of the
 training split, this project's own rain, a CPU. A run that was stopped goes on where it was. No

@@ -39,8 +39,8 @@ from derain_edu.devices import choose_device
 from derain_edu.errors import DerainError
 from derain_edu.images import PictureLike, check_batch, read_picture
 from derain_edu.models import create_model, list_models
+from derain_edu.models.pretrained import read_weights
 from derain_edu.onnx_network import OnnxModel, has_cuda, load_onnx
-from derain_edu.pretrained import read_weights
 
 OVERLAP = 48  # pixels kept away from each cut, see the table above
 # A window of 496² with 32 channels fills 31 MiB. From 32 MiB on, the C library of Linux gives

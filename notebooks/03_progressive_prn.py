@@ -44,7 +44,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from derain_edu import exercises, plots, widgets
 from derain_edu.experiments import load_results, summarize
-from derain_edu.pretrained import best_pretrained
+from derain_edu.models.pretrained import best_pretrained
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
 torch.set_grad_enabled(False)  # today nothing is trained: no gradients

@@ -36,7 +36,7 @@ import torch
 from derain_edu import leaderboard, plots
 from derain_edu.experiments import interval, load_results, summarize
 from derain_edu.fixed_sets import RAINS, fixed_pairs, picture_scores
-from derain_edu.forensics import idle_parameters
+from derain_edu.models.idle_parts import idle_parameters
 from derain_edu.model_card import clean_change, gain, model_card, write_card
 from derain_edu.restoration import derain_tensor
 from derain_edu.timing import interleave

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import derain_edu as de
 from derain_edu.__main__ import app
-from derain_edu.pretrained import open_weights_folder
+from derain_edu.models.pretrained import open_weights_folder
 
 COMMANDS = (
     "derain evaluate train bench experiment download doctor lab course notebooks pictures".split()
@@ -330,7 +330,7 @@ def test_doctor_says_what_to_do(monkeypatch, empty_cache, tmp_path):
     finding = next(iter(doctor.check_cache()))
     assert finding.state == "problem" and "DERAIN_EDU_CACHE" in finding.advice
 
-    monkeypatch.setattr("derain_edu.pretrained.open_weights_folder", lambda: tmp_path)
+    monkeypatch.setattr("derain_edu.models.pretrained.open_weights_folder", lambda: tmp_path)
     finding = only(doctor.check_weights)["weights"]
     assert finding.state == "problem" and "install derain-edu again" in finding.advice
 

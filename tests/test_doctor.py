@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from derain_edu import doctor
-from derain_edu.pretrained import open_weights_folder
+from derain_edu.models.pretrained import open_weights_folder
 
 
 @pytest.fixture(autouse=True)
@@ -252,7 +252,7 @@ def test_a_damaged_photo(monkeypatch, tmp_path):
 def test_damaged_weights(monkeypatch, tmp_path):
     for name in ("prenet", "spanet"):
         shutil.copy(open_weights_folder() / f"{name}.safetensors", tmp_path)
-    monkeypatch.setattr("derain_edu.pretrained.open_weights_folder", lambda: tmp_path)
+    monkeypatch.setattr("derain_edu.models.pretrained.open_weights_folder", lambda: tmp_path)
     assert problems("weights") == []
     whole = (tmp_path / "spanet.safetensors").read_bytes()
     (tmp_path / "spanet.safetensors").write_bytes(whole[:-1000])

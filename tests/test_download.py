@@ -275,7 +275,7 @@ def test_manifests_are_complete_and_safe():
 
 
 def test_every_official_weight_that_the_models_name_is_in_the_manifest():
-    from derain_edu.pretrained import OFFICIAL
+    from derain_edu.models.pretrained import OFFICIAL
 
     files = {entry.file for entry in read_manifest("official-weights")}
     assert {file for file, _ in OFFICIAL.values()} <= files

@@ -110,7 +110,7 @@ def test_the_same_input_gives_the_same_file(files, tmp_path):
 def test_calibration_sees_training_photos_only(monkeypatch):
     opened = []
     load = synthetic.load_photo
-    monkeypatch.setattr(datasets, "load_photo", lambda n: opened.append(n) or load(n))
+    monkeypatch.setattr(synthetic, "load_photo", lambda n: opened.append(n) or load(n))
     crops = calibration_pictures(3, 32)
     assert opened and set(opened) <= set(de.photo_names("train"))
     assert all(torch.equal(a, b) for a, b in zip(crops, calibration_pictures(3, 32), strict=True))

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from derain_edu.errors import DerainError
 from derain_edu.models import create_model, model_options
-from derain_edu.pretrained import (
+from derain_edu.models.pretrained import (
     OFFICIAL,
     best_pretrained,
     convert_official,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from derain_edu.models import model_options
-from derain_edu.pretrained import open_weights_folder, read_weights
+from derain_edu.models.pretrained import open_weights_folder, read_weights
 from derain_edu.recipes import (
     GPU_MINUTES,
     MINUTES,

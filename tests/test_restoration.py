@@ -233,7 +233,7 @@ def test_derain_takes_the_name_or_the_file_of_a_model(tmp_path):
     by_name = de.derain(rainy, "residual", pretrained="open")
     model = create_model("residual", pretrained="open")
     assert np.array_equal(np.asarray(by_name), np.asarray(de.derain(rainy, model)))
-    from derain_edu.pretrained import open_weights_folder
+    from derain_edu.models.pretrained import open_weights_folder
 
     file = open_weights_folder() / "residual.safetensors"
     assert np.array_equal(np.asarray(by_name), np.asarray(de.derain(rainy, file)))

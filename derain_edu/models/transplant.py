@@ -18,12 +18,12 @@ becomes a gate, and so how far the network is from its host before the first ste
                                        the module has, so they can't explain what it gains
 ``dropped``  A                         about ½: the gated branches lose half of their size
 ``matched``  s_k·A                     branches as large as in the host: s_k is measured once on
-                                       a fixed batch of rain, and then stays
+                                       a fixed batch in rain, and then stays
 ``zero``     1 + γ_k·(2A − 1), γ = 0   exactly the host, while the module can learn to act
 ===========  ========================  ==========================================================
 
-Importing this module makes the name ``"transplant"`` known to
-:func:`derain_edu.models.create_model`, and so to the trainer and to the experiments.
+``create_model("transplant", host="prn", graft="zero")`` makes a fresh one;
+:func:`transplant` puts the module into a host that is trained.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.models import create_model, register_model
 from derain_edu.models.blocks import ResidualBlock, conv3x3
-from derain_edu.models.prn import PRN
-from derain_edu.models.residual import Residual
+from derain_edu.models.prn import PRN, PRNConfig
+from derain_edu.models.residual import Residual, ResidualConfig
 from derain_edu.models.spanet import SPANetConfig, SpatialAttention
+from derain_edu.rain.synthesis import add_rain
 
 HOSTS = ("residual", "prn")
 GRAFTS = ("none", "blocks", "dropped", "matched", "zero")
@@ -83,8 +83,8 @@ def build_host(config: TransplantConfig) -> Residual | PRN:
     """Return the host alone, fresh: what ``create_model(host, …)`` makes."""
     options = {"channels": config.channels, "blocks": config.blocks}
     if config.host == "prn":
-        options |= {"stages": config.stages, "recurrent": config.recurrent}
-    return create_model(config.host, **options)
+        return PRN(PRNConfig(stages=config.stages, recurrent=config.recurrent, **options))
+    return Residual(ResidualConfig(**options))
 
 
 def build_attention(config: TransplantConfig) -> SpatialAttention:
@@ -102,6 +102,17 @@ class NarrowBlock(ResidualBlock):
         nn.Module.__init__(self)
         self.conv1 = conv3x3(channels, inside)
         self.conv2 = conv3x3(inside, channels)
+
+
+def rain_over_waves(count: int = 4, size: int = 32) -> Tensor:
+    """Return always the same (count, 3, size, size) in [0, 1]: slow waves of colour in light rain.
+
+    Enough to calibrate a host that knows nothing yet, and no photo has to be read for it.
+    """
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(count, 3, 4, 4, generator=generator)
+    waves = F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=True)
+    return add_rain(waves, "light", seed=0).rainy
 
 
 def control_blocks(channels: int, parameters: int) -> nn.ModuleList:
@@ -140,7 +151,7 @@ class Transplant(nn.Module):
             self.attention = build_attention(config)
         if config.graft == "matched":
             self.register_buffer("scales", torch.ones(gated))  # s_k, not trained
-            self.calibrate()
+            self.calibrate(rain_over_waves())
         if config.graft == "zero":
             self.gains = nn.Parameter(torch.zeros(gated))  # γ_k
 
@@ -181,17 +192,10 @@ class Transplant(nn.Module):
         return x, attention
 
     @torch.no_grad()
-    def calibrate(self, rainy: Tensor | None = None) -> None:
-        """Measure the s_k of a ``matched`` graft, in the first stage.
-
-        ``rainy`` is (B, 3, H, W). Default: four fixed patches of light rain, so the same weights
-        always get the same s_k.
-        """
+    def calibrate(self, rainy: Tensor) -> None:
+        """Measure the s_k of a ``matched`` graft, in the first stage, on ``rainy`` (B, 3, H, W)."""
         if self.config.graft != "matched":
             raise DerainError(f"a graft {self.config.graft!r} has no scales to measure")
-        if rainy is None:
-            stream = SyntheticRain(rain="light", patch_size=32, seed=0)
-            rainy = torch.stack([stream[k]["rainy"] for k in range(4)])
         self.body(self.enter(rainy.to(self.scales.device), None, None)[0], measure=True)
 
     def enter(self, rainy: Tensor, x: Tensor | None, state: State) -> tuple[Tensor, State]:
@@ -270,7 +274,8 @@ def transplant(
     host : Residual or PRN
         It is copied. A PRN of the default kind, or one with a memory.
     graft : str
-        One of :data:`GRAFTS`. A ``matched`` one is calibrated to this host.
+        One of :data:`GRAFTS`. A ``matched`` one is calibrated to this host, on four fixed patches
+        of photos in light rain.
     attention : SpatialAttention, optional
         A trained module of the same width, also copied (without its direction branch). Default:
         a fresh one.
@@ -297,13 +302,11 @@ def transplant(
         model.attention = copy.deepcopy(attention)
         del model.attention.directions
     if graft == "matched":
-        model.calibrate()
+        stream = SyntheticRain(rain="light", patch_size=32, seed=0)
+        model.calibrate(torch.stack([stream[k]["rainy"] for k in range(4)]))
     return model.train(host.training)
 
 
 def branch_of(block: ResidualBlock, x: Tensor) -> Tensor:
     """Return what a residual block would add to x, before any gate: (B, C, H, W)."""
     return F.relu(block.conv2(F.relu(block.conv1(x))))
-
-
-register_model("transplant", build, TransplantConfig)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from derain_edu.datasets.download import cached_files, official_weight_path
 from derain_edu.errors import DerainError
+from derain_edu.files import PACKAGE
 from derain_edu.models.irnn import DIRECTIONS
 
 # (model, tag) -> (file of the authors, options that this file needs)
@@ -57,14 +58,14 @@ class Weights:
 
 def open_weights_folder() -> Path:
     """Return the folder of the weights that come with the course."""
-    return Path(__file__).resolve().parent / "weights"
+    return PACKAGE / "models" / "weights"
 
 
 def list_pretrained(name: str) -> list[str]:
     """Return the tags that ``create_model(name, pretrained=tag)`` knows."""
-    files = [*open_weights_folder().glob(f"{name}*.safetensors")]
-    shipped = {f"open{file.stem.removeprefix(name)}" for file in files}
-    shipped = [tag for tag in sorted(shipped) if _open_weights(name, tag).is_file()]
+    stems = [file.stem for file in open_weights_folder().glob("*.safetensors")]
+    own = [stem for stem in stems if stem == name or stem.startswith(f"{name}-")]
+    shipped = sorted(f"open{stem.removeprefix(name)}" for stem in own)
     return shipped + [tag for model, tag in OFFICIAL if model == name]
 
 
