@@ -33,13 +33,13 @@ _HOME = {
     "irnn": "models.irnn",
     "create_model": "models.registry",
     "list_models": "models.registry",
-    "TrainConfig": "training_config",
-    "Trainer": "training",
-    "train": "training",
-    "derain": "restoration",
-    "export_onnx": "onnx_export",
-    "load_onnx": "onnx_network",
-    "quantize_onnx": "quantization",
+    "TrainConfig": "training.config",
+    "Trainer": "training.trainer",
+    "train": "training.trainer",
+    "derain": "inference.restoration",
+    "export_onnx": "inference.onnx_export",
+    "load_onnx": "inference.onnx_network",
+    "quantize_onnx": "inference.onnx_int8",
 }
 __all__ = [*_HOME, "__version__"]
 

@@ -230,7 +230,7 @@ def train(
     """
     from derain_edu.devices import reuse_memory
     from derain_edu.shell import train_config
-    from derain_edu.training import train as train_model
+    from derain_edu.training.trainer import train as train_model
 
     reuse_memory()
     run_own(code)

@@ -25,7 +25,6 @@ from derain_edu.bench_irnn import bench_irnn, bench_spanet
 from derain_edu.bench_onnx import bench_onnx
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.losses import neg_ssim
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
 from derain_edu.models.blocks import ResidualBlock, conv3x3
@@ -33,8 +32,9 @@ from derain_edu.rain.presets import PRESETS, TRAINING_MIX
 from derain_edu.rain.synthesis import add_rain
 from derain_edu.text import table
 from derain_edu.timing import interleave, machine_line, peak_bytes, speedup
-from derain_edu.training import Trainer
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.losses import neg_ssim
+from derain_edu.training.trainer import Trainer
 
 
 class PlainPReNet(nn.Module):

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu.datasets.photos import load_photo, photo_names
+from derain_edu.inference.onnx_export import export_onnx
+from derain_edu.inference.onnx_int8 import CROPS, calibration_pictures, quantize_onnx
+from derain_edu.inference.onnx_network import load_onnx
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
-from derain_edu.onnx_export import export_onnx
-from derain_edu.onnx_network import load_onnx
-from derain_edu.quantization import CROPS, calibration_pictures, quantize_onnx
 from derain_edu.rain.synthesis import add_rain
 from derain_edu.text import table
 from derain_edu.timing import interleave, machine_line, speedup

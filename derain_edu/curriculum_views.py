@@ -12,11 +12,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from derain_edu.curriculum import ORDERS, Curriculum, Plan, Steps
 from derain_edu.errors import DerainError
 from derain_edu.plots import COLOURS, chart, new_figure, strip_png
 from derain_edu.sliders import shell
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.curriculum import ORDERS, Curriculum, Steps
+from derain_edu.training.plan import Plan
 
 # what may become harder -> its levels, from easy to hard, for each field of a Curriculum
 LEVELS: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -39,7 +40,7 @@ def curriculum_of(what: str, hardest: float, order: str = "easy_to_hard") -> Cur
     hardest : float
         From above 0 to 1; the easier levels share the rest equally. 1 is training in one step.
     order : str
-        One of :data:`~derain_edu.curriculum.ORDERS`.
+        One of :data:`~derain_edu.training.curriculum.ORDERS`.
     """
     if what not in LEVELS:
         raise DerainError(f"unknown {what!r}: choose one of {', '.join(LEVELS)}")

@@ -20,11 +20,11 @@ from derain_edu.datasets.download import cached_set, read_manifest
 from derain_edu.datasets.pairs import PairedFolder
 from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.errors import DerainError
+from derain_edu.inference.restoration import derain_tensor, load_model, place
 from derain_edu.metrics import PROTOCOLS, psnr, ssim
 from derain_edu.models import list_models
 from derain_edu.models.pretrained import list_pretrained
 from derain_edu.rain.synthesis import add_rain
-from derain_edu.restoration import derain_tensor, load_model, place
 
 BENCHMARKS = ("rain100l", "rain100h")
 SYNTHETIC_PRESETS = ("light", "heavy")
@@ -69,7 +69,7 @@ def evaluate(
     protocol : str
         One of :data:`derain_edu.metrics.PROTOCOLS`.
     tile : int, optional
-        See :func:`derain_edu.restoration.derain_tensor`.
+        See :func:`derain_edu.inference.restoration.derain_tensor`.
     on_score : callable, optional
         Gets each score as soon as it is known.
 
@@ -235,7 +235,7 @@ def score_benchmarks(
     limit : int, optional
         Only the first pairs of each benchmark.
     device : str
-        See :func:`derain_edu.restoration.place`.
+        See :func:`derain_edu.inference.restoration.place`.
     say : callable
         Gets each line of the table as soon as it is known, and a sentence for a benchmark that
         is missing.

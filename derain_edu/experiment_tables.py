@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from derain_edu.curriculum import Curriculum, Steps, equal_steps
 from derain_edu.errors import DerainError
 from derain_edu.models.transplant import GRAFTS
+from derain_edu.training.curriculum import Curriculum, Steps, equal_steps
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Experiment:
     """A question, and the table of runs that answers it.
 
     A variant is a dict: ``model``, options of that model, and where needed ``train``, fields of
-    :class:`~derain_edu.training.TrainConfig` that are its own, and ``budget``, its share of the
+    :class:`~derain_edu.training.trainer.TrainConfig` that are its own, and ``budget``, its share of the
     steps.
     """
 

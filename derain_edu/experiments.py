@@ -37,8 +37,8 @@ from derain_edu.files import PACKAGE, data_folder
 from derain_edu.map_scores import auc
 from derain_edu.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
 from derain_edu.metrics import psnr
-from derain_edu.training import Trainer
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.trainer import Trainer
 
 # 97.5 % quantiles of Student's t for 1, 2, 3 … degrees of freedom
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)

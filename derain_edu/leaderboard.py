@@ -25,14 +25,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from derain_edu.checkpoints import load_checkpoint
 from derain_edu.errors import DerainError
 from derain_edu.files import data_folder, file_hash, write_atomically
 from derain_edu.fixed_sets import RAINS, SCORES, SETS, measure
+from derain_edu.inference.restoration import load_model
 from derain_edu.models.pretrained import open_weights_folder, read_weights
-from derain_edu.recipes import minutes_of
-from derain_edu.restoration import load_model
 from derain_edu.text import table
+from derain_edu.training.checkpoints import load_checkpoint
+from derain_edu.training.recipes import minutes_of
 
 
 @dataclass(frozen=True)

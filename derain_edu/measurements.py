@@ -19,12 +19,12 @@ from torch.nn import functional as F
 
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.devices import set_seed
-from derain_edu.losses import make_loss
 from derain_edu.map_scores import auc, calibration, calibration_gap
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
 from derain_edu.models.spanet import IRNN
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.losses import make_loss
 
 Pairs = Sequence[dict[str, Tensor]]
 SIDE = 33  # pixels of the square on which a mechanism is watched

@@ -17,21 +17,22 @@ from typing import Any
 from torch import nn
 
 from derain_edu import __version__
-from derain_edu.checkpoints import fingerprint
-from derain_edu.curriculum import Curriculum, Steps
 from derain_edu.datasets.photos import photo_names
 from derain_edu.errors import DerainError
 from derain_edu.evaluation import Score
 from derain_edu.files import data_folder, file_hash, write_atomically
 from derain_edu.fixed_sets import SIDE, SPLITS, fixed_pairs, picture_scores
+from derain_edu.inference.restoration import derain_tensor
 from derain_edu.leaderboard import checked_name, loaded, run_of
 from derain_edu.models import model_options
 from derain_edu.models.pretrained import read_weights
 from derain_edu.rain.presets import MIXES
-from derain_edu.recipes import cost_of, history_of
-from derain_edu.recipes import recipe as find_recipe
-from derain_edu.restoration import derain_tensor
-from derain_edu.training_config import TrainConfig, open_data
+from derain_edu.training.checkpoints import fingerprint
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.curriculum import Curriculum, Steps
+from derain_edu.training.plan import open_data
+from derain_edu.training.recipes import cost_of, history_of
+from derain_edu.training.recipes import recipe as find_recipe
 
 _NOT_IN_THE_RECIPE = ("model", "options", "stages", "out", "device", "log_every", "save_every")
 _TO_SAY = "not stated: ask the author"
@@ -63,7 +64,7 @@ def model_card(
     model : str, optional
         The model's name, if the file does not say it.
     recipe : str, optional
-        Of :mod:`derain_edu.recipes`, for weights that have left their run folder. The card says
+        Of :mod:`derain_edu.training.recipes`, for weights that have left their run folder. The card says
         that the recipe is stated, not read from a run.
 
     Raises

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from derain_edu.curriculum import Steps
+from derain_edu.training.curriculum import Steps
 
 NU = 0.01 / math.pi  # viscosity
 TERMS = ("equation", "initial", "boundary")

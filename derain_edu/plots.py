@@ -272,7 +272,7 @@ def training_curve(log: Sequence[Mapping[str, Any]], total_steps: int | None = N
     Parameters
     ----------
     log : sequence of dict
-        The rows of :class:`~derain_edu.training.Trainer`. Only some need a validation.
+        The rows of :class:`~derain_edu.training.trainer.Trainer`. Only some need a validation.
     total_steps : int, optional
         Where the step axis ends, so that one sees how much is still to come.
     """

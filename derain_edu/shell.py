@@ -16,14 +16,14 @@ from torch import nn
 from derain_edu.devices import describe_device
 from derain_edu.errors import DerainError
 from derain_edu.images import read_picture, to_tensor
+from derain_edu.inference.onnx_export import check_onnx_path, export_onnx
+from derain_edu.inference.onnx_int8 import quantize_onnx
+from derain_edu.inference.onnx_network import OnnxModel, load_onnx
+from derain_edu.inference.restoration import derain, load_model, place
 from derain_edu.metrics import psnr, ssim
-from derain_edu.onnx_export import check_onnx_path, export_onnx
-from derain_edu.onnx_network import OnnxModel, load_onnx
 from derain_edu.picture_files import SAVE_AS, check_save_path, save_picture
-from derain_edu.quantization import quantize_onnx
-from derain_edu.recipes import recipe as find_recipe
-from derain_edu.restoration import derain, load_model, place
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.recipes import recipe as find_recipe
 
 
 def output_paths(pictures: list[Path], output: Path | None) -> dict[Path, Path]:
@@ -76,7 +76,7 @@ def derain_files(
     network : nn.Module
         The model, on its device.
     tile : int, optional
-        See :func:`derain_edu.restoration.derain_tensor`.
+        See :func:`derain_edu.inference.restoration.derain_tensor`.
     clean : Path, optional
         The clean twin of the (one) picture, for the scores.
     say : callable
@@ -143,11 +143,11 @@ def export_file(
     Parameters
     ----------
     model, weights
-        What :func:`derain_edu.restoration.load_model` takes. With ``int8`` also an ONNX file.
+        What :func:`derain_edu.inference.restoration.load_model` takes. With ``int8`` also an ONNX file.
     output : Path, optional
         Default: the model's name with ``.onnx``.
     int8 : bool
-        See :func:`derain_edu.quantization.quantize_onnx`.
+        See :func:`derain_edu.inference.onnx_int8.quantize_onnx`.
     **options
         Fields of the model's configuration.
 

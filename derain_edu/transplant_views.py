@@ -19,12 +19,12 @@ from torch.nn import functional as F
 
 from derain_edu.errors import DerainError
 from derain_edu.features import least_squares
-from derain_edu.losses import make_loss
 from derain_edu.metrics import psnr
 from derain_edu.models.spanet import SpatialAttention
 from derain_edu.models.transplant import Transplant, branch_of
 from derain_edu.plots import chart, coloured, draw_curves, enlarged, new_figure, strip_png
 from derain_edu.sliders import slider_with_stops
+from derain_edu.training.losses import make_loss
 
 ZOOM = 2  # pixels of the screen per pixel of the picture
 

@@ -21,6 +21,7 @@ from derain_edu.errors import DerainError
 from derain_edu.features import depth_views, draw_depth
 from derain_edu.gates import draw_gates, gate_views
 from derain_edu.images import to_pil, to_tensor
+from derain_edu.inference.restoration import derain
 from derain_edu.metrics import psnr
 from derain_edu.models.prn import PRN
 from derain_edu.models.residual import Residual
@@ -28,7 +29,6 @@ from derain_edu.plots import COLOURS, ERROR_SCALE, chart, draw_curves, picture_p
 from derain_edu.rain.config import RainConfig
 from derain_edu.rain.presets import PRESETS
 from derain_edu.rain.synthesis import VISIBLE, Rain, add_rain
-from derain_edu.restoration import derain
 from derain_edu.sliders import picture_below, shell, slider_over
 
 CHANGE_SCALE = 10  # changes between two stages are small: show them ten times as large

@@ -37,9 +37,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from derain_edu import exercises, gates, plots, widgets
 from derain_edu.timing import LiveMemory, interleave, peak_bytes, speedup
 from derain_edu.datasets.download import cached_files
-from derain_edu.losses import make_loss, stage_loss
+from derain_edu.training.losses import make_loss, stage_loss
 from derain_edu.rain.streaks import Streaks, render_streaks
-from derain_edu.recipes import RECIPES
+from derain_edu.training.recipes import RECIPES
 from derain_edu.text import compare_guess
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works

@@ -40,7 +40,7 @@ from derain_edu import attention_views as views
 from derain_edu import exercises, forensics, plots
 from derain_edu.datasets.download import cached_files
 from derain_edu.experiments import load_results, summarize
-from derain_edu.losses import rain_mask
+from derain_edu.training.losses import rain_mask
 from derain_edu.map_scores import calibration, calibration_gap, roc, score_at
 from derain_edu.map_scores import auc
 from derain_edu.models.irnn import DIRECTIONS

@@ -43,12 +43,13 @@ import torch
 
 from derain_edu import curriculum_views as views
 from derain_edu import exercises, pinn, plots
-from derain_edu.curriculum import Curriculum, Plan, PlannedRain, Steps
+from derain_edu.training.curriculum import Curriculum, Steps
+from derain_edu.training.plan import Plan, PlannedRain
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.experiment_tables import find_experiment
 from derain_edu.experiments import cell_config, load_results, summarize
-from derain_edu.losses import make_loss
-from derain_edu.training import Trainer
+from derain_edu.training.losses import make_loss
+from derain_edu.training.trainer import Trainer
 
 torch.set_num_threads(1)  # small tensors: two threads would wait for each other
 de.choose_device("cpu", verbose=True)  # and a GPU would wait more than it works

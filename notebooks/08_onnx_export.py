@@ -43,8 +43,8 @@ from derain_edu import exercises, plots
 from derain_edu import onnx_views as views
 from derain_edu.bench import plain_twin
 from derain_edu.bench_onnx import validation_pairs
-from derain_edu.onnx_export import CHECKED, TOLERANCE, silence, sizes
-from derain_edu.quantization import calibration_pictures, quantize_onnx
+from derain_edu.inference.onnx_export import CHECKED, TOLERANCE, silence, sizes
+from derain_edu.inference.onnx_int8 import calibration_pictures, quantize_onnx
 from derain_edu.timing import interleave, machine_line, speedup
 from derain_edu.text import table as text_table
 from derain_edu.text import compare_guess, say

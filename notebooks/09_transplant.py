@@ -43,10 +43,10 @@ from derain_edu import exercises, plots
 from derain_edu import transplant_views as views
 from derain_edu.experiment_tables import find_experiment
 from derain_edu.experiments import load_results, summarize
-from derain_edu.losses import make_loss
+from derain_edu.training.losses import make_loss
 from derain_edu.map_scores import auc
 from derain_edu.models.transplant import transplant
-from derain_edu.recipes import recipe
+from derain_edu.training.recipes import recipe
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
 torch.set_grad_enabled(False)  # until something is trained

@@ -38,7 +38,7 @@ from derain_edu.experiments import interval, load_results, summarize
 from derain_edu.fixed_sets import RAINS, fixed_pairs, picture_scores
 from derain_edu.models.idle_parts import idle_parameters
 from derain_edu.model_card import clean_change, gain, model_card, write_card
-from derain_edu.restoration import derain_tensor
+from derain_edu.inference.restoration import derain_tensor
 from derain_edu.timing import interleave
 from derain_edu.text import table as text_table
 

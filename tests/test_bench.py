@@ -13,9 +13,9 @@ import torch
 from derain_edu import bench, timing
 from derain_edu.bench_irnn import indexed_sweeps
 from derain_edu.errors import DerainError
-from derain_edu.losses import neg_ssim
 from derain_edu.models import create_model
 from derain_edu.models.irnn import irnn_stack
+from derain_edu.training.losses import neg_ssim
 
 
 @pytest.fixture(scope="module")

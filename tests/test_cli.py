@@ -247,16 +247,16 @@ def test_train_and_use_the_result(pair, pairs, tmp_path):
 
 
 def test_train_on_pairs_and_with_a_recipe(pairs, tmp_path, monkeypatch):
-    from derain_edu import training
+    from derain_edu.training import trainer
 
     seen = []
-    result = training.TrainResult(None, [], tmp_path, 0, 0.0)
+    result = trainer.TrainResult(None, [], tmp_path, 0, 0.0)
 
     def remember(*args, **more):
         seen.append((args, more))
         return result
 
-    monkeypatch.setattr(training, "train", remember)
+    monkeypatch.setattr(trainer, "train", remember)
     assert call("train", "--epochs", "3", "--data", pairs, "--ema", "0.9")[0] == 0
     (config,), more = seen[-1]
     assert (config.epochs, config.ema, config.out) == (3, 0.9, Path("runs/prn"))
@@ -270,12 +270,12 @@ def test_train_on_pairs_and_with_a_recipe(pairs, tmp_path, monkeypatch):
 
 
 def test_stopping_a_training_says_how_to_go_on(tmp_path, monkeypatch):
-    from derain_edu import training
+    from derain_edu.training import trainer
 
     def stopped(*args, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "train", stopped)
+    monkeypatch.setattr(trainer, "train", stopped)
     status, _, err = call("train", "--steps", "5", "--out", tmp_path)
     assert status == 130 and "the same command goes on" in err
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import derain_edu as de
-from derain_edu.curriculum import Curriculum, Plan, PlannedRain, Steps, equal_steps
-from derain_edu.training import Trainer, train
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.curriculum import Curriculum, Steps, equal_steps
+from derain_edu.training.plan import Plan, PlannedRain
+from derain_edu.training.trainer import Trainer, train
 
 GROWING = Curriculum(
     stages=Steps((1, 2, 3), (0.0, 0.3, 0.6)),

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from derain_edu import curriculum_views as views
-from derain_edu.curriculum import ORDERS, Plan
 from derain_edu.errors import DerainError
 from derain_edu.plots import figure_png
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.curriculum import ORDERS
+from derain_edu.training.plan import Plan
 
 CONFIG = TrainConfig(steps=60, patch_size=32, batch_size=4, data="mix", loss="neg_ssim+l1")
 

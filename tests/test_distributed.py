@@ -13,10 +13,10 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
-from derain_edu.checkpoints import load_checkpoint
 from derain_edu.errors import DerainError
-from derain_edu.parallel import Ranks, joined_ranks
-from derain_edu.training import train
+from derain_edu.training.checkpoints import load_checkpoint
+from derain_edu.training.ranks import Ranks, joined_ranks
+from derain_edu.training.trainer import train
 
 SCRIPT = Path(__file__).with_name("train_with_ranks.py")
 

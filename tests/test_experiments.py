@@ -8,10 +8,10 @@ import json
 import pytest
 
 from derain_edu import experiments
-from derain_edu.curriculum import Plan
 from derain_edu.errors import DerainError
 from derain_edu.experiment_tables import EXPERIMENTS
 from derain_edu.files import data_folder
+from derain_edu.training.plan import Plan
 
 
 def rows(path):

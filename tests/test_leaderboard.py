@@ -17,8 +17,8 @@ from derain_edu import leaderboard as board
 from derain_edu.__main__ import app
 from derain_edu.evaluation import models_with, score_benchmarks
 from derain_edu.fixed_sets import RAINS, SCORES, SIDE, SPLITS, fixed_pairs, measure, picture_scores
-from derain_edu.models.registry import _REGISTERED
 from derain_edu.models.pretrained import open_weights_folder
+from derain_edu.models.registry import _REGISTERED
 
 RESIDUAL = open_weights_folder() / "residual.safetensors"
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from derain_edu.errors import DerainError
-from derain_edu.losses import (
+from derain_edu.training.losses import (
     MASK_THRESHOLD,
     TERMS,
     attention_loss,

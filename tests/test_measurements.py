@@ -7,8 +7,8 @@ import torch
 
 import derain_edu as de
 from derain_edu import experiments, measurements
-from derain_edu.losses import make_loss
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.losses import make_loss
 
 
 @pytest.fixture(scope="module")

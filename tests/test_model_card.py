@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 import derain_edu as de
 from derain_edu.__main__ import app
-from derain_edu.curriculum import Curriculum, equal_steps
 from derain_edu.files import file_hash
 from derain_edu.fixed_sets import fixed_pairs
 from derain_edu.model_card import clean_change, model_card, write_card
 from derain_edu.models.pretrained import open_weights_folder
+from derain_edu.training.curriculum import Curriculum, equal_steps
 
 RESIDUAL = open_weights_folder() / "residual.safetensors"
 

@@ -16,9 +16,9 @@ from onnx import TensorProto, helper
 from torch import nn
 
 import derain_edu as de
-from derain_edu import onnx_export, onnx_network
 from derain_edu.errors import DerainError
-from derain_edu.onnx_export import (
+from derain_edu.inference import onnx_export, onnx_network
+from derain_edu.inference.onnx_export import (
     CHECKED,
     EXAMPLE,
     TOLERANCE,
@@ -26,8 +26,8 @@ from derain_edu.onnx_export import (
     export_onnx,
     sizes,
 )
-from derain_edu.onnx_network import load_onnx
-from derain_edu.restoration import derain_tensor
+from derain_edu.inference.onnx_network import load_onnx
+from derain_edu.inference.restoration import derain_tensor
 
 SMALL = {
     "residual": {"channels": 4, "blocks": 2},

@@ -12,11 +12,11 @@ import torch
 from onnx import TensorProto
 
 import derain_edu as de
-from derain_edu import quantization
 from derain_edu.datasets import synthetic
-from derain_edu.onnx_export import check_free_sizes, export_onnx
-from derain_edu.onnx_network import load_onnx
-from derain_edu.quantization import calibration_pictures, quantize_onnx
+from derain_edu.inference import onnx_int8
+from derain_edu.inference.onnx_export import check_free_sizes, export_onnx
+from derain_edu.inference.onnx_int8 import calibration_pictures, quantize_onnx
+from derain_edu.inference.onnx_network import load_onnx
 
 BYTES = (TensorProto.INT8, TensorProto.UINT8)
 
@@ -139,7 +139,7 @@ def test_what_can_not_be_quantized_leaves_a_sentence_and_no_file(files, tmp_path
     for start, name, pictures, message in cases:
         with pytest.raises(de.DerainError, match=message):
             quantize_onnx(start, tmp_path / name, pictures)
-    monkeypatch.setattr(quantization, "FAITHFUL", 99.0)
+    monkeypatch.setattr(onnx_int8, "FAITHFUL", 99.0)
     with pytest.raises(de.DerainError, match="differ from the float one's .*less than 99"):
         quantize_onnx(source, tmp_path / "a.onnx", [torch.rand(3, 16, 16)])
     assert list(tmp_path.iterdir()) == []

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from derain_edu.inference.restoration import load_model
 from derain_edu.models import model_options
 from derain_edu.models.pretrained import open_weights_folder, read_weights
-from derain_edu.recipes import (
+from derain_edu.training.recipes import (
     GPU_MINUTES,
     MINUTES,
     RECIPES,
@@ -17,7 +18,6 @@ from derain_edu.recipes import (
     minutes_of,
     recipe,
 )
-from derain_edu.restoration import load_model
 
 WEIGHTS = sorted(open_weights_folder().glob("*.safetensors"))
 

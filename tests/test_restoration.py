@@ -15,9 +15,10 @@ import derain_edu as de
 from derain_edu.errors import DerainError
 from derain_edu.evaluation import evaluate, mean_score, open_pairs, synthetic_test_set
 from derain_edu.images import read_picture
+from derain_edu.inference.restoration import derain_tensor, load_model
+from derain_edu.inference.tiles import OVERLAP, TILE, plan_tiles
 from derain_edu.models import create_model
 from derain_edu.picture_files import save_picture
-from derain_edu.restoration import OVERLAP, TILE, derain_tensor, load_model, plan_tiles
 
 SMALL = {"channels": 4, "blocks": 1, "stages": 2}
 

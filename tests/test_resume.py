@@ -17,18 +17,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from derain_edu import checkpoints
-from derain_edu.checkpoints import (
+from derain_edu.errors import DerainError
+from derain_edu.files import write_atomically
+from derain_edu.training import checkpoints
+from derain_edu.training.checkpoints import (
     load_checkpoint,
     random_state,
     save_checkpoint,
     set_random_state,
     stop_requests,
 )
-from derain_edu.errors import DerainError
-from derain_edu.files import write_atomically
-from derain_edu.training import Trainer, train
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.trainer import Trainer, train
 
 KILLED = Path(__file__).with_name("train_and_die.py")
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from derain_edu.checkpoints import COLUMNS
 from derain_edu.errors import DerainError
-from derain_edu.losses import neg_ssim
 from derain_edu.models import create_model
-from derain_edu.training import Trainer, train
-from derain_edu.training_config import SCHEDULES, TrainConfig
+from derain_edu.training.checkpoints import COLUMNS
+from derain_edu.training.config import SCHEDULES, TrainConfig
+from derain_edu.training.losses import neg_ssim
+from derain_edu.training.trainer import Trainer, train
 
 TINY = {"model": "prn", "stages": 2, "options": {"channels": 4, "blocks": 1}}
 
@@ -389,7 +389,7 @@ def test_a_nan_in_the_data_stops_with_all_that_is_needed(tmp_path):
 
 
 def replace_loss(monkeypatch, loss):
-    monkeypatch.setattr("derain_edu.training.make_loss", lambda name: loss)
+    monkeypatch.setattr("derain_edu.training.trainer.make_loss", lambda name: loss)
 
 
 def test_an_infinite_gradient_stops_before_the_weights(monkeypatch):
@@ -450,6 +450,6 @@ def test_the_progress_bar_can_be_turned_off(monkeypatch, value, hidden):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     if value is not None:
         monkeypatch.setenv("TQDM_DISABLE", value)
-    monkeypatch.setattr("derain_edu.training.tqdm", bar)
+    monkeypatch.setattr("derain_edu.training.trainer.tqdm", bar)
     Trainer(tiny(), data=Pairs())._progress_bar()
     assert given["disable"] is hidden and given["desc"] == "prn"

@@ -20,8 +20,8 @@ from derain_edu.models.transplant import (
     transplant,
 )
 from derain_edu.timing import interleave
-from derain_edu.training import Trainer
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.trainer import Trainer
 
 SMALL = {"channels": 4, "blocks": 4}
 KINDS = [("residual", "none"), ("prn", "none"), ("prn", "lstm"), ("prn", "gru")]

@@ -50,7 +50,7 @@ def test_layers_show_what_a_gate_does():
 def test_the_gradient_is_the_one_of_the_loss():
     model, (rainy, clean) = fresh("prn", "dropped"), pairs()
     found = views.layer_views(model, rainy, clean)
-    from derain_edu.losses import make_loss
+    from derain_edu.training.losses import make_loss
 
     make_loss("neg_ssim+l1")(model(rainy), clean).backward()
     assert found[-1].gradient == pytest.approx(views.gradient_norm(model.host.tail))

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from derain_edu.checkpoints import load_checkpoint
-from derain_edu.training import train
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.checkpoints import load_checkpoint
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.trainer import train
 
 
 class Pairs:

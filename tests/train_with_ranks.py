@@ -18,8 +18,8 @@ import torch
 import torch.distributed as dist
 
 from derain_edu.errors import DerainError
-from derain_edu.training import train
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.trainer import train
 
 
 class Pairs:

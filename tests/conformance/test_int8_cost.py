@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import derain_edu as de
-from derain_edu.onnx_network import load_onnx
-from derain_edu.quantization import quantize_onnx
+from derain_edu.inference.onnx_int8 import quantize_onnx
+from derain_edu.inference.onnx_network import load_onnx
 
 FULL = os.environ.get("DERAIN_EDU_FULL") == "1"
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from derain_edu.files import data_folder
+from derain_edu.inference.onnx_export import export_onnx
+from derain_edu.inference.onnx_network import load_onnx
 from derain_edu.models import create_model
-from derain_edu.onnx_export import export_onnx
-from derain_edu.onnx_network import load_onnx
 
 GOLDEN = [
     (name, f"official-{data}", f"{name}_{data}.npz")

@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 import torch
 
+from derain_edu.inference.onnx_export import export_onnx
 from derain_edu.models import create_model
-from derain_edu.onnx_export import export_onnx
 
 
 @pytest.mark.parametrize("method", [None, "loop", "rows", "scan"])

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from derain_edu.onnx_export import sizes
+from derain_edu.inference.onnx_export import sizes
 
 # ------------------------------------------------------------------------------------------ 08.1
 

@@ -1,7 +1,7 @@
 """Networks in the form that ONNX Runtime is fastest in: other operations, the same numbers.
 
 A graph that is only translated runs, and wastes time. :func:`runtime_form` changes three things
-before the export; the weights stay the same tensors, and :mod:`derain_edu.onnx_export` compares
+before the export; the weights stay the same tensors, and :mod:`derain_edu.inference.onnx_export` compares
 the result with the network as it was.
 
 *Gates one by one.* On a CPU ONNX Runtime keeps features in blocks of 8 or 16 channels between
@@ -65,7 +65,10 @@ def _prn_form(model: PRN) -> PRN:
 
 
 def _spanet_form(model: SPANet) -> tuple[SPANet, dict[Any, Any]]:
-    from derain_edu.onnx_sweeps import TRANSLATIONS, Sweeps  # onnxscript: seconds to import
+    from derain_edu.inference.onnx_sweeps import (  # onnxscript: seconds to import
+        TRANSLATIONS,
+        Sweeps,
+    )
 
     form = copy.deepcopy(model)
     for name in ("irnn1", "irnn2"):

@@ -38,7 +38,7 @@ from torch import Tensor
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.images import check_batch
-from derain_edu.onnx_export import (
+from derain_edu.inference.onnx_export import (
     add_metadata,
     check_free_sizes,
     check_onnx_path,
@@ -46,7 +46,7 @@ from derain_edu.onnx_export import (
     save_onnx,
     silence,
 )
-from derain_edu.onnx_network import OnnxModel, first_line, load_onnx
+from derain_edu.inference.onnx_network import OnnxModel, first_line, load_onnx
 from derain_edu.rain.config import RainConfig
 from derain_edu.rain.presets import PRESETS
 

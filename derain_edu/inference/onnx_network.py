@@ -1,7 +1,7 @@
 """A network in an ONNX file, run by ONNX Runtime as if it were one of the course's own.
 
 :func:`load_onnx` returns a module with the same contract as every model: (B, 3, H, W) in,
-(B, 3, H, W) out, and a ``halo`` that tells :mod:`derain_edu.restoration` how to cut large
+(B, 3, H, W) out, and a ``halo`` that tells :mod:`derain_edu.inference.restoration` how to cut large
 pictures. Nothing of the network's Python code is needed: weights and operations are in the file,
 and what a graph can't say stands in its metadata, a table of strings:
 

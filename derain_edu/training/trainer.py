@@ -9,7 +9,7 @@ Read :meth:`Trainer.step` first. It is the whole of training::
 Then :meth:`Trainer.run`, which repeats it until the budget is spent. Everything is a function of
 the configuration, the seed and the step number: step s uses the samples ``s·B … s·B + B − 1`` of
 an endless data stream, a learning rate that depends only on the progress, and the difficulty that
-the :class:`~derain_edu.curriculum.Plan` of the run gives it. So a run that was
+the :class:`~derain_edu.training.plan.Plan` of the run gives it. So a run that was
 stopped (or killed) and resumed gives, on a CPU with the same number of threads, the same weights
 to the last bit as one that ran through. The exception is a budget in minutes: there the progress
 is the training time, and no two runs take equally long.
@@ -33,7 +33,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from derain_edu.checkpoints import (
+from derain_edu.devices import set_seed
+from derain_edu.errors import DerainError
+from derain_edu.metrics import psnr
+from derain_edu.models import create_model, model_options
+from derain_edu.training.checkpoints import (
     RunFolder,
     check_same_run,
     fingerprint,
@@ -41,20 +45,11 @@ from derain_edu.checkpoints import (
     set_random_state,
     stop_requests,
 )
-from derain_edu.devices import set_seed
-from derain_edu.errors import DerainError
-from derain_edu.losses import make_loss
-from derain_edu.metrics import psnr
-from derain_edu.models import create_model, model_options
-from derain_edu.objective import objective
-from derain_edu.parallel import Ranks, joined_ranks
-from derain_edu.training_config import (
-    SCHEDULES,
-    Row,
-    TrainConfig,
-    TrainResult,
-    open_data,
-)
+from derain_edu.training.config import SCHEDULES, Row, TrainConfig, TrainResult
+from derain_edu.training.losses import make_loss
+from derain_edu.training.objective import objective
+from derain_edu.training.plan import open_data
+from derain_edu.training.ranks import Ranks, joined_ranks
 
 
 class Trainer:

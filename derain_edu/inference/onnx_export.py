@@ -11,7 +11,7 @@ graph's input still looks free. So :func:`export_onnx`
 3. writes the file only then, first under a temporary name.
 
 PReNet's stages are unrolled (six copies of the operations), but their weights are stored once.
-SPANet's sweeps become ``Scan``, ONNX's loop. :mod:`derain_edu.onnx_forms` says which operations
+SPANet's sweeps become ``Scan``, ONNX's loop. :mod:`derain_edu.inference.onnx_forms` says which operations
 are chosen, and why.
 """
 
@@ -34,9 +34,9 @@ from torch import Tensor, nn
 from derain_edu import __version__
 from derain_edu.errors import DerainError
 from derain_edu.files import write_atomically
+from derain_edu.inference.onnx_forms import runtime_form
+from derain_edu.inference.onnx_network import first_line, open_session
 from derain_edu.models import create_model, list_models, model_options
-from derain_edu.onnx_forms import runtime_form
-from derain_edu.onnx_network import first_line, open_session
 
 OPSET = 18  # version of the operators: what PyTorch's exporter writes without a conversion
 DIMS = ("batch", 3, "height", "width")
@@ -274,7 +274,7 @@ def _difference(model: nn.Module, session: Any, rainy: Tensor) -> float:
 
 
 def describe(model: nn.Module, proto: Any, difference: float) -> dict[str, str]:
-    """Return the metadata of a file, see :mod:`derain_edu.onnx_network`."""
+    """Return the metadata of a file, see :mod:`derain_edu.inference.onnx_network`."""
     shapes = [
         json.dumps({value.name: sizes(value) for value in values})
         for values in (proto.graph.input, proto.graph.output)

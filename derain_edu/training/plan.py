@@ -1,25 +1,16 @@
-"""Curricula: what a training step works on, as pure functions of the progress.
+"""A training run, step by step: how hard each step is, which samples it uses, and its data.
 
-*Easy to hard* can mean many things for rain removal: few stages before many, small patches before
-large ones, light rain before heavy, a simple loss before a demanding one. Each of them is a
-:class:`Steps`, a function of the progress (0 at the start, 1 when the budget is spent) that is
-constant in between. A :class:`Curriculum` holds one for each thing that changes. A :class:`Plan`
-spells it out for a training run: which samples, and how hard, at every step.
-
->>> stages = Steps((2, 4, 6), (0.0, 0.4, 0.7))
->>> [stages(progress) for progress in (0, 0.39, 0.4, 0.99)]
-[2, 2, 4, 6]
-
-Nothing here has a memory. So a run that was stopped goes on with the right difficulty, and the
-controls of an experiment cost nothing extra: ``order="random"`` spends exactly the same steps,
-samples and compute as ``"easy_to_hard"``, in another order.
+A :class:`Plan` spells out a configuration and its curriculum. It has no memory: what step number
+1,234 works on is a function of 1,234 alone, so a run that was stopped goes on with the same data
+at the same difficulty. :func:`open_data` gives the stream and the validation pairs of a run.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -27,74 +18,13 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from derain_edu.datasets.patches import RandomPatches
 from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.rain.presets import MIXES
-
-ORDERS = ("easy_to_hard", "hard_to_easy", "random")
-
-
-@dataclass(frozen=True)
-class Steps:
-    """A schedule that goes up (or down) in steps: ``values[i]`` from progress ``starts[i]`` on."""
-
-    values: tuple[Any, ...]
-    starts: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        rising = all(a < b for a, b in zip(self.starts, self.starts[1:], strict=False))
-        if len(self.values) != len(self.starts) or not self.starts:
-            raise DerainError(
-                f"a schedule needs one start per value, got {len(self.values)} values and "
-                f"{len(self.starts)} starts"
-            )
-        if self.starts[0] != 0 or not rising or self.starts[-1] >= 1:
-            raise DerainError(f"starts go up from 0 and stay below 1, got {self.starts}")
-
-    def __call__(self, progress: float) -> Any:
-        """Return the value at ``progress`` in [0, 1]."""
-        return self.values[bisect_right(self.starts, progress) - 1]
-
-
-def equal_steps(*values: Any) -> Steps:
-    """Return a schedule that gives every value the same share of the run.
-
-    >>> equal_steps("light", "heavy").starts
-    (0.0, 0.5)
-    """
-    return Steps(values, tuple(k / len(values) for k in range(len(values))))
-
-
-@dataclass(frozen=True)
-class Curriculum:
-    """What changes during training, and in which order. What is None stays as configured."""
-
-    stages: Steps | None = None  # T of a progressive network
-    patch_size: Steps | None = None  # pixels, the side of the patches
-    batch_size: Steps | None = None  # patches per step
-    rain: Steps | None = None  # presets of rain.py, or a name of its MIXES
-    loss: Steps | None = None  # see losses.py, for example "l1" and then "neg_ssim+l1"
-    order: str = "easy_to_hard"  # as written; "hard_to_easy": backwards; "random": shuffled
-    seed: int = 0  # of the random order
-
-    def __post_init__(self) -> None:
-        if self.order not in ORDERS:
-            raise DerainError(f"unknown order {self.order!r}: choose one of {', '.join(ORDERS)}")
-        for name in ("stages", "patch_size", "batch_size"):
-            schedule = getattr(self, name)
-            if schedule is not None and not all(
-                isinstance(value, int) and value >= 1 for value in schedule.values
-            ):
-                raise DerainError(
-                    f"a curriculum's {name} are whole numbers from 1 on, got {schedule.values}"
-                )
-
-    @property
-    def changes(self) -> list[str]:
-        """The names of what changes."""
-        names = [field.name for field in fields(self) if field.name not in ("order", "seed")]
-        return [name for name in names if getattr(self, name) is not None]
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.curriculum import Curriculum
 
 
 @dataclass(frozen=True)
@@ -120,7 +50,7 @@ class Plan:
         its budget can't be in minutes.
     """
 
-    def __init__(self, config: Any, steps: int | None = None) -> None:
+    def __init__(self, config: TrainConfig, steps: int | None = None) -> None:
         self.config = config
         self.steps = config.steps if steps is None else steps
         self.curriculum = config.curriculum or Curriculum()
@@ -220,3 +150,41 @@ class PlannedRain(Dataset):
 def rain_named(name: str) -> Any:
     """Return what :class:`~derain_edu.datasets.synthetic.SyntheticRain` takes for a name of a rain."""
     return MIXES.get(name, name)
+
+
+ENDLESS_EPOCH = 1000  # samples; data without an end need a stated epoch
+
+
+def open_data(
+    config: TrainConfig, data: Any = None, validation: Sequence[dict[str, Tensor]] | None = None
+) -> tuple[Any, Sequence[dict[str, Tensor]], Plan]:
+    """Return the training stream, the validation pairs, and the plan of the run.
+
+    ``data`` and ``validation`` are what the caller brought, see
+    :class:`derain_edu.training.trainer.Trainer`; what is missing is made from ``config``.
+    """
+    rain, changes = rain_named(config.data), config.curriculum.changes if config.curriculum else []
+    if data is not None and {"rain", "patch_size"} & set(changes):
+        raise DerainError(
+            "a curriculum of rain or patches makes its own pairs: leave data out, or choose another"
+        )
+    if data is not None and (config.augment or config.hard or config.photos != TrainConfig.photos):
+        raise DerainError(
+            "photos, augment and hard are about the course's photos: leave them or data out"
+        )
+    if data is None and validation is None and config.validate_every:
+        # Always seed 0: runs with different seeds are judged by the same pictures.
+        size, split = config.validation_size, "validation"
+        pairs = SyntheticRain(rain=rain, patch_size=size, seed=0, split=split)
+        validation = [pairs[k] for k in range(config.validation_pairs)]
+    epoch = ENDLESS_EPOCH
+    if hasattr(data, "__len__"):
+        epoch = len(data)
+        data = RandomPatches(data, config.patch_size, config.seed)
+    steps = config.steps
+    if config.epochs is not None:
+        steps = math.ceil(config.epochs * epoch / config.batch_size)
+    plan = Plan(config, steps)
+    if data is None:
+        data = PlannedRain(plan)
+    return data, validation or [], plan

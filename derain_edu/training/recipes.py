@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from derain_edu.curriculum import Curriculum, Steps
 from derain_edu.errors import DerainError
-from derain_edu.training_config import TrainConfig
+from derain_edu.training.config import TrainConfig
+from derain_edu.training.curriculum import Curriculum, Steps
 
 _COMMON = {"data": "light", "loss": "neg_ssim+l1", "schedule": "cosine", "batch_size": 8, "seed": 0}
 

@@ -7,23 +7,20 @@ spent), so the learning rate of a step needs no memory of the steps before it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from derain_edu.curriculum import Curriculum, Plan, PlannedRain, rain_named
-from derain_edu.datasets.patches import RandomPatches
-from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.losses import MASKS, make_loss
+from derain_edu.training.curriculum import Curriculum
+from derain_edu.training.losses import MASKS, make_loss
 
 Row = dict[str, Any]  # of the log: step, samples, minutes, loss, lr, grad_norm, validation_psnr
 
-ENDLESS_EPOCH = 1000  # samples; data without an end need a stated epoch
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -135,36 +132,3 @@ class TrainResult:
     minutes: float
 
 
-def open_data(
-    config: TrainConfig, data: Any = None, validation: Sequence[dict[str, Tensor]] | None = None
-) -> tuple[Any, Sequence[dict[str, Tensor]], Plan]:
-    """Return the training stream, the validation pairs, and the plan of the run.
-
-    ``data`` and ``validation`` are what the caller brought, see
-    :class:`derain_edu.training.Trainer`; what is missing is made from ``config``.
-    """
-    rain, changes = rain_named(config.data), config.curriculum.changes if config.curriculum else []
-    if data is not None and {"rain", "patch_size"} & set(changes):
-        raise DerainError(
-            "a curriculum of rain or patches makes its own pairs: leave data out, or choose another"
-        )
-    if data is not None and (config.augment or config.hard or config.photos != TrainConfig.photos):
-        raise DerainError(
-            "photos, augment and hard are about the course's photos: leave them or data out"
-        )
-    if data is None and validation is None and config.validate_every:
-        # Always seed 0: runs with different seeds are judged by the same pictures.
-        size, split = config.validation_size, "validation"
-        pairs = SyntheticRain(rain=rain, patch_size=size, seed=0, split=split)
-        validation = [pairs[k] for k in range(config.validation_pairs)]
-    epoch = ENDLESS_EPOCH
-    if hasattr(data, "__len__"):
-        epoch = len(data)
-        data = RandomPatches(data, config.patch_size, config.seed)
-    steps = config.steps
-    if config.epochs is not None:
-        steps = math.ceil(config.epochs * epoch / config.batch_size)
-    plan = Plan(config, steps)
-    if data is None:
-        data = PlannedRain(plan)
-    return data, validation or [], plan

@@ -1,6 +1,6 @@
 """What a training step pushes down: the network's pictures, and its attention, against the truth.
 
-:mod:`derain_edu.losses` says how two pictures are compared; this module says which: the last
+:mod:`derain_edu.training.losses` says how two pictures are compared; this module says which: the last
 stage or all of them, and for a network with attention also its first map against a mask of the
 rain.
 """
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from derain_edu.losses import Loss, attention_loss, stage_loss
-from derain_edu.training_config import PRECISIONS, TrainConfig
+from derain_edu.training.config import PRECISIONS, TrainConfig
+from derain_edu.training.losses import Loss, attention_loss, stage_loss
 
 
 def objective(
@@ -35,7 +35,7 @@ def objective(
     config : TrainConfig
         Its precision, stage weights, and what concerns attention.
     loss : callable
-        What :func:`derain_edu.losses.make_loss` returns.
+        What :func:`derain_edu.training.losses.make_loss` returns.
     stages : int, optional
         T of a progressive network in this step. Default: its own.
     """

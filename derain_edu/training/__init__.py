@@ -1,0 +1,1 @@
+"""How weights are made: the trainer, and what decides how a run goes."""
