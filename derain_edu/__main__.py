@@ -146,14 +146,9 @@ def evaluate(
     """
     from itertools import islice
 
-    from derain_edu.evaluation import (
-        HEADER,
-        mean_score,
-        open_pairs,
-        score_benchmarks,
-        write_scores,
-    )
-    from derain_edu.evaluation import evaluate as measure
+    from derain_edu.evaluation.benchmarks import open_pairs, score_benchmarks
+    from derain_edu.evaluation.scores import HEADER, mean_score, write_scores
+    from derain_edu.evaluation.scores import evaluate as measure
     from derain_edu.shell import load_on
 
     if (data is None) == (not benchmarks):
@@ -303,8 +298,8 @@ def bench(
       derain-edu bench spanet   SPANet on one picture
       derain-edu bench onnx     PReNet in ONNX Runtime, float and int8
     """
-    from derain_edu.bench import run
     from derain_edu.devices import reuse_memory
+    from derain_edu.evaluation.bench import run
 
     reuse_memory()
     typer.echo(run(what))

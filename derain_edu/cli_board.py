@@ -58,7 +58,7 @@ def show(
         return
     if board != DEFAULT and not board.exists():
         raise DerainError(f"{board} does not exist: check the name, or add an entry first")
-    from derain_edu.leaderboard import board_table, course_board, league_name, read_board
+    from derain_edu.evaluation.leaderboard import board_table, course_board, league_name, read_board
 
     entries = [*read_board(course_board()), *read_board(board)]
     typer.echo(board_table(entries, None if league is None else league_name(league)))
@@ -70,8 +70,8 @@ def try_command(weights: WeightFile, model: ModelName = None, code: Code = None)
 
     As often as you like: choose by these numbers.
     """
-    from derain_edu.fixed_sets import picture_scores
-    from derain_edu.leaderboard import loaded
+    from derain_edu.evaluation.provenance import loaded
+    from derain_edu.evaluation.scores import picture_scores
     from derain_edu.text import table
 
     run_own(code)
@@ -106,7 +106,7 @@ def add(
       derain-edu leaderboard add "first try" --weights runs/first/model.safetensors
       derain-edu leaderboard add "my net" --weights runs/mine/model.safetensors --code my_net.py
     """
-    from derain_edu.leaderboard import add_entry, board_table, course_board, read_board
+    from derain_edu.evaluation.leaderboard import add_entry, board_table, course_board, read_board
 
     run_own(code)
     entry = add_entry(name, weights, board, replace, minutes=minutes, model=model)
@@ -121,7 +121,7 @@ def course(
     ] = None,
 ) -> None:
     """Measure the course's own networks again."""
-    from derain_edu.leaderboard import course_board, course_entries, write_board
+    from derain_edu.evaluation.leaderboard import course_board, course_entries, write_board
 
     typer.echo(write_board(course_entries(typer.echo), out or course_board()))
 
@@ -151,7 +151,7 @@ def card(
       derain-edu card runs/first/model.safetensors
       derain-edu card runs/mine/model.safetensors --name "my net" --licence CC0 --code my_net.py
     """
-    from derain_edu.model_card import model_card, write_card
+    from derain_edu.evaluation.model_card import model_card, write_card
 
     run_own(code)
     text = model_card(weights, name, licence, model, recipe)

@@ -20,7 +20,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from derain_edu import __version__
+from derain_edu.datasets.held_out import held_out_patches
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.experiment_tables import Experiment, find_experiment
@@ -99,7 +99,7 @@ def run_cell(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
         stream = SyntheticRain(rain=config.data, patch_size=config.patch_size, seed=seed)
         data = FixedSamples(stream, experiment.samples)
         seen = [data[k] for k in range(experiment.samples)]
-    held = [pair for rain in experiment.judge for pair in _held("validation", rain)]
+    held = [pair for rain in experiment.judge for pair in held_out_patches("validation", rain)]
     examine = EXAMINATIONS.get(experiment.examine or "")
     clock, work = time.perf_counter(), time.process_time()
     trainer = Trainer(config, data=data, validation=held[::3])
@@ -107,7 +107,7 @@ def run_cell(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
     model = result.model.cpu()  # judged there, wherever it was trained
     minutes, work = (time.perf_counter() - clock) / 60, (time.process_time() - work) / 60
     samples, compute = trainer.plan.spent(getattr(model.config, "stages", 1))
-    train_pairs = seen or [pair for rain in experiment.judge for pair in _held("train", rain)]
+    train_pairs = seen or [pair for rain in experiment.judge for pair in held_out_patches("train", rain)]
     return {
         "variant": variant,
         "seed": seed,
@@ -150,7 +150,7 @@ def _scores_by_rain(model: nn.Module, rains: Sequence[str]) -> dict[str, float]:
     """Return the score in each rain, where there are several, and how well attention finds it."""
     found = {}
     if len(rains) > 1:
-        found = {f"psnr_{r}": round(_score(model, _held("validation", r)), 3) for r in rains}
+        found = {f"psnr_{r}": round(_score(model, held_out_patches("validation", r)), 3) for r in rains}
     if hasattr(model, "attend"):
         found["auc_validation"] = round(_attention_auc(model), 4)
     return found
@@ -205,13 +205,6 @@ def _cells(experiment: Experiment | Measurement) -> Iterator[tuple[str, int]]:
             yield variant, seed
 
 
-@lru_cache(maxsize=6)
-def _held(split: str, rain: str = "light") -> list[dict[str, Tensor]]:
-    """Return 24 fixed pairs, 128×128, of photos of ``split`` in rain of their own."""
-    stream = SyntheticRain(rain=rain, patch_size=128, seed=2019, split=split)
-    return [stream[k] for k in range(24)]
-
-
 @torch.no_grad()
 def _score(model: nn.Module | None, pairs: list[dict[str, Tensor]]) -> float:
     rainy = torch.stack([pair["rainy"] for pair in pairs])
@@ -222,7 +215,7 @@ def _score(model: nn.Module | None, pairs: list[dict[str, Tensor]]) -> float:
 @torch.no_grad()
 def _attention_auc(model: nn.Module) -> float:
     """Return how well the first attention map finds the true streaks of the validation pairs."""
-    pairs = _held("validation")
+    pairs = held_out_patches("validation")
     maps = model.eval().attend(torch.stack([pair["rainy"] for pair in pairs]))[1]
     return auc(maps[:, :1], torch.stack([pair["mask"] for pair in pairs]))
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain_edu.datasets.synthetic import SyntheticRain
+from derain_edu.datasets.held_out import held_out_patches
 from derain_edu.devices import set_seed
 from derain_edu.map_scores import auc, calibration, calibration_gap
 from derain_edu.metrics import psnr
@@ -171,8 +171,7 @@ def attention_as_probability(rain: str, seed: int) -> dict[str, float]:
     ``auc``: does it find the rain? ``gap``: how far, in percentage points, is it from the share
     of rainy pixels among those with the same value? A probability would have 0.
     """
-    stream = SyntheticRain(rain=rain, patch_size=128, seed=seed, split="test")
-    pairs = [stream[k] for k in range(12)]
+    pairs = held_out_patches("test", rain, seed=seed, count=12)
     maps = create_model("spanet", pretrained="open").attend(_stacked(pairs)[0])[1][:, :1]
     mask = torch.stack([pair["mask"] for pair in pairs])
     gap = calibration_gap(calibration(maps, mask))

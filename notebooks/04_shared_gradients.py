@@ -35,7 +35,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from derain_edu import exercises, gates, plots, widgets
-from derain_edu.timing import LiveMemory, interleave, peak_bytes, speedup
+from derain_edu.evaluation.timing import LiveMemory, interleave, peak_bytes, speedup
 from derain_edu.datasets.download import cached_files
 from derain_edu.training.losses import make_loss, stage_loss
 from derain_edu.rain.streaks import Streaks, render_streaks

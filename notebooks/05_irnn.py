@@ -38,11 +38,12 @@ import math
 import numpy as np
 import torch
 
-from derain_edu import bench_irnn, exercises, factors, plots, sweeps
+from derain_edu import exercises, factors, plots, sweeps
+from derain_edu.evaluation import bench_sweeps
 from derain_edu.models.irnn import irnn, irnn_stack
 from derain_edu.models.irnn_scan import ClampedAffine, compose, prefix_maps
 from derain_edu.rain.streaks import Streaks, render_streaks
-from derain_edu.timing import interleave, machine_line, peak_bytes, speedup
+from derain_edu.evaluation.timing import interleave, machine_line, peak_bytes, speedup
 from derain_edu.text import table as text_table
 from derain_edu.text import compare_guess
 
@@ -619,7 +620,7 @@ def bytes_written(way, size):
     return written.total
 
 
-loops = {"indexing": bench_irnn.indexed_sweeps, "unbind": lambda *args: irnn_stack(*args, "loop")}
+loops = {"indexing": bench_sweeps.indexed_sweeps, "unbind": lambda *args: irnn_stack(*args, "loop")}
 counts = {name: [bytes_written(way, size) for size in (24, 48, 96)] for name, way in loops.items()}
 print("MiB for    24,     48,     96 px; the last doubling")
 for name, values in counts.items():
@@ -765,7 +766,7 @@ print(f"a row of 8, in place of 7 steps: {rounds} rounds that wait for each othe
 my_guess = None  # write a number
 
 # %%
-forms = {"loop that indexes": bench_irnn.indexed_sweeps}
+forms = {"loop that indexes": bench_sweeps.indexed_sweeps}
 for method in ("loop", "rows", "numba", "scan"):
     name = "loop over unbind" if method == "loop" else method
     forms[name] = lambda *args, method=method: irnn_stack(*args, method)

@@ -33,13 +33,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from derain_edu import leaderboard, plots
+from derain_edu import plots
+from derain_edu.evaluation import leaderboard
 from derain_edu.experiments import interval, load_results, summarize
-from derain_edu.fixed_sets import RAINS, fixed_pairs, picture_scores
+from derain_edu.datasets.held_out import RAINS, fixed_pairs
+from derain_edu.evaluation.scores import picture_scores
 from derain_edu.models.idle_parts import idle_parameters
-from derain_edu.model_card import clean_change, gain, model_card, write_card
+from derain_edu.evaluation.model_card import clean_change, gain, model_card, write_card
 from derain_edu.inference.restoration import derain_tensor
-from derain_edu.timing import interleave
+from derain_edu.evaluation.timing import interleave
 from derain_edu.text import table as text_table
 
 de.choose_device("cpu", verbose=True)  # the budget is counted in minutes of a CPU

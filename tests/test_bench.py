@@ -10,9 +10,9 @@ import gc
 import pytest
 import torch
 
-from derain_edu import bench, timing
-from derain_edu.bench_irnn import indexed_sweeps
 from derain_edu.errors import DerainError
+from derain_edu.evaluation import bench, timing
+from derain_edu.evaluation.bench_sweeps import indexed_sweeps
 from derain_edu.models import create_model
 from derain_edu.models.irnn import irnn_stack
 from derain_edu.training.losses import neg_ssim

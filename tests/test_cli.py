@@ -281,12 +281,12 @@ def test_stopping_a_training_says_how_to_go_on(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_a_sentence_too(pair, monkeypatch):
-    from derain_edu import evaluation
+    from derain_edu.evaluation import benchmarks
 
     def full(*args):
         raise OSError(28, "No space left on device", "scores.csv")
 
-    monkeypatch.setattr(evaluation, "open_pairs", full)
+    monkeypatch.setattr(benchmarks, "open_pairs", full)
     status, _, err = call("evaluate", "--data", "synthetic")
     assert status == 2 and err.startswith("error: scores.csv No space left on device")
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.timing import LiveMemory
 from derain_edu.models import irnn as module
 from derain_edu.models.irnn import DIRECTIONS, METHODS, irnn, irnn_stack
 from derain_edu.models.irnn_scan import ClampedAffine, compose, prefix_maps
-from derain_edu.timing import LiveMemory
 
 FAST = [name for name in METHODS if name != "loop"]
 TRAINABLE = ["rows", "numba", "scan"]  # with the backward pass of our own

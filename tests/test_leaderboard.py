@@ -13,10 +13,11 @@ from torch import nn
 from typer.testing import CliRunner
 
 import derain_edu as de
-from derain_edu import leaderboard as board
 from derain_edu.__main__ import app
-from derain_edu.evaluation import models_with, score_benchmarks
-from derain_edu.fixed_sets import RAINS, SCORES, SIDE, SPLITS, fixed_pairs, measure, picture_scores
+from derain_edu.datasets.held_out import RAINS, SIDE, SPLITS, fixed_pairs
+from derain_edu.evaluation import leaderboard as board
+from derain_edu.evaluation.benchmarks import models_with, score_benchmarks
+from derain_edu.evaluation.scores import SCORES, measure, picture_scores
 from derain_edu.models.pretrained import open_weights_folder
 from derain_edu.models.registry import _REGISTERED
 
@@ -62,7 +63,7 @@ def call(*arguments: object) -> tuple[int, str, str]:
 @pytest.fixture
 def few(monkeypatch):
     """Two photos instead of ten, so that a network is measured in a second."""
-    monkeypatch.setattr("derain_edu.fixed_sets.photo_names", lambda split: ["china"])
+    monkeypatch.setattr("derain_edu.datasets.held_out.photo_names", lambda split: ["china"])
     fixed_pairs.cache_clear()
     yield
     fixed_pairs.cache_clear()
@@ -392,7 +393,7 @@ def test_the_courses_board_can_be_made_again(tmp_path, few, monkeypatch):
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / RESIDUAL.name).write_bytes(RESIDUAL.read_bytes())
-    monkeypatch.setattr("derain_edu.leaderboard.open_weights_folder", lambda: folder)
+    monkeypatch.setattr("derain_edu.evaluation.leaderboard.open_weights_folder", lambda: folder)
     status, out, _ = call("leaderboard", "course", "-o", tmp_path / "board.csv")
     assert status == 0 and "course: residual: " in out
     names = [e.name for e in board.read_board(tmp_path / "board.csv")]
@@ -403,15 +404,15 @@ def test_the_courses_board_can_be_made_again(tmp_path, few, monkeypatch):
 
 
 def test_benchmarks_of_all_open_weights(filled_cache, tmp_path, monkeypatch):
-    from derain_edu import evaluation
+    from derain_edu.evaluation import benchmarks
 
     def cut(data):
-        pair = de.PairedFolder(evaluation.cached_set(data))[0]
+        pair = de.PairedFolder(benchmarks.cached_set(data))[0]
         return data + ": a piece", [
             {**pair, **{kind: pair[kind][:, 99:199, 99:199] for kind in ("rainy", "clean")}}
         ]
 
-    monkeypatch.setattr(evaluation, "open_pairs", cut)
+    monkeypatch.setattr(benchmarks, "open_pairs", cut)
     table = tmp_path / "means.csv"
     status, out, _ = call("evaluate", "--weights", "open", "--benchmarks", "--limit", 1,
                           "--csv", table)  # fmt: skip
@@ -447,10 +448,10 @@ def test_benchmarks_that_are_missing(empty_cache, filled_cache, monkeypatch):
         status, out, err = call("evaluate", *arguments)
         assert status == 2 and message in err and err.count("\n") == 1 and out == ""
     monkeypatch.setenv("DERAIN_EDU_CACHE", str(filled_cache))
-    from derain_edu import evaluation
+    from derain_edu.evaluation import benchmarks
 
-    real = evaluation.cached_set
-    monkeypatch.setattr(evaluation, "cached_set", lambda n: None if n == "rain100l" else real(n))
+    real = benchmarks.cached_set
+    monkeypatch.setattr(benchmarks, "cached_set", lambda n: None if n == "rain100l" else real(n))
     lines: list[object] = []
     assert len(score_benchmarks(model="residual", limit=1, say=lines.append)) == 1
     assert str(lines[0]).startswith(

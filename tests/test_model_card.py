@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 import derain_edu as de
 from derain_edu.__main__ import app
+from derain_edu.datasets.held_out import fixed_pairs
+from derain_edu.evaluation.model_card import clean_change, model_card, write_card
 from derain_edu.files import file_hash
-from derain_edu.fixed_sets import fixed_pairs
-from derain_edu.model_card import clean_change, model_card, write_card
 from derain_edu.models.pretrained import open_weights_folder
 from derain_edu.training.curriculum import Curriculum, equal_steps
 
@@ -22,7 +22,7 @@ RESIDUAL = open_weights_folder() / "residual.safetensors"
 @pytest.fixture(autouse=True)
 def _few(monkeypatch):
     """One photo instead of ten, so that a network is measured in a second."""
-    monkeypatch.setattr("derain_edu.fixed_sets.photo_names", lambda split: ["china"])
+    monkeypatch.setattr("derain_edu.datasets.held_out.photo_names", lambda split: ["china"])
     fixed_pairs.cache_clear()
     yield
     fixed_pairs.cache_clear()

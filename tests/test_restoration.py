@@ -12,8 +12,10 @@ from PIL import Image
 from torch import nn
 
 import derain_edu as de
+from derain_edu.datasets.held_out import synthetic_test_set
 from derain_edu.errors import DerainError
-from derain_edu.evaluation import evaluate, mean_score, open_pairs, synthetic_test_set
+from derain_edu.evaluation.benchmarks import open_pairs
+from derain_edu.evaluation.scores import evaluate, mean_score
 from derain_edu.images import read_picture
 from derain_edu.inference.restoration import derain_tensor, load_model
 from derain_edu.inference.tiles import OVERLAP, TILE, plan_tiles

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.timing import LiveMemory
 from derain_edu.models import create_model
 from derain_edu.models.spanet import IRNN, BottleneckBlock, SPANet, SPANetConfig
-from derain_edu.timing import LiveMemory
 
 SMALL = {"channels": 4, "blocks": 1, "stages": 2}
 

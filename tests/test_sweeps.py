@@ -11,8 +11,8 @@ from PIL import Image
 from torch import nn
 
 from derain_edu import sweeps
-from derain_edu.bench_irnn import indexed_sweeps
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.bench_sweeps import indexed_sweeps
 from derain_edu.models.irnn import irnn_stack
 
 ZOOM = 4

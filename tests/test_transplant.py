@@ -9,6 +9,7 @@ import torch
 
 from derain_edu.devices import set_seed
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.timing import interleave
 from derain_edu.models import create_model, list_models, model_options
 from derain_edu.models.transplant import (
     GATED,
@@ -19,7 +20,6 @@ from derain_edu.models.transplant import (
     control_blocks,
     transplant,
 )
-from derain_edu.timing import interleave
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.trainer import Trainer
 

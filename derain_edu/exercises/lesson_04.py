@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from derain_edu.evaluation.timing import LiveMemory
 from derain_edu.exercises.checking import attempt, checker, expect, expect_close, show
 from derain_edu.models.blocks import ConvLSTM
-from derain_edu.timing import LiveMemory
 
 Step = Callable[[Tensor, Tensor], Tensor]  # (x_{t-1}, w) to x_t
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from derain_edu.rain.config import NoiseRain, RainConfig
 
 # Measured against the training pairs of Rain100H, and chosen so that the authors' networks, which
@@ -150,3 +152,11 @@ MIXES = {
         (TRAINING_MIX[-1][0], 0.1),  # and more of next to nothing
     ),
 }
+
+
+def rain_named(name: str) -> Any:
+    """Return the mix of this name, or the name itself, which is then a preset's.
+
+    This is what :class:`~derain_edu.datasets.synthetic.SyntheticRain` takes as its rain.
+    """
+    return MIXES.get(name, name)

@@ -18,11 +18,12 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from derain_edu.datasets.held_out import held_out_patches
 from derain_edu.datasets.patches import RandomPatches
 from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.rain.presets import MIXES
+from derain_edu.rain.presets import rain_named
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.curriculum import Curriculum
 
@@ -147,10 +148,6 @@ class PlannedRain(Dataset):
         return self.streams[setting.rain, setting.patch_size][index]
 
 
-def rain_named(name: str) -> Any:
-    """Return what :class:`~derain_edu.datasets.synthetic.SyntheticRain` takes for a name of a rain."""
-    return MIXES.get(name, name)
-
 
 ENDLESS_EPOCH = 1000  # samples; data without an end need a stated epoch
 
@@ -163,7 +160,7 @@ def open_data(
     ``data`` and ``validation`` are what the caller brought, see
     :class:`derain_edu.training.trainer.Trainer`; what is missing is made from ``config``.
     """
-    rain, changes = rain_named(config.data), config.curriculum.changes if config.curriculum else []
+    changes = config.curriculum.changes if config.curriculum else []
     if data is not None and {"rain", "patch_size"} & set(changes):
         raise DerainError(
             "a curriculum of rain or patches makes its own pairs: leave data out, or choose another"
@@ -174,9 +171,8 @@ def open_data(
         )
     if data is None and validation is None and config.validate_every:
         # Always seed 0: runs with different seeds are judged by the same pictures.
-        size, split = config.validation_size, "validation"
-        pairs = SyntheticRain(rain=rain, patch_size=size, seed=0, split=split)
-        validation = [pairs[k] for k in range(config.validation_pairs)]
+        size, count = config.validation_size, config.validation_pairs
+        validation = held_out_patches("validation", config.data, size, 0, count)
     epoch = ENDLESS_EPOCH
     if hasattr(data, "__len__"):
         epoch = len(data)

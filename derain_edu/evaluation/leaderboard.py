@@ -2,7 +2,7 @@
 
 Nobody types a score. An entry is measured from a weight file, on pictures that never change:
 photos of the splits ``validation`` and ``test`` that no training of the course saw, in three
-kinds of rain (:mod:`derain_edu.fixed_sets`). *Validation* is for choosing, as often as you like.
+kinds of rain (:mod:`derain_edu.datasets.held_out`). *Validation* is for choosing, as often as you like.
 *Test* is for the board, and each look at it is counted: who looks twenty times and keeps the best
 has trained on it by hand.
 
@@ -22,16 +22,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
+from derain_edu.datasets.held_out import RAINS, SETS
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.provenance import _minutes, loaded
+from derain_edu.evaluation.scores import SCORES, measure
 from derain_edu.files import data_folder, file_hash, write_atomically
-from derain_edu.fixed_sets import RAINS, SCORES, SETS, measure
-from derain_edu.inference.restoration import load_model
 from derain_edu.models.pretrained import open_weights_folder, read_weights
 from derain_edu.text import table
-from derain_edu.training.checkpoints import load_checkpoint
 from derain_edu.training.recipes import minutes_of
 
 
@@ -78,30 +77,6 @@ class Entry:
 # -- from a weight file to an entry ---------------------------------------------------------------
 
 
-def run_of(weights: Path) -> dict[str, Any] | None:
-    """Return the checkpoint ``last.pt`` of the run that made a weight file, if it lies beside it.
-
-    Only if it belongs to it: a ``model.safetensors`` must hold the very weights of the run's end.
-    """
-    last = weights.parent / "last.pt"
-    if not last.is_file() or weights.name not in ("model.safetensors", "last.pt", "best.pt"):
-        return None
-    run = load_checkpoint(last)
-    if weights.name == "model.safetensors":
-        mine, its = read_weights(weights).state, run["ema"] or run["model"]
-        if mine.keys() != its.keys() or not all(torch.equal(mine[k], its[k]) for k in mine):
-            return None
-    return run
-
-
-def loaded(weights: str | Path, model: str | None = None) -> nn.Module:
-    """Load the network of a weight file; ``model`` names it if the file does not."""
-    path = Path(weights)
-    if not path.is_file():
-        raise DerainError(f"{path} does not exist: give the weight file, such as model.safetensors")
-    return load_model(model, path) if model else load_model(path)
-
-
 def measured_entry(
     name: str, weights: str | Path, minutes: float | None = None, model: str | None = None
 ) -> Entry:
@@ -131,24 +106,6 @@ def measured_entry(
         sha256=file_hash(path),
         scores=measure(network),
     )
-
-
-def _minutes(path: Path, stated: float | None) -> tuple[float | None, str]:
-    run = run_of(path)
-    # A run that started from other weights does not know how long those took.
-    if run is not None and run["config"].get("pretrained") is None and _on_cpu(run):
-        return run["seconds"] / 60, "log"
-    if stated is None:
-        return None, "unknown"
-    if not (math.isfinite(stated) and stated > 0):
-        raise DerainError(f"--minutes is {stated}: give the minutes of training, more than 0")
-    return float(stated), "stated"
-
-
-def _on_cpu(run: dict[str, Any]) -> bool:
-    """Say whether a run was on a CPU; with "auto" it was if no GPU had a random state."""
-    device = str(run["config"]["device"])
-    return device == "cpu" or (device == "auto" and not run["random"]["cuda"])
 
 
 def checked_name(name: str) -> str:

@@ -1,6 +1,6 @@
 """Side-by-side timings: is this project's way faster than the plain way, here, on this machine?
 
-The tools (ways in turn, ratios, live memory) are in :mod:`derain_edu.timing`.
+The tools (ways in turn, ratios, live memory) are in :mod:`derain_edu.evaluation.timing`.
 
 The plain way is :class:`PlainPReNet`, written as the paper's code is: a convolution per gate, the
 default memory layout, and after each training step a second forward pass, with gradients on, for
@@ -18,78 +18,21 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from derain_edu.bench_irnn import bench_irnn, bench_spanet
-from derain_edu.bench_onnx import bench_onnx
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.metrics import psnr
+from derain_edu.evaluation.bench_onnx import bench_onnx
+from derain_edu.evaluation.bench_sweeps import bench_irnn, bench_spanet
+from derain_edu.evaluation.plain_prenet import plain_step, plain_twin
+from derain_edu.evaluation.timing import interleave, machine_line, peak_bytes, speedup
 from derain_edu.models import create_model
-from derain_edu.models.blocks import ResidualBlock, conv3x3
 from derain_edu.rain.presets import PRESETS, TRAINING_MIX
 from derain_edu.rain.synthesis import add_rain
 from derain_edu.text import table
-from derain_edu.timing import interleave, machine_line, peak_bytes, speedup
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.losses import neg_ssim
 from derain_edu.training.trainer import Trainer
-
-
-class PlainPReNet(nn.Module):
-    """PReNet (T stages) with a separate convolution for each gate of its LSTM."""
-
-    def __init__(self, stages: int = 6) -> None:
-        super().__init__()
-        self.stages = stages
-        self.head = conv3x3(6, 32)
-        self.gate_i, self.gate_f, self.gate_g, self.gate_o = (conv3x3(64, 32) for _ in range(4))
-        self.blocks = nn.ModuleList(ResidualBlock(32) for _ in range(5))
-        self.tail = conv3x3(32, 3)
-
-    def forward(self, rainy: Tensor) -> Tensor:
-        batch, _, height, width = rainy.shape
-        x, h = rainy, rainy.new_zeros(batch, 32, height, width)
-        c = torch.zeros_like(h)
-        for _ in range(self.stages):
-            z = F.relu(self.head(torch.cat((rainy, x), dim=1)))
-            both = torch.cat((z, h), dim=1)
-            i, f = torch.sigmoid(self.gate_i(both)), torch.sigmoid(self.gate_f(both))
-            g, o = torch.tanh(self.gate_g(both)), torch.sigmoid(self.gate_o(both))
-            c = f * c + i * g
-            h = z = o * torch.tanh(c)
-            for block in self.blocks:
-                z = block(z)
-            x = self.tail(z) + rainy
-        return x
-
-
-def plain_twin(model: nn.Module) -> PlainPReNet:
-    """Return the plain network with the weights of a PReNet of this project."""
-    twin = PlainPReNet(model.config.stages)
-    state = model.state_dict()
-    for kind in ("weight", "bias"):
-        gates = state.pop(f"memory.gate_conv.{kind}").chunk(4)
-        state.update({f"gate_{g}.{kind}": part for g, part in zip("ifgo", gates, strict=True)})
-    twin.load_state_dict(state)
-    return twin
-
-
-def plain_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, rainy: Tensor, clean: Tensor
-) -> tuple[float, float]:
-    """Make one training step as the paper's code does; return the loss and the PSNR."""
-    optimizer.zero_grad()
-    loss = neg_ssim(model(rainy), clean)
-    loss.backward()
-    optimizer.step()
-    model.eval()
-    derained = model(rainy).clamp(0, 1)  # the second forward: it records a graph, for nothing
-    score = psnr(derained, clean, protocol="rgb")
-    model.train()
-    return loss.item(), score
-
 
 # -- the three benchmarks -------------------------------------------------------------------------
 

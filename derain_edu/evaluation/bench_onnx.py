@@ -18,15 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from derain_edu.datasets.photos import load_photo, photo_names
+from derain_edu.datasets.held_out import validation_pairs
+from derain_edu.datasets.photos import photo_names
+from derain_edu.evaluation.timing import interleave, machine_line, speedup
 from derain_edu.inference.onnx_export import export_onnx
 from derain_edu.inference.onnx_int8 import CROPS, calibration_pictures, quantize_onnx
 from derain_edu.inference.onnx_network import load_onnx
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
-from derain_edu.rain.synthesis import add_rain
 from derain_edu.text import table
-from derain_edu.timing import interleave, machine_line, speedup
 
 WAYS = (
     "plain",
@@ -35,15 +35,6 @@ WAYS = (
     "ONNX Runtime, float32",
     "ONNX Runtime, int8",
 )
-
-
-def validation_pairs(long_side: int = 256, preset: str = "light") -> list[tuple[Tensor, Tensor]]:
-    """Return (rainy, clean) for each validation photo, (1, 3, H, W), always in the same rain."""
-    pairs = []
-    for seed, name in enumerate(photo_names("validation")):
-        clean = load_photo(name, long_side=long_side)
-        pairs.append((add_rain(clean, preset, seed=seed).rainy[None], clean[None]))
-    return pairs
 
 
 def ways_to_run(
@@ -80,7 +71,7 @@ def bench_onnx(
     Parameters
     ----------
     plain_twin : callable
-        Makes the plain network from a PReNet of this project, see :mod:`derain_edu.bench`.
+        Makes the plain network from a PReNet of this project, see :mod:`derain_edu.evaluation.bench`.
     rounds, size : int
         How often each way is timed, on one picture of size × size.
     long_side : int

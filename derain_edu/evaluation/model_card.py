@@ -17,13 +17,14 @@ from typing import Any
 from torch import nn
 
 from derain_edu import __version__
+from derain_edu.datasets.held_out import SIDE, SPLITS, fixed_pairs
 from derain_edu.datasets.photos import photo_names
 from derain_edu.errors import DerainError
-from derain_edu.evaluation import Score
+from derain_edu.evaluation.leaderboard import checked_name
+from derain_edu.evaluation.provenance import loaded, run_of
+from derain_edu.evaluation.scores import Score, picture_scores
 from derain_edu.files import data_folder, file_hash, write_atomically
-from derain_edu.fixed_sets import SIDE, SPLITS, fixed_pairs, picture_scores
 from derain_edu.inference.restoration import derain_tensor
-from derain_edu.leaderboard import checked_name, loaded, run_of
 from derain_edu.models import model_options
 from derain_edu.models.pretrained import read_weights
 from derain_edu.rain.presets import MIXES

@@ -14,11 +14,11 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from derain_edu.evaluation.timing import interleave, machine_line, speedup
 from derain_edu.models import create_model
 from derain_edu.models.irnn import irnn_stack
 from derain_edu.models.irnn_scan import MOVES
 from derain_edu.text import table
-from derain_edu.timing import interleave, machine_line, speedup
 
 WAYS = {
     "loop over unbind": ("loop", False),

@@ -1,0 +1,146 @@
+"""Measure a network on a set of pairs: what it is given, what it gives back.
+
+A score of a derained picture says little without the score of the rainy one, so both stand
+side by side in every row. Numbers of different protocols, or of models that were trained on
+different data, must never be compared: see lesson 01.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from derain_edu.datasets.held_out import RAINS, SPLITS, fixed_pairs
+from derain_edu.errors import DerainError
+from derain_edu.inference.restoration import derain_tensor
+from derain_edu.metrics import PROTOCOLS, psnr, ssim
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of an evaluation."""
+
+    name: str
+    psnr_rainy: float  # dB
+    psnr_derained: float  # dB
+    ssim_rainy: float
+    ssim_derained: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name[:24]:<24} {self.psnr_rainy:8.2f} {self.psnr_derained:8.2f} "
+            f"{self.ssim_rainy:8.4f} {self.ssim_derained:8.4f}"
+        )
+
+
+HEADER = f"{'picture':<24} {'PSNR':>8} {'derained':>8} {'SSIM':>8} {'derained':>8}"
+
+
+def evaluate(
+    model: nn.Module,
+    pairs: Iterable[dict[str, Any]],
+    protocol: str = "prenet_matlab",
+    tile: int | None = None,
+    on_score: Callable[[Score], None] | None = None,
+) -> list[Score]:
+    """Derain every rainy picture of ``pairs`` and compare with its clean twin.
+
+    Parameters
+    ----------
+    model : nn.Module
+        (B, 3, H, W) in, (B, 3, H, W) out.
+    pairs : iterable of dict
+        With ``name``, and ``rainy`` and ``clean`` (3, H, W) in [0, 1]; for example a
+        :class:`~derain_edu.datasets.pairs.PairedFolder` or :func:`synthetic_test_set`.
+    protocol : str
+        One of :data:`derain_edu.metrics.PROTOCOLS`.
+    tile : int, optional
+        See :func:`derain_edu.inference.restoration.derain_tensor`.
+    on_score : callable, optional
+        Gets each score as soon as it is known.
+
+    Returns
+    -------
+    list of Score
+        In the order of ``pairs``.
+
+    Raises
+    ------
+    DerainError
+        For an unknown protocol, and for pictures that do not fit together.
+    """
+    if protocol not in PROTOCOLS:
+        raise DerainError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    scores = []
+    for pair in pairs:
+        rainy, clean = pair["rainy"], pair["clean"]
+        derained = derain_tensor(model, rainy, tile)
+        scores.append(_score(pair["name"], rainy, derained, clean, protocol))
+        if on_score:
+            on_score(scores[-1])
+    return scores
+
+
+def _score(name: str, rainy: Tensor, derained: Tensor, clean: Tensor, protocol: str) -> Score:
+    before, after = psnr(rainy, clean, protocol), psnr(derained, clean, protocol)
+    return Score(name, before, after, ssim(rainy, clean, protocol), ssim(derained, clean, protocol))
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """Return the mean of each column, under the name ``mean``."""
+    if not scores:
+        raise DerainError("there is nothing to average: the data set holds no pairs")
+    columns = [field.name for field in fields(Score)][1:]
+    means = {column: sum(getattr(s, column) for s in scores) / len(scores) for column in columns}
+    return Score("mean", **means)
+
+
+def write_scores(scores: Sequence[Score], path: str | Path) -> None:
+    """Write the scores as a CSV file with one line per picture."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(Score)])
+            writer.writeheader()
+            writer.writerows(asdict(score) for score in scores)
+    except OSError as error:
+        raise DerainError(f"{path} can't be written ({error}): choose another place") from error
+
+
+SCORES = tuple(f"{kind}_{split}_{rain}" for split in SPLITS for rain in RAINS
+               for kind in ("psnr", "ssim"))  # fmt: skip
+
+
+def picture_scores(
+    network: nn.Module, split: str, on_score: Callable[[Score], None] | None = None
+) -> dict[str, list[Score]]:
+    """Return the score of each fixed picture, by kind of rain (protocol prenet_matlab)."""
+    found = {}
+    for rain in RAINS:
+        scores = evaluate(network, fixed_pairs(split, rain), on_score=on_score)
+        for score in scores:
+            if not math.isfinite(score.psnr_derained):
+                raise DerainError(
+                    f"the network's answer to {score.name} is not finite: train it again, with a "
+                    "lower lr or with grad_clip"
+                )
+        found[rain] = scores
+    return found
+
+
+def measure(network: nn.Module, splits: Sequence[str] = SPLITS) -> dict[str, float]:
+    """Return the mean scores of a network, ``psnr_SPLIT_RAIN`` and ``ssim_SPLIT_RAIN``."""
+    means = {}
+    for split in splits:
+        for rain, scores in picture_scores(network, split).items():
+            for kind in ("psnr", "ssim"):
+                values = [getattr(score, f"{kind}_derained") for score in scores]
+                means[f"{kind}_{split}_{rain}"] = sum(values) / len(values)
+    return means
