@@ -315,7 +315,7 @@ def experiment(
 
     Each is a table of variants × seeds with one budget, written to a CSV.
     """
-    from derain_edu.experiments import run_experiment
+    from derain_edu.experiments.runner import run_experiment
 
     typer.echo(run_experiment(name, smoke, out))
 

@@ -67,7 +67,7 @@ def pictures(
 @course_app.command()
 def claims() -> None:
     """Write data/results/CLAIMS.md again: what the recorded numbers say to eleven claims."""
-    from derain_edu.claim_list import CLAIMS
-    from derain_edu.claims import write_claims
+    from derain_edu.experiments.claims import CLAIMS
+    from derain_edu.experiments.claims_page import write_claims
 
     typer.echo(write_claims(CLAIMS))

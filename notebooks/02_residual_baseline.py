@@ -702,7 +702,8 @@ if exercises.check("02.4", paired_interval):
 # and tell you nothing.
 
 # %%
-from derain_edu.experiments import load_results, summarize
+from derain_edu.experiments.results import load_results
+from derain_edu.experiments.statistics import summarize
 from derain_edu.text import compare_guess
 
 

@@ -43,7 +43,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from derain_edu import exercises, plots, widgets
-from derain_edu.experiments import load_results, summarize
+from derain_edu.experiments.results import load_results
+from derain_edu.experiments.statistics import summarize
 from derain_edu.models.pretrained import best_pretrained
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
@@ -652,7 +653,7 @@ plots.show(
 # All claims of this lesson go through the same judge, in `derain_edu/verdicts.py`.
 
 # %%
-from derain_edu.verdicts import Verdicts
+from derain_edu.experiments.verdicts import Verdicts
 
 verdicts = Verdicts()
 percent = 100 * by_stage / by_stage[:, :, :2].sum(dim=2, keepdim=True)  # (6 photos, T, 6)
@@ -738,7 +739,7 @@ rows = draw_recorded(
 )
 
 # %%
-from derain_edu.claims import differences  # of two variants, seed by seed
+from derain_edu.experiments.statistics import differences  # of two variants, seed by seed
 from derain_edu.text import compare_guess
 
 for residual in ("on", "off"):

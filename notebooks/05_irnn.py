@@ -38,7 +38,8 @@ import math
 import numpy as np
 import torch
 
-from derain_edu import exercises, factors, plots, sweeps
+from derain_edu import exercises, plots, sweeps
+from derain_edu.experiments import spanet_alpha
 from derain_edu.evaluation import bench_sweeps
 from derain_edu.models.irnn import irnn, irnn_stack
 from derain_edu.models.irnn_scan import ClampedAffine, compose, prefix_maps
@@ -46,6 +47,7 @@ from derain_edu.rain.streaks import Streaks, render_streaks
 from derain_edu.evaluation.timing import interleave, machine_line, peak_bytes, speedup
 from derain_edu.text import table as text_table
 from derain_edu.text import compare_guess
+from derain_edu.experiments.influence import influence, share_beyond
 
 de.choose_device("cpu", verbose=True)  # short rows: a GPU would wait more than it works
 de.set_seed(0)
@@ -336,7 +338,7 @@ def one_round(x):
     return irnn_stack(x, ones, zeros, "loop").sum(dim=1)  # (1, 4, 1, H, W) -> (1, 1, H, W)
 
 
-once = sweeps.influence(one_round, x)  # (H, W): derivatives of the middle pixel
+once = influence(one_round, x)  # (H, W): derivatives of the middle pixel
 seen = once > 0
 compare_guess(my_guess, seen.sum().item(), "pixels", decimals=0)
 cross = torch.zeros(H, W, dtype=torch.bool)
@@ -354,7 +356,7 @@ my_guess = None  # write the number of pixels
 my_guess_ways = None  # write the number of ways from a corner
 
 # %%
-twice = sweeps.influence(lambda x: one_round(one_round(x)), x)  # (H, W)
+twice = influence(lambda x: one_round(one_round(x)), x)  # (H, W)
 compare_guess(my_guess, (twice > 0).sum().item(), "pixels", decimals=0)
 compare_guess(my_guess_ways, twice[0, 0].item(), "ways", decimals=0)
 assert (twice > 0).all(), "two rounds are everything"
@@ -369,7 +371,7 @@ assert torch.equal(twice[~cross], torch.full_like(twice[~cross], 2)), "off the c
 # %%
 maps = [torch.zeros(H, W), once, twice]
 maps[0][H // 2, W // 2] = 1  # no round: a pixel sees itself
-maps.append(sweeps.influence(lambda x: one_round(one_round(one_round(x))), x))
+maps.append(influence(lambda x: one_round(one_round(one_round(x))), x))
 sweeps.round_slider(maps)
 
 # %%
@@ -439,13 +441,13 @@ if exercises.check("05.3", ways):
 my_guess = None  # write a number from 0 to 100
 
 # %%
-D = factors.DISTANCES
+D = spanet_alpha.DISTANCES
 heard = {}
 for name, start in (("fresh, α = 1", 1.0), ("fresh, random α", "random"), ("fresh, α = .2", 0.2)):
     de.set_seed(0)
     network = de.create_model("spanet", alpha_init=start)
-    felt = [factors.heard(network, photo) for photo in factors.PHOTOS]  # (65, 65) each
-    heard[name] = 100 * np.mean([sweeps.share_beyond(one, D) for one in felt], axis=0)
+    felt = [spanet_alpha.heard(network, photo) for photo in spanet_alpha.PHOTOS]  # (65, 65) each
+    heard[name] = 100 * np.mean([share_beyond(one, D) for one in felt], axis=0)
     sees = torch.stack(felt).gt(0).double().mean().item()
     print(f"{name:16} sees {sees:.0%} of all pixels; "
           f"from beyond 8 px comes {heard[name][D.index(8)]:.3g} %")
@@ -460,7 +462,7 @@ assert heard["fresh, α = 1"][D.index(8)] > 70 and heard["fresh, α = .2"][D.ind
 # Training can change α. What did it make of .2 in the released network, on the same photos?
 
 # %%
-learned = factors.learned_factors()
+learned = spanet_alpha.learned_factors()
 print(f"the released SPANet: {learned.source}")
 heard["released, trained"] = [100 * learned.summary["beyond"][str(d)] for d in D]
 figure, axes = plots.new_figure(width=9, height=3.4)

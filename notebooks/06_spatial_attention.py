@@ -37,9 +37,11 @@ import torch
 from torch import nn
 
 from derain_edu import attention_views as views
-from derain_edu import exercises, forensics, plots
+from derain_edu import exercises, plots
+from derain_edu.experiments import spanet_checkpoint
 from derain_edu.datasets.download import cached_files
-from derain_edu.experiments import load_results, summarize
+from derain_edu.experiments.results import load_results
+from derain_edu.experiments.statistics import summarize
 from derain_edu.training.losses import rain_mask
 from derain_edu.map_scores import calibration, calibration_gap, roc, score_at
 from derain_edu.map_scores import auc
@@ -602,7 +604,7 @@ assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)
 # and let the mean with its 95 % interval decide, as in lesson 03: above zero, below zero, or neither.
 
 # %%
-from derain_edu.verdicts import Verdicts
+from derain_edu.experiments.verdicts import Verdicts
 
 verdicts = Verdicts()
 TURNS = (0, 45, 90)
@@ -678,7 +680,7 @@ class Trap:
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder) / "weights.pth"
     torch.save({"net": Trap()}, file)
-    print("names in it, read without loading:", forensics.imports_of(file))
+    print("names in it, read without loading:", spanet_checkpoint.imports_of(file))
     torch.load(file, weights_only=False)  # never do this with a file from a stranger
     try:
         torch.load(file, weights_only=True)
@@ -695,7 +697,7 @@ assert refused
 # one row per tensor, and no weights.
 
 # %%
-evidence = forensics.released_checkpoint()
+evidence = spanet_checkpoint.released_checkpoint()
 print(f"spanet_spa.pth: {evidence.source}")
 say(f"names in it: {', '.join(evidence.imports)}")
 print("entries:", ", ".join(evidence.entries))
@@ -746,7 +748,7 @@ plots.show(figure, "Each tensor as a point. The trained ones lie high and mostly
            "start bound; six lie at gradient zero, left of the bound.")
 small = [t for t in evidence.traces if t.largest <= t.start and not t.idle]
 print("trained, and still inside their bound:", ", ".join(t.name for t in small))
-print(f"a first gradient of {forensics.oldest_visible_gradient(40_001):.0e} would still be seen")
+print(f"a first gradient of {spanet_checkpoint.oldest_visible_gradient(40_001):.0e} would still be seen")
 assert min(t.square**0.5 for t in evidence.traces if not t.idle) > 1e-5
 
 # %% [markdown]
@@ -897,10 +899,10 @@ assert found[True] == [], "and passes on the repaired one"
 for line in ("w", "y.mul(w)", "y.mul_(w)"):
     print(f"{line:10} on a line of its own is a {type(ast.parse(line).body[0].value).__name__}")
 code = "y = self.main(x)\ny.mul(w)\ny.mul_(w)\nnames.add('rain')\n"
-print("our search says:", forensics.dropped_results(code))
+print("our search says:", spanet_checkpoint.dropped_results(code))
 files = sorted(Path(de.__file__).parent.rglob("*.py"))
 hits = [f"{file.name}, {hit}" for file in files
-        for hit in forensics.dropped_results(file.read_text("utf-8"))]
+        for hit in spanet_checkpoint.dropped_results(file.read_text("utf-8"))]
 print(f"and in the {len(files)} files of this package:", "" if hits else "nothing")
 for hit in hits:
     say(f"    {hit}")
@@ -919,7 +921,7 @@ for hit in hits:
 for acts in (False, True):
     network = de.create_model("spanet", direction_attention=acts).requires_grad_(True)
     picture, maps = network.attend(torch.rand(1, 3, 16, 16))
-    idle_now = forensics.idle_parameters(network, picture.square().mean() + maps[:, 0].mean())
+    idle_now = spanet_checkpoint.idle_parameters(network, picture.square().mean() + maps[:, 0].mean())
     count = sum(network.get_parameter(name).numel() for name in idle_now)
     print(f"{'as in the paper' if acts else 'as released':16}: {len(idle_now)} tensors with "
           f"{count:,} parameters are idle")
@@ -1065,7 +1067,7 @@ plots.show(figure, "PSNR and AUC of both modes: one dot per seed, a line at the 
 print(f"{rows[0]['steps']} steps each; input {rows[0]['psnr_input']:.2f} dB")
 
 # %%
-from derain_edu.claims import differences  # of two variants, seed by seed
+from derain_edu.experiments.statistics import differences  # of two variants, seed by seed
 from derain_edu.text import compare_guess, say
 
 pair = ("as in the paper", "as released")

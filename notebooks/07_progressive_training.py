@@ -46,8 +46,10 @@ from derain_edu import exercises, pinn, plots
 from derain_edu.training.curriculum import Curriculum, Steps
 from derain_edu.training.plan import Plan, PlannedRain
 from derain_edu.datasets.synthetic import SyntheticRain
-from derain_edu.experiment_tables import find_experiment
-from derain_edu.experiments import cell_config, load_results, summarize
+from derain_edu.experiments.tables import find_experiment
+from derain_edu.experiments.runner import cell_config
+from derain_edu.experiments.results import load_results
+from derain_edu.experiments.statistics import summarize
 from derain_edu.training.losses import make_loss
 from derain_edu.training.trainer import Trainer
 
@@ -580,8 +582,8 @@ for what in kinds:
 my_guess = None  # write a number from 0 to 4
 
 # %%
-from derain_edu.claims import differences
-from derain_edu.verdicts import Verdicts
+from derain_edu.experiments.statistics import differences
+from derain_edu.experiments.verdicts import Verdicts
 
 verdicts = Verdicts()
 
@@ -948,7 +950,7 @@ plots.show(figure, "A flow chart. Does one-step training fail? Is it the order? 
 # stable, generalises better, and costs more time. What decides about each of them, as measured:
 
 # %%
-from derain_edu.verdicts import VerdictTable
+from derain_edu.experiments.verdicts import VerdictTable
 from derain_edu.text import compare_guess
 
 parts = ("sorted is calmer than one step", "sorted beats shuffled", "sorted beats one step")

@@ -41,8 +41,9 @@ import torch
 
 from derain_edu import exercises, plots
 from derain_edu import transplant_views as views
-from derain_edu.experiment_tables import find_experiment
-from derain_edu.experiments import load_results, summarize
+from derain_edu.experiments.tables import find_experiment
+from derain_edu.experiments.results import load_results
+from derain_edu.experiments.statistics import summarize
 from derain_edu.training.losses import make_loss
 from derain_edu.map_scores import auc
 from derain_edu.models.transplant import transplant
@@ -728,7 +729,7 @@ for name, some in of.items():
 # same samples, one thing changed.
 
 # %%
-from derain_edu.claims import differences  # of two variants, seed by seed
+from derain_edu.experiments.statistics import differences  # of two variants, seed by seed
 
 figure, axes = plots.new_figure(1, 2, width=11, height=3.6, sharey=True)
 for axis, name in zip(axes.flat, HOSTS, strict=False):
@@ -761,7 +762,7 @@ for axis, (name, some) in zip(axes.flat, of.items(), strict=False):
 plots.show(figure, "Four ways minus the host alone, along the training, for both hosts.")
 
 # %%
-from derain_edu.verdicts import Verdicts
+from derain_edu.experiments.verdicts import Verdicts
 from derain_edu.text import compare_guess, say
 
 verdicts = Verdicts()

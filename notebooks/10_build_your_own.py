@@ -35,7 +35,8 @@ import torch
 
 from derain_edu import plots
 from derain_edu.evaluation import leaderboard
-from derain_edu.experiments import interval, load_results, summarize
+from derain_edu.experiments.statistics import interval, summarize
+from derain_edu.experiments.results import load_results
 from derain_edu.datasets.held_out import RAINS, fixed_pairs
 from derain_edu.evaluation.scores import picture_scores
 from derain_edu.models.idle_parts import idle_parameters

@@ -8,10 +8,11 @@ import statistics
 
 import pytest
 
-from derain_edu import claims
-from derain_edu.claim_list import CLAIMS
-from derain_edu.claims import Finding, compare, differences, verdict
 from derain_edu.errors import DerainError
+from derain_edu.experiments import claims_page
+from derain_edu.experiments.claims import CLAIMS
+from derain_edu.experiments.claims_page import Finding, compare, verdict
+from derain_edu.experiments.statistics import differences
 from derain_edu.files import data_folder
 
 RESULTS = data_folder() / "results"
@@ -66,7 +67,7 @@ def test_all_eleven_claims_are_there_and_tested():
 
 def test_the_page_is_in_step_with_the_results():
     """After a new experiment: derain-edu claims."""
-    assert (RESULTS / "CLAIMS.md").read_text(encoding="utf-8") == claims.page(CLAIMS)
+    assert (RESULTS / "CLAIMS.md").read_text(encoding="utf-8") == claims_page.page(CLAIMS)
 
 
 @pytest.mark.parametrize(

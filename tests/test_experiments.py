@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from derain_edu import experiments
 from derain_edu.errors import DerainError
-from derain_edu.experiment_tables import EXPERIMENTS
+from derain_edu.experiments import runner
+from derain_edu.experiments.tables import EXPERIMENTS
 from derain_edu.files import data_folder
 from derain_edu.training.plan import Plan
 
@@ -21,21 +21,21 @@ def rows(path):
 
 def test_a_smoke_run_fills_the_table_and_resumes(tmp_path, monkeypatch):
     trained = []
-    real = experiments.run_cell
+    real = runner.run_cell
 
     def counting(experiment, variant, seed):
         trained.append((variant, seed))
         return real(experiment, variant, seed)
 
-    monkeypatch.setattr(experiments, "run_cell", counting)
-    path = experiments.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    monkeypatch.setattr(runner, "run_cell", counting)
+    path = runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
     assert [row["variant"] for row in rows(path)] == ["predicts the rain", "predicts the picture"]
     assert len({row["parameters"] for row in rows(path)}) == 1
 
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")  # as if killed before the last cell
     trained.clear()
-    experiments.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
     assert trained == [("predicts the picture", 0)]
     assert len(rows(path)) == 2
     description = json.loads(path.with_suffix(".json").read_text())
@@ -44,29 +44,29 @@ def test_a_smoke_run_fills_the_table_and_resumes(tmp_path, monkeypatch):
 
 def test_a_smoke_run_never_lands_among_the_results():
     with pytest.raises(DerainError, match="folder of its own"):
-        experiments.run_experiment("rain_or_picture", smoke=True)
+        runner.run_experiment("rain_or_picture", smoke=True)
 
 
 def test_fixed_samples_repeat():
-    data = experiments.FixedSamples(["a", "b", "c"], 2)
+    data = runner.FixedSamples(["a", "b", "c"], 2)
     assert [data[k] for k in range(5)] == ["a", "b", "a", "b", "a"]
 
 
 def test_the_interval_is_students():
     """1, 2, 3: mean 2, standard deviation 1, t(0.975, 2) = 4.303."""
     table = [{"variant": "v", "psnr_validation": float(x)} for x in (1, 2, 3)]
-    mean, half = experiments.summarize(table)["v"]
+    mean, half = runner.summarize(table)["v"]
     assert mean == pytest.approx(2) and half == pytest.approx(4.303 / 3**0.5)
 
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
 def test_the_recorded_results_are_complete(name):
     experiment = EXPERIMENTS[name]
-    recorded = experiments.load_results(name)
+    recorded = runner.load_results(name)
     cells = {(row["variant"], row["seed"]) for row in recorded}
-    assert cells == set(experiments._cells(experiment)) and len(recorded) == len(cells)
+    assert cells == set(runner._cells(experiment)) and len(recorded) == len(cells)
     for row in recorded:
-        config = experiments.cell_config(experiment, row["variant"], row["seed"])
+        config = runner.cell_config(experiment, row["variant"], row["seed"])
         assert row["steps"] == config.steps
     description = json.loads((data_folder() / "results" / f"{name}.json").read_text())
     assert list(description["variants"]) == list(experiment.variants)
@@ -74,16 +74,16 @@ def test_the_recorded_results_are_complete(name):
 
 def test_a_variant_has_settings_and_a_budget_of_its_own():
     table = EXPERIMENTS["curricula"]
-    config = experiments.cell_config(table, "one step, compute of growing stages", 1)
+    config = runner.cell_config(table, "one step, compute of growing stages", 1)
     assert (config.steps, config.seed, config.data) == (750, 1, "light")
-    config = experiments.cell_config(EXPERIMENTS["rain_curricula"], "heavy rain only", 0)
+    config = runner.cell_config(EXPERIMENTS["rain_curricula"], "heavy rain only", 0)
     assert (config.steps, config.data) == (1200, "heavy")
 
 
 @pytest.mark.parametrize("name", ["curricula", "rain_curricula"])
 def test_every_order_of_a_curriculum_spends_the_same(name):
     plans = {
-        variant: Plan(experiments.cell_config(EXPERIMENTS[name], variant, 0))
+        variant: Plan(runner.cell_config(EXPERIMENTS[name], variant, 0))
         for variant in EXPERIMENTS[name].variants
     }
     for variant in (v for v in plans if v.endswith("random order")):
@@ -96,7 +96,7 @@ def test_every_order_of_a_curriculum_spends_the_same(name):
 def test_growing_stages_and_their_control_spend_the_same_compute():
     curricula = EXPERIMENTS["curricula"]
     growing, control = (
-        Plan(experiments.cell_config(curricula, name, 0)).spent(4)[1]
+        Plan(runner.cell_config(curricula, name, 0)).spent(4)[1]
         for name in ("stages, easy to hard", "one step, compute of growing stages")
     )
     assert growing == pytest.approx(control)
@@ -104,13 +104,13 @@ def test_growing_stages_and_their_control_spend_the_same_compute():
 
 def test_unknown_names_are_explained():
     with pytest.raises(DerainError, match="rain_or_picture, capacity"):
-        experiments.run_experiment("everything")
+        runner.run_experiment("everything")
     with pytest.raises(DerainError, match="no results"):
-        experiments.load_results("everything")
+        runner.load_results("everything")
 
 
 def test_a_table_may_have_rows_with_different_columns(tmp_path):
-    experiments._append(tmp_path / "a.csv", {"variant": "PRN", "seed": 0, "missing_first": 1.5})
-    experiments._append(tmp_path / "a.csv", {"variant": "baseline", "seed": 0, "missing_all": 2})
+    runner._append(tmp_path / "a.csv", {"variant": "PRN", "seed": 0, "missing_first": 1.5})
+    runner._append(tmp_path / "a.csv", {"variant": "baseline", "seed": 0, "missing_all": 2})
     assert [row["missing_first"] for row in rows(tmp_path / "a.csv")] == ["1.5", ""]
     assert [row["missing_all"] for row in rows(tmp_path / "a.csv")] == ["", "2"]

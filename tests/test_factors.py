@@ -9,8 +9,8 @@ import json
 import pytest
 import torch
 
-from derain_edu import factors
 from derain_edu.errors import DerainError
+from derain_edu.experiments import spanet_alpha
 from derain_edu.files import data_folder
 from derain_edu.models import create_model
 
@@ -29,7 +29,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def counted(network):
-    return factors.count_factors(network, "counted now")
+    return spanet_alpha.count_factors(network, "counted now")
 
 
 def counts(found, factor):
@@ -52,13 +52,13 @@ def test_planted_factors_are_counted(counted):
 def test_the_intervals_are_the_same_for_both_factors_and_leave_no_gap(counted):
     for factor in ("alpha", "beta"):
         edges = [(r["low"], r["high"]) for r in counted.counts if r["factor"] == factor]
-        assert edges[0][0] == factors.LOW and edges[-1][1] == factors.HIGH
+        assert edges[0][0] == spanet_alpha.LOW and edges[-1][1] == spanet_alpha.HIGH
         assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
 
 
 def test_capping_holds_the_large_alphas_down_in_a_copy(network):
     before = network.attention.irnn1.alpha.clone()
-    twin = factors.capped(network, 0.5)
+    twin = spanet_alpha.capped(network, 0.5)
     assert torch.equal(network.attention.irnn1.alpha, before)
     held = twin.attention.irnn1.alpha[0]
     assert held.tolist() == pytest.approx([-0.12, 0.32, 0.5, 0.5])
@@ -79,12 +79,12 @@ def test_what_a_module_hears_is_the_slope_of_its_map():
         rise = module(features + step).logit() - module(features - step).logit()
         expected[i, j] += (rise[0, 0, 2, 2] / 2e-6).abs()
     assert expected.min() > 0
-    assert torch.allclose(factors.heard_by(module, features), expected, rtol=1e-4)
+    assert torch.allclose(spanet_alpha.heard_by(module, features), expected, rtol=1e-4)
 
 
 def test_hearing_leaves_the_module_as_it_was(network):
     method, dtype = network.attention.irnn1.method, network.head.weight.dtype
-    factors.heard_by(network.attention, torch.rand(1, 4, 5, 5))
+    spanet_alpha.heard_by(network.attention, torch.rand(1, 4, 5, 5))
     assert network.attention.irnn1.method == method
     assert network.attention.conv1.weight.dtype == dtype
     assert not network.attention._forward_pre_hooks and not network.attention.conv4._forward_hooks
@@ -92,40 +92,40 @@ def test_hearing_leaves_the_module_as_it_was(network):
 
 def test_far_hearing_falls_with_the_distance_and_with_the_cap(network, counted):
     for shares in (counted.summary["beyond"], *counted.summary["capped"].values()):
-        values = [shares[str(d)] for d in factors.DISTANCES]
+        values = [shares[str(d)] for d in spanet_alpha.DISTANCES]
         assert 1 > values[0] and values == sorted(values, reverse=True) and values[-1] >= 0
     assert counted.summary["capped"]["0.5"]["8"] < counted.summary["beyond"]["8"]
-    assert factors.heard(network, "china").shape == (factors.SIDE, factors.SIDE)
+    assert spanet_alpha.heard(network, "china").shape == (spanet_alpha.SIDE, spanet_alpha.SIDE)
 
 
 def test_without_weights_the_recorded_counts_come():
-    found = factors.learned_factors()
+    found = spanet_alpha.learned_factors()
     assert found.source == "recorded"
     for factor in ("alpha", "beta"):
         rows = [row for row in found.counts if row["factor"] == factor]
         assert sum(row["count"] for row in rows) == 256 == found.summary[factor]["number"]
-        assert len(rows) == factors.BINS
+        assert len(rows) == spanet_alpha.BINS
     alpha = [row for row in found.counts if row["factor"] == "alpha"]
     negative = sum(row["count"] for row in alpha if row["high"] <= 0)
     assert negative == found.summary["alpha"]["negative"]
     large = sum(row["count"] for row in alpha if row["low"] >= 0.9)
     assert large == found.summary["alpha"]["above 0.9"]
-    assert list(found.summary["capped"]) == [str(top) for top in factors.CAPS]
+    assert list(found.summary["capped"]) == [str(top) for top in spanet_alpha.CAPS]
 
 
 def test_nothing_recorded_is_explained(monkeypatch, tmp_path):
-    monkeypatch.setattr(factors, "data_folder", lambda: tmp_path)
+    monkeypatch.setattr(spanet_alpha, "data_folder", lambda: tmp_path)
     with pytest.raises(DerainError, match=r"nothing is recorded under .*record\(\)"):
-        factors.learned_factors()
+        spanet_alpha.learned_factors()
 
 
 def test_a_record_comes_back_as_it_was_counted(monkeypatch, tmp_path, network, counted):
-    monkeypatch.setattr(factors, "create_model", lambda *_, **__: network)
+    monkeypatch.setattr(spanet_alpha, "create_model", lambda *_, **__: network)
     (tmp_path / "results").mkdir()
-    paths = factors.record(tmp_path / "results")
+    paths = spanet_alpha.record(tmp_path / "results")
     assert [path.name for path in paths] == ["spanet_alpha.csv", "spanet_alpha.json"]
-    monkeypatch.setattr(factors, "data_folder", lambda: tmp_path)
-    found = factors.learned_factors()
+    monkeypatch.setattr(spanet_alpha, "data_folder", lambda: tmp_path)
+    found = spanet_alpha.learned_factors()
     assert found.counts == counted.counts
     assert {key: found.summary[key] for key in counted.summary} == counted.summary
 
@@ -135,6 +135,6 @@ def test_the_repository_holds_counts_and_no_weights():
     folder = data_folder() / "results"
     with open(folder / "spanet_alpha.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert set(rows[0]) == {"factor", "low", "high", "count"} and len(rows) == 2 * factors.BINS
+    assert set(rows[0]) == {"factor", "low", "high", "count"} and len(rows) == 2 * spanet_alpha.BINS
     text = json.loads((folder / "spanet_alpha.json").read_text(encoding="utf-8"))
     assert not any(isinstance(value, list) and len(value) > 8 for value in text.values())

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from derain_edu import forensics
 from derain_edu.errors import DerainError
+from derain_edu.experiments import spanet_checkpoint
 from derain_edu.models import create_model, list_models
 
 SMALL = {"channels": 4, "blocks": 1, "stages": 2}
@@ -59,7 +59,7 @@ def checkpoint(path: Path, model: nn.Module, adam: torch.optim.Adam, zipped: boo
 @BOTH_FORMATS
 def test_the_evidence_of_a_run_of_our_own(tmp_path, zipped):
     model, adam, gradients = train_a_little(3, fill_zeros=True)
-    evidence = forensics.examine(checkpoint(tmp_path / "run.pth", model, adam, zipped))
+    evidence = spanet_checkpoint.examine(checkpoint(tmp_path / "run.pth", model, adam, zipped))
     assert evidence.source == "opened now" and evidence.counter == 7
     assert evidence.entries == ["net", "opt", "clock"] and evidence.settings["lr"] == 0.01
     assert {trace.name for trace in evidence.idle} == {
@@ -81,7 +81,7 @@ def test_the_evidence_of_a_run_of_our_own(tmp_path, zipped):
 def test_what_adam_never_recorded_is_not_called_idle(tmp_path):
     """No gradient at all (None) leaves no record: that is not a record of zeros."""
     model, adam, _ = train_a_little(2, fill_zeros=False)
-    evidence = forensics.examine(checkpoint(tmp_path / "run.pth", model, adam))
+    evidence = spanet_checkpoint.examine(checkpoint(tmp_path / "run.pth", model, adam))
     steps = {t.name: t.steps for t in evidence.traces}
     assert steps["attention.directions.conv1.weight"] == 0 and steps["head.weight"] == 2
     assert evidence.idle == []
@@ -91,20 +91,20 @@ def test_an_optimizer_of_another_network(tmp_path):
     model, adam, _ = train_a_little(1, fill_zeros=True)
     content = {"net": nn.Linear(3, 2).state_dict(), "opt": adam.state_dict(), "clock": 1}
     with pytest.raises(DerainError, match="can't be matched by their order"):
-        forensics.examine(save(content, tmp_path / "mixed.pth", True))
+        spanet_checkpoint.examine(save(content, tmp_path / "mixed.pth", True))
     net = dict(reversed(model.state_dict().items()))
     content = {"net": net, "opt": adam.state_dict(), "clock": 1}
     with pytest.raises(DerainError, match="their shapes differ"):
-        forensics.examine(save(content, tmp_path / "reversed.pth", True))
+        spanet_checkpoint.examine(save(content, tmp_path / "reversed.pth", True))
 
 
 @BOTH_FORMATS
 def test_a_trap_is_seen_and_never_sprung(tmp_path, zipped):
     victim = tmp_path / "victim"
     path = save({"net": Trap(victim)}, tmp_path / "trap.pth", zipped)
-    assert "open" in " ".join(forensics.imports_of(path))
+    assert "open" in " ".join(spanet_checkpoint.imports_of(path))
     with pytest.raises(DerainError, match="no file of tensors"):
-        forensics.examine(path)
+        spanet_checkpoint.examine(path)
     assert not victim.exists()
     torch.load(path, weights_only=False)["net"].close()
     assert victim.exists(), "the trap would have worked"
@@ -113,14 +113,14 @@ def test_a_trap_is_seen_and_never_sprung(tmp_path, zipped):
 @BOTH_FORMATS
 def test_tensors_name_only_how_to_build_tensors(tmp_path, zipped):
     path = save({"w": torch.ones(2)}, tmp_path / "w.pth", zipped)
-    assert forensics.imports_of(path) == [
+    assert spanet_checkpoint.imports_of(path) == [
         "collections.OrderedDict", "torch.FloatStorage", "torch._utils._rebuild_tensor_v2"
     ]
 
 
 def test_a_name_that_is_put_together_while_it_runs(tmp_path):
     torch.save({"net": Trap(tmp_path / "victim")}, tmp_path / "trap.pth", pickle_protocol=4)
-    found = forensics.imports_of(tmp_path / "trap.pth")
+    found = spanet_checkpoint.imports_of(tmp_path / "trap.pth")
     assert found == ["(a name that is put together while it runs)"]
 
 
@@ -130,11 +130,11 @@ def test_files_that_are_no_checkpoints(tmp_path):
     weights = save({"w": torch.ones(2)}, tmp_path / "weights.pth", True)
     for path in (text, tmp_path / "missing.pth"):
         with pytest.raises(DerainError, match="no file of tensors, or damaged"):
-            forensics.examine(path)
+            spanet_checkpoint.examine(path)
         with pytest.raises(DerainError, match="not a file that torch.save wrote"):
-            forensics.imports_of(path)
+            spanet_checkpoint.imports_of(path)
     with pytest.raises(DerainError, match="beside an optimizer and a step number"):
-        forensics.examine(weights)
+        spanet_checkpoint.examine(weights)
 
 
 @pytest.mark.parametrize("shape", [(64, 3, 3, 3), (32, 128, 3, 3), (300, 40, 1, 1)])
@@ -142,7 +142,7 @@ def test_the_bound_of_new_weights(shape):
     conv = nn.Conv2d(shape[1], shape[0], shape[2])
     state = {f"conv.{name}": value for name, value in conv.state_dict().items()}
     for name, value in state.items():
-        bound = forensics.start_bound(name, state)
+        bound = spanet_checkpoint.start_bound(name, state)
         assert 0.85 * bound < value.abs().max() <= bound, name
 
 
@@ -150,18 +150,18 @@ def test_the_bound_of_new_weights(shape):
 def test_a_new_network_lies_within_its_bounds(acts):
     state = create_model("spanet", direction_attention=acts).state_dict()
     for name, value in state.items():
-        bound = forensics.start_bound(name, state)
+        bound = spanet_checkpoint.start_bound(name, state)
         assert 0.5 * bound < value.abs().max() <= bound * (1 + 1e-6), name
 
 
 def test_a_start_that_is_not_known():
     with pytest.raises(DerainError, match="how norm.weight starts is not known"):
-        forensics.start_bound("norm.weight", {"norm.weight": torch.ones(3)})
+        spanet_checkpoint.start_bound("norm.weight", {"norm.weight": torch.ones(3)})
 
 
 def test_the_oldest_visible_gradient_in_float32():
     steps, beta2 = 3000, 0.98
-    bound = forensics.oldest_visible_gradient(steps, beta2)
+    bound = spanet_checkpoint.oldest_visible_gradient(steps, beta2)
     for factor, visible in ((1.1, True), (0.9, False)):
         square = np.float32(1 - beta2) * np.float32(factor * bound) ** 2
         for _ in range(steps - 1):
@@ -170,7 +170,7 @@ def test_the_oldest_visible_gradient_in_float32():
 
 
 def test_the_recorded_evidence(empty_cache):
-    evidence = forensics.released_checkpoint()
+    evidence = spanet_checkpoint.released_checkpoint()
     model = create_model("spanet")
     assert evidence.source == "recorded"
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
@@ -183,9 +183,9 @@ def test_the_recorded_evidence(empty_cache):
 
 
 def test_nothing_recorded(empty_cache, monkeypatch, tmp_path):
-    monkeypatch.setattr(forensics, "data_folder", lambda: tmp_path)
+    monkeypatch.setattr(spanet_checkpoint, "data_folder", lambda: tmp_path)
     with pytest.raises(DerainError, match="nothing is recorded"):
-        forensics.released_checkpoint()
+        spanet_checkpoint.released_checkpoint()
 
 
 class Weighted(nn.Module):
@@ -206,7 +206,7 @@ class Weighted(nn.Module):
 @pytest.mark.parametrize("dropped", [True, False])
 def test_the_test_finds_a_dropped_product(dropped):
     model = Weighted(dropped)
-    idle = forensics.idle_parameters(model, model(torch.rand(1, 1, 5, 5)).sum())
+    idle = spanet_checkpoint.idle_parameters(model, model(torch.rand(1, 1, 5, 5)).sum())
     assert idle == (["branch.weight", "branch.bias"] if dropped else [])
 
 
@@ -215,7 +215,7 @@ def test_gradients_of_zeros_count_as_none_and_frozen_is_no_fault():
     model["frozen"].requires_grad_(False)
     x = torch.ones(1, 2)
     loss = (0 * model["times 0"](x) + model["frozen"](x)).sum()
-    assert forensics.idle_parameters(model, loss) == ["times 0.weight", "times 0.bias"]
+    assert spanet_checkpoint.idle_parameters(model, loss) == ["times 0.weight", "times 0.bias"]
 
 
 def test_old_gradients_don_t_hide_an_idle_part():
@@ -223,7 +223,7 @@ def test_old_gradients_don_t_hide_an_idle_part():
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     loss = model(torch.rand(1, 1, 5, 5)).sum()
-    assert forensics.idle_parameters(model, loss) == ["branch.weight", "branch.bias"]
+    assert spanet_checkpoint.idle_parameters(model, loss) == ["branch.weight", "branch.bias"]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_old_gradients_don_t_hide_an_idle_part():
 )
 def test_no_model_of_the_course_has_an_idle_part(name, options):
     model = create_model(name, **options)
-    assert forensics.idle_parameters(model, model(torch.rand(1, 3, 12, 12)).square().mean()) == []
+    assert spanet_checkpoint.idle_parameters(model, model(torch.rand(1, 3, 12, 12)).square().mean()) == []
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_no_model_of_the_course_has_an_idle_part(name, options):
 )
 def test_the_search_for_dropped_results(line, found):
     code = f"def f(x):\n    if x is not None:\n        {line}\n"
-    assert forensics.dropped_results(code) == ([f"line 3: {line}"] if found else [])
+    assert spanet_checkpoint.dropped_results(code) == ([f"line 3: {line}"] if found else [])
 
 
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import derain_edu as de
-from derain_edu import experiments, measurements
+from derain_edu.experiments import measurements, runner
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.losses import make_loss
 
@@ -103,7 +103,7 @@ def test_the_identity_carries_a_gradient_and_a_fifth_does_not():
 
 
 def test_a_measurement_is_recorded_like_an_experiment(tmp_path):
-    path = experiments.run_experiment("rounds_of_sweeps", smoke=True, folder=tmp_path)
+    path = runner.run_experiment("rounds_of_sweeps", smoke=True, folder=tmp_path)
     assert path.read_text().splitlines()[0] == "variant,seed,seen,minutes"
     assert len(path.read_text().splitlines()) == 3
 
@@ -111,7 +111,7 @@ def test_a_measurement_is_recorded_like_an_experiment(tmp_path):
 @pytest.mark.parametrize("name", measurements.MEASUREMENTS)
 def test_the_recorded_measurements_are_complete(name):
     measurement = measurements.MEASUREMENTS[name]
-    recorded = experiments.load_results(name)
+    recorded = runner.load_results(name)
     assert [(row["variant"], row["seed"]) for row in recorded] == [
         (variant, seed) for seed in measurement.seeds for variant in measurement.variants
     ]

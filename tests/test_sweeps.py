@@ -13,6 +13,7 @@ from torch import nn
 from derain_edu import sweeps
 from derain_edu.errors import DerainError
 from derain_edu.evaluation.bench_sweeps import indexed_sweeps
+from derain_edu.experiments.influence import influence, share_beyond
 from derain_edu.models.irnn import irnn_stack
 
 ZOOM = 4
@@ -47,7 +48,7 @@ def test_influence_is_what_finite_differences_find(pixel):
             minus[0, c, i, j] -= 1e-5
             change = (layer(plus) - layer(minus))[0, :, row, column].sum()
             expected[i, j] += (change / 2e-5).abs()
-    found = sweeps.influence(layer, x, pixel)
+    found = influence(layer, x, pixel)
     assert torch.allclose(found, expected, atol=1e-8)
     # Two 3×3 convolutions see two pixels far; what they do not see is 0, not just small.
     near = torch.zeros(5, 6, dtype=torch.bool)
@@ -57,14 +58,14 @@ def test_influence_is_what_finite_differences_find(pixel):
 
 def test_influence_leaves_its_input_alone():
     x = torch.ones(1, 1, 3, 3)
-    sweeps.influence(lambda x: 2 * x, x)
+    influence(lambda x: 2 * x, x)
     assert not x.requires_grad and x.grad is None
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (2, 3, 4, 4)])
 def test_influence_wants_one_picture(shape):
     with pytest.raises(DerainError, match=r"one picture \(1, C, H, W\), got"):
-        sweeps.influence(lambda x: x, torch.zeros(shape))
+        influence(lambda x: x, torch.zeros(shape))
 
 
 def test_share_beyond_counts_square_rings():
@@ -75,13 +76,13 @@ def test_share_beyond_counts_square_rings():
             [0.0, 0.0, 4.0, 0.0, 0.0],
         ]
     )  # the middle is row 1, column 2: the 4 is at distance 1, the 1 and the 3 at distance 2
-    assert sweeps.share_beyond(seen, (0, 1, 2)) == pytest.approx([1.0, 0.4, 0.0])
+    assert share_beyond(seen, (0, 1, 2)) == pytest.approx([1.0, 0.4, 0.0])
 
 
 def test_share_beyond_of_the_middle_alone_is_nothing():
     seen = torch.zeros(7, 7)
     seen[3, 3] = 5
-    assert sweeps.share_beyond(seen, (0, 3)) == [0, 0]
+    assert share_beyond(seen, (0, 3)) == [0, 0]
 
 
 def written(action) -> int:
@@ -183,7 +184,7 @@ def maps():
     start = torch.zeros(7, 9)
     start[3, 4] = 1
     ways = (one_round, lambda x: one_round(one_round(x)))
-    return [start, *(sweeps.influence(way, x) for way in ways)]
+    return [start, *(influence(way, x) for way in ways)]
 
 
 @pytest.mark.parametrize(("number", "seen"), [(0, 1), (1, 7 + 9 - 1), (2, 7 * 9)])

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 import derain_edu as de
-from derain_edu.verdicts import Verdicts
+from derain_edu.experiments.verdicts import Verdicts
 
 CLEAR = [0.31, 0.28, 0.35, 0.30]
 MIXED = [0.31, -0.28, 0.35, -0.30]

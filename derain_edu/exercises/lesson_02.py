@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from derain_edu.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
-from derain_edu.experiments import interval
+from derain_edu.experiments.statistics import interval
 
 Layers = list[tuple[int, int]]  # (kernel, dilation) of each
 

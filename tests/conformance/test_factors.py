@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from derain_edu.factors import learned_factors
+from derain_edu.experiments.spanet_alpha import learned_factors
 from derain_edu.models import create_model
 
 

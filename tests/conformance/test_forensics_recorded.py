@@ -8,21 +8,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from derain_edu import forensics
 from derain_edu.datasets.download import official_weight_path
+from derain_edu.experiments import spanet_checkpoint
 from derain_edu.files import data_folder
 from derain_edu.models import create_model
 
 
 def test_the_record_says_what_the_file_says(filled_cache, tmp_path, monkeypatch):
-    live = forensics.released_checkpoint()
+    live = spanet_checkpoint.released_checkpoint()
     assert live.source == "opened now"
     monkeypatch.setenv("DERAIN_EDU_CACHE", str(tmp_path))
-    assert forensics.released_checkpoint() == replace(live, source="recorded")
+    assert spanet_checkpoint.released_checkpoint() == replace(live, source="recorded")
 
 
 def test_recording_again_gives_the_same_files(filled_cache, tmp_path):
-    table, rest = forensics.record(tmp_path)
+    table, rest = spanet_checkpoint.record(tmp_path)
     committed = data_folder() / "results" / table.name
     assert table.read_bytes() == committed.read_bytes()
     new, old = (json.loads(path.with_suffix(".json").read_text()) for path in (table, committed))
@@ -34,7 +34,7 @@ def test_recording_again_gives_the_same_files(filled_cache, tmp_path):
 def test_each_row_belongs_to_its_tensor(filled_cache):
     """The names are ours, the numbers the file's: compare with the network that is built of it."""
     state = create_model("spanet", pretrained="official-spa").state_dict()
-    traces = forensics.examine(official_weight_path(forensics.FILE)).traces
+    traces = spanet_checkpoint.examine(official_weight_path(spanet_checkpoint.FILE)).traces
     assert [trace.name for trace in traces] != [] and {t.name for t in traces} == set(state)
     for trace in traces:
         assert trace.largest == pytest.approx(state[trace.name].abs().max().item(), rel=1e-5)
@@ -42,13 +42,13 @@ def test_each_row_belongs_to_its_tensor(filled_cache):
 
 def test_the_moments_are_read_from_the_optimizer(filled_cache):
     """Against the file itself, in the authors' words: α of the first round, all four directions."""
-    path = official_weight_path(forensics.FILE)
+    path = official_weight_path(spanet_checkpoint.FILE)
     content = torch.load(path, map_location="cpu", weights_only=True)
     order = dict(zip(content["net"], content["opt"]["param_groups"][0]["params"], strict=True))
     keys = [f"SAM1.irnn1.{d}_weight.weight" for d in ("up", "right", "down", "left")]
     largest = max(content["opt"]["state"][order[k]]["exp_avg"].abs().max().item() for k in keys)
-    alpha = next(t for t in forensics.examine(path).traces if t.name == "attention.irnn1.alpha")
+    alpha = next(t for t in spanet_checkpoint.examine(path).traces if t.name == "attention.irnn1.alpha")
     assert alpha.moment == pytest.approx(largest, rel=1e-5) and alpha.number == 128
-    assert forensics.imports_of(path) == [
+    assert spanet_checkpoint.imports_of(path) == [
         "collections.OrderedDict", "torch.FloatStorage", "torch._utils._rebuild_tensor_v2"
     ]

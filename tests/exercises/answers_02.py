@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from derain_edu.experiments import interval
+from derain_edu.experiments.statistics import interval
 
 # ------------------------------------------------------------------------------ 02.1: the window
 

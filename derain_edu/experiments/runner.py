@@ -1,4 +1,4 @@
-"""Recorded experiments: runs of the tables of :mod:`derain_edu.experiment_tables`.
+"""Recorded experiments: runs of the tables of :mod:`derain_edu.experiments.tables`.
 
 ``derain-edu experiment NAME`` trains every cell of the table that is not recorded yet, measures
 it, and adds one line to ``data/results/NAME.csv``; a killed run continues where it stopped.
@@ -11,15 +11,10 @@ minutes), and how it got there: the score at each tenth of its budget.
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,20 +23,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from derain_edu import __version__
 from derain_edu.datasets.held_out import held_out_patches
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
-from derain_edu.experiment_tables import Experiment, find_experiment
-from derain_edu.files import PACKAGE, data_folder
+from derain_edu.experiments.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
+from derain_edu.experiments.results import _append, _rows
+from derain_edu.experiments.tables import Experiment, find_experiment
+from derain_edu.files import data_folder
 from derain_edu.map_scores import auc
-from derain_edu.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
 from derain_edu.metrics import psnr
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.trainer import Trainer
-
-# 97.5 % quantiles of Student's t for 1, 2, 3 … degrees of freedom
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 class FixedSamples(Dataset):
@@ -60,8 +52,8 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
     Parameters
     ----------
     name : str
-        One of the tables of :mod:`derain_edu.experiment_tables` or of
-        :data:`derain_edu.measurements.MEASUREMENTS`.
+        One of the tables of :mod:`derain_edu.experiments.tables` or of
+        :data:`derain_edu.experiments.measurements.MEASUREMENTS`.
     smoke : bool
         Two steps of one seed per variant, to see that everything runs. Needs ``folder``, so
         that a smoke run never lands among the real results.
@@ -87,7 +79,7 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
         if (variant, seed) not in done:
             measure = run_cell if isinstance(experiment, Experiment) else take_measurement
             _append(path, measure(experiment, variant, seed))
-    _describe(experiment, path)
+    describe(experiment, path)
     return path
 
 
@@ -166,39 +158,6 @@ def _course_of(log: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def load_results(name: str) -> list[dict[str, Any]]:
-    """Return the recorded rows of an experiment, numbers as numbers.
-
-    Raises
-    ------
-    DerainError
-        If nothing is recorded under that name.
-    """
-    rows = _rows(data_folder() / "results" / f"{name}.csv")
-    if not rows:
-        raise DerainError(f"no results for {name!r}: run derain-edu experiment {name} first")
-    return [{key: _number(value) for key, value in row.items()} for row in rows]
-
-
-def summarize(
-    rows: list[dict[str, Any]], column: str = "psnr_validation"
-) -> dict[str, tuple[float, float]]:
-    """Return mean and half-width of the 95 % interval (Student's t) over seeds, per variant."""
-    summary = {}
-    for variant in dict.fromkeys(row["variant"] for row in rows):
-        summary[variant] = interval([row[column] for row in rows if row["variant"] == variant])
-    return summary
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and the half-width of its 95 % interval (Student's t; 0 for one value)."""
-    half = 0.0
-    if len(values) > 1:
-        student = _STUDENT[min(len(values) - 2, len(_STUDENT) - 1)]
-        half = student * statistics.stdev(values) / len(values) ** 0.5
-    return statistics.fmean(values), half
-
-
 def _cells(experiment: Experiment | Measurement) -> Iterator[tuple[str, int]]:
     for seed in experiment.seeds:  # seed by seed, so that an early stop leaves whole comparisons
         for variant in experiment.variants:
@@ -220,55 +179,3 @@ def _attention_auc(model: nn.Module) -> float:
     return auc(maps[:, :1], torch.stack([pair["mask"] for pair in pairs]))
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    """Add a row by writing the whole file anew and renaming it: a kill can't leave half a line."""
-    rows = [*_rows(path), row]
-    temporary = path.with_suffix(".csv.part")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        columns = dict.fromkeys(column for row in rows for column in row)
-        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
-
-
-def _describe(experiment: Experiment | Measurement, path: Path) -> None:
-    """Write the JSON beside the CSV: the question, the budget, the machine, the minutes."""
-    rows = _rows(path)
-    content = {
-        **{key: value for key, value in asdict(experiment).items() if not callable(value)},
-        "minutes": round(sum(float(row["minutes"]) for row in rows), 2),
-        "derain_edu": __version__,
-        "commit": _commit(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "threads": torch.get_num_threads(),
-    }
-    text = json.dumps({"experiment": content.pop("name"), **content}, indent=2, default=asdict)
-    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
-
-
-def _commit() -> str | None:
-    """Return the commit of this checkout, or None where there is none."""
-    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _number(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from derain_edu.errors import DerainError
-from derain_edu.experiments import interval
+from derain_edu.experiments.statistics import interval
 
 FEWEST = 3  # numbers without which nothing is decided
 

@@ -97,7 +97,7 @@ def released_checkpoint() -> Evidence:
         return examine(official_weight_path(FILE))
     path = data_folder() / "results" / f"{NAME}.csv"
     if not path.is_file():
-        raise DerainError(f"nothing is recorded under {path}: call derain_edu.forensics.record()")
+        raise DerainError(f"nothing is recorded under {path}: call derain_edu.experiments.spanet_checkpoint.record()")
     kinds = {"name": str, "shape": str, "number": int, "steps": int}
     with open(path, newline="", encoding="utf-8") as file:
         traces = [
@@ -270,7 +270,7 @@ def record(folder: Path | None = None) -> list[Path]:
     content = {
         "question": "What does the released SPANet checkpoint say about how it was trained?",
         "file": FILE,
-        "made_by": "derain_edu.forensics.record",
+        "made_by": "derain_edu.experiments.spanet_checkpoint.record",
         "entries": evidence.entries,
         "imports": evidence.imports,
         "counter": evidence.counter,

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from derain_edu.errors import DerainError
+from derain_edu.experiments.verdicts import judged
 from derain_edu.files import data_folder
-from derain_edu.verdicts import judged
 
 WORDS = {True: "holds", False: "does not hold", None: "can't tell"}
 Rows = list[dict[str, Any]]
@@ -66,13 +66,6 @@ def verdict(findings: Iterable[Finding]) -> str:
 def letter(k: int) -> str:
     """Return a, b, c … for 0, 1, 2 …"""
     return chr(ord("a") + k)
-
-
-def differences(rows: Rows, plus: str, minus: str, column: str = "psnr_validation") -> list[float]:
-    """Return ``column`` of one variant minus that of another, seed by seed."""
-    table = {(row["variant"], row["seed"]): row[column] for row in rows}
-    seeds = sorted(seed for variant, seed in table if variant == plus and (minus, seed) in table)
-    return [table[plus, seed] - table[minus, seed] for seed in seeds]
 
 
 def span(values: list[float], form: str) -> str:

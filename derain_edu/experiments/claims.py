@@ -1,14 +1,15 @@
 """The eleven claims, each with the function that reads its result files.
 
-:data:`CLAIMS` stands at the end. How a finding becomes a verdict: :mod:`derain_edu.claims`.
+:data:`CLAIMS` stands at the end. How a finding becomes a verdict: :mod:`derain_edu.experiments.claims_page`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from derain_edu.claims import Claim, Finding, compare, differences, span
-from derain_edu.experiments import interval, load_results
+from derain_edu.experiments.claims_page import Claim, Finding, compare, span
+from derain_edu.experiments.results import load_results
+from derain_edu.experiments.statistics import differences, interval
 
 
 def _specialists() -> Iterable[Finding]:

@@ -22,11 +22,11 @@ from derain_edu import __version__
 from derain_edu.datasets.download import cached_files
 from derain_edu.datasets.photos import load_photo
 from derain_edu.errors import DerainError
+from derain_edu.experiments.influence import influence, share_beyond
 from derain_edu.files import data_folder
 from derain_edu.models import create_model
 from derain_edu.models.spanet import SPANet, SpatialAttention
 from derain_edu.rain.synthesis import add_rain
-from derain_edu.sweeps import influence, share_beyond
 
 NAME, WEIGHTS, FILE = "spanet_alpha", "official-spa", "spanet_spa.pth"
 LOW, HIGH, BINS = -0.5, 1.0, 30  # intervals of 0.05
@@ -58,7 +58,7 @@ def learned_factors() -> Factors:
         return count_factors(create_model("spanet", pretrained=WEIGHTS), "counted now")
     path = data_folder() / "results" / f"{NAME}.csv"
     if not path.is_file():
-        raise DerainError(f"nothing is recorded under {path}: call derain_edu.factors.record()")
+        raise DerainError(f"nothing is recorded under {path}: call derain_edu.experiments.spanet_alpha.record()")
     with open(path, newline="", encoding="utf-8") as file:
         rows = [
             {"factor": row["factor"], "low": float(row["low"]), "high": float(row["high"]),
@@ -174,7 +174,7 @@ def record(folder: Path | None = None) -> list[Path]:
     content = {
         "question": "What became of the factors of the released SPANet, which started at 0.2?",
         "weights": WEIGHTS,
-        "made_by": "derain_edu.factors.record",
+        "made_by": "derain_edu.experiments.spanet_alpha.record",
         "photos": PHOTOS,
         **found.summary,
         "derain_edu": __version__,

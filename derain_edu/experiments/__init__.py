@@ -1,0 +1,1 @@
+"""Recorded runs, their statistics, and what they say about the claims of the notes."""

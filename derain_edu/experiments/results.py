@@ -1,0 +1,88 @@
+"""What was recorded: the rows of an experiment in CSV, and beside them who ran it, where and when."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from derain_edu import __version__
+from derain_edu.errors import DerainError
+from derain_edu.experiments.measurements import Measurement
+from derain_edu.experiments.tables import Experiment
+from derain_edu.files import PACKAGE, data_folder
+
+
+def load_results(name: str) -> list[dict[str, Any]]:
+    """Return the recorded rows of an experiment, numbers as numbers.
+
+    Raises
+    ------
+    DerainError
+        If nothing is recorded under that name.
+    """
+    rows = _rows(data_folder() / "results" / f"{name}.csv")
+    if not rows:
+        raise DerainError(f"no results for {name!r}: run derain-edu experiment {name} first")
+    return [{key: _number(value) for key, value in row.items()} for row in rows]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    """Add a row by writing the whole file anew and renaming it: a kill can't leave half a line."""
+    rows = [*_rows(path), row]
+    temporary = path.with_suffix(".csv.part")
+    with open(temporary, "w", newline="", encoding="utf-8") as file:
+        columns = dict.fromkeys(column for row in rows for column in row)
+        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)
+
+
+def describe(experiment: Experiment | Measurement, path: Path) -> None:
+    """Write the JSON beside the CSV: the question, the budget, the machine, the minutes."""
+    rows = _rows(path)
+    content = {
+        **{key: value for key, value in asdict(experiment).items() if not callable(value)},
+        "minutes": round(sum(float(row["minutes"]) for row in rows), 2),
+        "derain_edu": __version__,
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
+    }
+    text = json.dumps({"experiment": content.pop("name"), **content}, indent=2, default=asdict)
+    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+
+
+def _commit() -> str | None:
+    """Return the commit of this checkout, or None where there is none."""
+    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
