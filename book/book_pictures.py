@@ -95,7 +95,7 @@ def title_and_question(notebook: Any, name: str) -> tuple[str, str]:
     Raises
     ------
     DerainError
-        If the first cell does not have the form of :mod:`derain_edu.lessons`.
+        If the first cell does not have the form of :mod:`derain_edu.course.notebooks`.
     """
     text = notebook.cells[0].source
     title = re.search(r"^# (.+)$", text, re.MULTILINE)

@@ -7,7 +7,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from derain_edu import __version__  # noqa: E402
-from derain_edu.lessons import repository_url  # noqa: E402
+from derain_edu.course.notebooks import repository_url  # noqa: E402
 
 project = "derain_edu"
 author = "the authors of derain_edu"

@@ -35,9 +35,9 @@ SOURCES = ("derain_edu", "data/photos", "data/results")  # what a lesson can see
 sys.path.insert(0, str(HERE))  # book_pictures.py
 from book_pictures import course_map  # noqa: E402
 
-from derain_edu.book import still  # noqa: E402
-from derain_edu.course import run_lesson  # noqa: E402
-from derain_edu.lessons import cell_texts, find_lesson, lesson_folder, lesson_names  # noqa: E402
+from derain_edu.course.notebooks import cell_texts, find_lesson, lesson_folder, lesson_names  # noqa: E402
+from derain_edu.course.run import run_lesson  # noqa: E402
+from derain_edu.course.views.flipbook import still  # noqa: E402
 
 
 def common_hash(folders: Iterable[str] = SOURCES, top: Path = TOP) -> str:

@@ -34,7 +34,11 @@ import derain_edu as de
 # %%
 import torch
 
-from derain_edu import plots, widgets
+from derain_edu.course.views import plots
+from derain_edu.course.views.your_photo import (
+    before_and_after, own_photo, swipe, swipe_slider,
+)
+from derain_edu.text import compare_guess
 
 de.choose_device(verbose=True)
 clean = de.load_photo("picosdeeuropa", long_side=400)  # (3, H, W), RGB in [0, 1]
@@ -68,12 +72,12 @@ print(f"rainy {before:.1f} dB, derained {after:.1f} dB: {after - before:.1f} dB 
 # cell below it instead.
 
 # %%
-widgets.own_photo(model)
+own_photo(model)
 
 # %%
 my_photo = None  # or a file name, such as "street.jpg"
 if my_photo is not None:
-    before_after = widgets.before_and_after(my_photo, model)
+    before_after = before_and_after(my_photo, model)
 
     plots.show_png(before_after, "Your photo, derained, and what was taken away.")
 
@@ -89,16 +93,16 @@ if my_photo is not None:
 # things: rain that is left, texture that went away with the rain, and colours that changed.
 
 # %%
-widgets.swipe_slider(rainy, derained)
+swipe_slider(rainy, derained)
 
 # %%
 error = (derained - clean).abs().mean(dim=0)  # (3, H, W) -> (H, W)
 figure, axes = plots.new_figure(1, 2, width=10, height=3.6)
-plots.draw_picture(axes[0, 0], widgets.swipe(rainy, derained, 0.5), "left: rainy, right: derained")
+plots.draw_picture(axes[0, 0], swipe(rainy, derained, 0.5), "left: rainy, right: derained")
 plots.draw_map(axes[0, 1], error * plots.ERROR_SCALE, "mean error of the channels ×5", vmin=0)
 plots.show(figure, "Half rainy, half derained picture, and a map of the error that is left.")
 for position in (0.0, 0.5, 1.0):
-    assert widgets.swipe(rainy, derained, position).shape == rainy.shape
+    assert swipe(rainy, derained, position).shape == rainy.shape
 
 # %%
 wet = rain.mask[0]  # (H, W) bool: where we let it rain
@@ -328,7 +332,7 @@ plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart
 # number, then run the cell. Cells named `my_...` are for you to change. If something does not work, ask the doctor:
 
 # %%
-from derain_edu import doctor
+from derain_edu.course import doctor
 
 healthy = doctor.report()
 
@@ -342,8 +346,7 @@ healthy = doctor.report()
 # examples. There are three answers. This toy asks for half of x:
 
 # %%
-from derain_edu.exercises import checking
-from derain_edu.text import compare_guess
+from derain_edu.course.exercises import checking
 
 
 @checking.checker("00.1")

@@ -36,11 +36,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from derain_edu import exercises, metrics, plots, widgets
+from derain_edu import metrics
+from derain_edu.course import exercises
+from derain_edu.course.views import plots
+from derain_edu.course.views.rain import (
+    config_from_sliders, rain_controls, rain_sliders, rain_view,
+)
 from derain_edu.datasets.download import cached_set
 from derain_edu.rain.presets import PRESETS
-from derain_edu.rain.synthesis import VISIBLE, blend
 from derain_edu.rain.streaks import Streaks, render_streaks
+from derain_edu.rain.synthesis import VISIBLE, blend
 from derain_edu.text import compare_guess
 
 clean = de.load_photo("china", long_side=320)  # (3, H, W), RGB in [0, 1]
@@ -308,7 +313,7 @@ plots.show(figure, "A Chinese temple under a bright sky: clean, with additive ra
 # streaks: where do you see that?
 
 # %%
-widgets.rain_sliders(clean, "light")
+rain_sliders(clean, "light")
 
 # %% [markdown]
 # Without a running kernel the sliders stand still. The four presets show how far they reach. (The
@@ -326,13 +331,13 @@ plots.show(figure, "The temple in four rains: hardly visible drizzle, light rain
 
 # %%
 # The sliders only call two functions; here they are at the ends and in the middle of their ranges.
-for name, control in widgets.rain_controls(PRESETS["light"]).items():
+for name, control in rain_controls(PRESETS["light"]).items():
     if name in ("blending", "seed"):
         continue
     for value in (control.min, (control.min + control.max) // 2, control.max):
-        config = widgets.config_from_sliders(PRESETS["light"], **{name: value})
-        assert widgets.rain_view(clean, config).startswith(b"\x89PNG")
-nothing = widgets.config_from_sliders(PRESETS["light"], amount=0.0)
+        config = config_from_sliders(PRESETS["light"], **{name: value})
+        assert rain_view(clean, config).startswith(b"\x89PNG")
+nothing = config_from_sliders(PRESETS["light"], amount=0.0)
 assert torch.equal(de.add_rain(clean, nothing, seed=0).rainy, clean)
 print("every slider works at its minimum, middle and maximum")
 

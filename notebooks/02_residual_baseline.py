@@ -33,8 +33,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from derain_edu import exercises, plots, widgets
+from derain_edu.course import exercises
+from derain_edu.course.views import plots
+from derain_edu.course.views.depth import depth_slider, depth_views, draw_depth
 from derain_edu.models.blocks import ResidualBlock, conv3x3
+from derain_edu.text import compare_guess
 
 device = de.choose_device(verbose=True)
 de.set_seed(0)
@@ -448,7 +451,6 @@ assert de.psnr(derained, clean) > de.psnr(rain.rainy, clean)
 my_guess = None  # write a number from 0.5 to 1
 
 # %%
-from derain_edu.features import depth_views, draw_depth
 
 stream = de.SyntheticRain(rain="light", patch_size=96, seed=3)  # training photos
 seen = [stream[k] for k in range(8)]
@@ -458,7 +460,7 @@ compare_guess(my_guess, found[0], decimals=2)
 assert found[-1] > found[0] + 0.1, "the blocks must know more than the head"
 
 # %%
-widgets.depth_slider(model, seen, rain.rainy, rain.mask)
+depth_slider(model, seen, rain.rainy, rain.mask)
 
 # %%
 
@@ -704,7 +706,6 @@ if exercises.check("02.4", paired_interval):
 # %%
 from derain_edu.experiments.results import load_results
 from derain_edu.experiments.statistics import summarize
-from derain_edu.text import compare_guess
 
 
 def verdict(rows, first, second, column="psnr_validation"):

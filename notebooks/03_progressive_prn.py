@@ -42,10 +42,13 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from derain_edu import exercises, plots, widgets
+from derain_edu.course import exercises
+from derain_edu.course.views import plots
+from derain_edu.course.views.stages import draw_stage, stage_slider, stage_views
 from derain_edu.experiments.results import load_results
 from derain_edu.experiments.statistics import summarize
 from derain_edu.models.pretrained import best_pretrained
+from derain_edu.text import compare_guess
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
 torch.set_grad_enabled(False)  # today nothing is trained: no gradients
@@ -302,14 +305,14 @@ my_guess = None  # write a number; minus means worse
 
 # %%
 STAGES = 12
-widgets.stage_slider(model, rain.rainy, clean, STAGES)
+stage_slider(model, rain.rainy, clean, STAGES)
 
 # %% [markdown]
 # Left: the picture after this stage. Middle: what this stage changed, ten times as bright. Right:
 # the score of all stages, and what has been spent. Four of its stops:
 
 # %%
-views = widgets.stage_views(model, rain.rainy, clean, STAGES)  # what the slider looks at
+views = stage_views(model, rain.rainy, clean, STAGES)  # what the slider looks at
 stops = {"rainy": rain.rainy}
 stops |= {f"stage {k}, {views[k - 1].psnr:.2f} dB": views[k - 1].picture for k in (1, T, STAGES)}
 stops |= {f"change ×10, stage {k}": views[k - 1].change for k in (1, T)}
@@ -322,7 +325,7 @@ assert views[0].parameters == views[-1].parameters
 assert views[T - 1].change.mean() < views[0].change.mean(), "late stages change less"
 
 # %%
-frames = [widgets.draw_stage(views, k, T) for k in (1, 6, STAGES)]  # what the slider shows
+frames = [draw_stage(views, k, T) for k in (1, 6, STAGES)]  # what the slider shows
 assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)) == 3
 
 # %% [markdown]
@@ -740,7 +743,6 @@ rows = draw_recorded(
 
 # %%
 from derain_edu.experiments.statistics import differences  # of two variants, seed by seed
-from derain_edu.text import compare_guess
 
 for residual in ("on", "off"):
     both = [f"concat {concat}, + rainy {residual}" for concat in ("on", "off")]

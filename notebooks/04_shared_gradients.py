@@ -34,13 +34,15 @@ import numpy as np
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from derain_edu import exercises, gates, plots, widgets
-from derain_edu.evaluation.timing import LiveMemory, interleave, peak_bytes, speedup
+from derain_edu.course import exercises
+from derain_edu.course.views import gates, plots
+from derain_edu.course.views.gates import gate_slider
 from derain_edu.datasets.download import cached_files
-from derain_edu.training.losses import make_loss, stage_loss
+from derain_edu.evaluation.timing import LiveMemory, interleave, peak_bytes, speedup
 from derain_edu.rain.streaks import Streaks, render_streaks
-from derain_edu.training.recipes import RECIPES
 from derain_edu.text import compare_guess
+from derain_edu.training.losses import make_loss, stage_loss
+from derain_edu.training.recipes import RECIPES
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
 compare = make_loss("neg_ssim+l1")  # what the open weights were trained with
@@ -798,7 +800,7 @@ plots.show(
 
 # %%
 views = gates.gate_views(prenet, streaked, patch)
-widgets.gate_slider(prenet, streaked, patch, zoom=2)
+gate_slider(prenet, streaked, patch, zoom=2)
 
 # %%
 T = len(views)

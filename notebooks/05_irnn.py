@@ -38,16 +38,18 @@ import math
 import numpy as np
 import torch
 
-from derain_edu import exercises, plots, sweeps
-from derain_edu.experiments import spanet_alpha
+from derain_edu.course import exercises
+from derain_edu.course.views import plots, sweeps
 from derain_edu.evaluation import bench_sweeps
+from derain_edu.evaluation.timing import (
+    interleave, machine_line, peak_bytes, speedup,
+)
+from derain_edu.experiments import spanet_alpha
+from derain_edu.experiments.influence import influence, share_beyond
 from derain_edu.models.irnn import irnn, irnn_stack
 from derain_edu.models.irnn_scan import ClampedAffine, compose, prefix_maps
 from derain_edu.rain.streaks import Streaks, render_streaks
-from derain_edu.evaluation.timing import interleave, machine_line, peak_bytes, speedup
-from derain_edu.text import table as text_table
-from derain_edu.text import compare_guess
-from derain_edu.experiments.influence import influence, share_beyond
+from derain_edu.text import compare_guess, table as text_table
 
 de.choose_device("cpu", verbose=True)  # short rows: a GPU would wait more than it works
 de.set_seed(0)

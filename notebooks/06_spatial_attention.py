@@ -36,18 +36,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from derain_edu import attention_views as views
-from derain_edu import exercises, plots
-from derain_edu.experiments import spanet_checkpoint
+from derain_edu.course import exercises
+from derain_edu.course.views import attention as views, plots
 from derain_edu.datasets.download import cached_files
+from derain_edu.experiments import spanet_checkpoint
 from derain_edu.experiments.results import load_results
 from derain_edu.experiments.statistics import summarize
-from derain_edu.training.losses import rain_mask
-from derain_edu.map_scores import calibration, calibration_gap, roc, score_at
-from derain_edu.map_scores import auc
+from derain_edu.map_scores import auc, calibration, calibration_gap, roc, score_at
 from derain_edu.models.irnn import DIRECTIONS
-from derain_edu.models.spanet import SpatialAttention, SPANetConfig
+from derain_edu.models.spanet import SPANetConfig, SpatialAttention
 from derain_edu.rain.streaks import Streaks, render_streaks
+from derain_edu.text import compare_guess, say
+from derain_edu.training.losses import rain_mask
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
 torch.set_grad_enabled(False)  # until section 6.3
@@ -1068,7 +1068,6 @@ print(f"{rows[0]['steps']} steps each; input {rows[0]['psnr_input']:.2f} dB")
 
 # %%
 from derain_edu.experiments.statistics import differences  # of two variants, seed by seed
-from derain_edu.text import compare_guess, say
 
 pair = ("as in the paper", "as released")
 gain = differences(rows, *pair)

@@ -41,16 +41,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from derain_edu import curriculum_views as views
-from derain_edu import exercises, pinn, plots
-from derain_edu.training.curriculum import Curriculum, Steps
-from derain_edu.training.plan import Plan, PlannedRain
+from derain_edu.course import exercises, pinn
+from derain_edu.course.views import curriculum as views, plots
 from derain_edu.datasets.synthetic import SyntheticRain
-from derain_edu.experiments.tables import find_experiment
-from derain_edu.experiments.runner import cell_config
 from derain_edu.experiments.results import load_results
+from derain_edu.experiments.runner import cell_config
 from derain_edu.experiments.statistics import summarize
+from derain_edu.experiments.tables import find_experiment
+from derain_edu.text import compare_guess
+from derain_edu.training.curriculum import Curriculum, Steps
 from derain_edu.training.losses import make_loss
+from derain_edu.training.plan import Plan, PlannedRain
 from derain_edu.training.trainer import Trainer
 
 torch.set_num_threads(1)  # small tensors: two threads would wait for each other
@@ -951,7 +952,6 @@ plots.show(figure, "A flow chart. Does one-step training fail? Is it the order? 
 
 # %%
 from derain_edu.experiments.verdicts import VerdictTable
-from derain_edu.text import compare_guess
 
 parts = ("sorted is calmer than one step", "sorted beats shuffled", "sorted beats one step")
 sorted_by = ("stages", "patches", "loss")

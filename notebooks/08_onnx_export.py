@@ -39,15 +39,14 @@ import onnxruntime
 import torch
 from torch import nn
 
-from derain_edu import exercises, plots
-from derain_edu import onnx_views as views
-from derain_edu.evaluation.plain_prenet import plain_twin
+from derain_edu.course import exercises
+from derain_edu.course.views import onnx_graph as views, plots
 from derain_edu.datasets.held_out import validation_pairs
+from derain_edu.evaluation.plain_prenet import plain_twin
+from derain_edu.evaluation.timing import interleave, machine_line, speedup
 from derain_edu.inference.onnx_export import CHECKED, TOLERANCE, silence, sizes
 from derain_edu.inference.onnx_int8 import calibration_pictures, quantize_onnx
-from derain_edu.evaluation.timing import interleave, machine_line, speedup
-from derain_edu.text import table as text_table
-from derain_edu.text import compare_guess, say
+from derain_edu.text import compare_guess, say, table as text_table
 
 de.choose_device("cpu", verbose=True)  # a file for everyone is checked on what everyone has
 torch.set_grad_enabled(False)  # nothing is trained here

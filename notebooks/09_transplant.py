@@ -39,14 +39,15 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from derain_edu import exercises, plots
-from derain_edu import transplant_views as views
-from derain_edu.experiments.tables import find_experiment
+from derain_edu.course import exercises
+from derain_edu.course.views import plots, transplant as views
 from derain_edu.experiments.results import load_results
 from derain_edu.experiments.statistics import summarize
-from derain_edu.training.losses import make_loss
+from derain_edu.experiments.tables import find_experiment
 from derain_edu.map_scores import auc
 from derain_edu.models.transplant import transplant
+from derain_edu.text import compare_guess, say
+from derain_edu.training.losses import make_loss
 from derain_edu.training.recipes import recipe
 
 de.choose_device("cpu", verbose=True)  # small pictures: a GPU would wait more than it works
@@ -763,7 +764,6 @@ plots.show(figure, "Four ways minus the host alone, along the training, for both
 
 # %%
 from derain_edu.experiments.verdicts import Verdicts
-from derain_edu.text import compare_guess, say
 
 verdicts = Verdicts()
 QUESTIONS = {"the module, dropped in, helps": ("dropped", "none"),

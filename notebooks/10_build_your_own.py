@@ -33,17 +33,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from derain_edu import plots
-from derain_edu.evaluation import leaderboard
-from derain_edu.experiments.statistics import interval, summarize
-from derain_edu.experiments.results import load_results
+from derain_edu.course.views import plots
 from derain_edu.datasets.held_out import RAINS, fixed_pairs
+from derain_edu.evaluation import leaderboard
+from derain_edu.evaluation.model_card import (
+    clean_change, gain, model_card, write_card,
+)
 from derain_edu.evaluation.scores import picture_scores
-from derain_edu.models.idle_parts import idle_parameters
-from derain_edu.evaluation.model_card import clean_change, gain, model_card, write_card
-from derain_edu.inference.restoration import derain_tensor
 from derain_edu.evaluation.timing import interleave
-from derain_edu.text import table as text_table
+from derain_edu.experiments.results import load_results
+from derain_edu.experiments.statistics import interval, summarize
+from derain_edu.inference.restoration import derain_tensor
+from derain_edu.models.idle_parts import idle_parameters
+from derain_edu.text import compare_guess, say, table as text_table
 
 de.choose_device("cpu", verbose=True)  # the budget is counted in minutes of a CPU
 torch.set_num_threads(1)  # for small networks a second thread brings little, and may wait much
@@ -123,7 +125,6 @@ import torch
 from torch import nn
 
 from derain_edu.models import register_model
-from derain_edu.text import compare_guess, say
 
 @dataclass(frozen=True)
 class MyConfig:

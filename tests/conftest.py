@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from derain_edu.doctor import find_browser
+from derain_edu.course.doctor import find_browser
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CACHED_SETS = {"official-weights": "official", "rain100l": "benchmarks", "rain100h": "benchmarks"}

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from derain_edu import attention_views as views
+from derain_edu.course.views import attention as views
 from derain_edu.errors import DerainError
 from derain_edu.map_scores import auc, score_at
 from derain_edu.models import create_model

@@ -19,25 +19,13 @@ from derain_edu.files import data_folder
 
 PACKAGE = Path(de.__file__).parent
 
-# The floors of the house: a module imports only from lower floors, or beside it without a circle.
-FLOORS = [
-    "errors photos devices timing images picture_files fetching download rain_config streaks "
-    "noise_rain rain scenes metrics map_scores models.blocks models.irnn_numba models.irnn_scan "
-    "models.irnn",
-    "models.residual models.prn models.spanet datasets losses",
-    "pretrained models models.transplant",
-    "curriculum pinn training_config objective checkpoints parallel training recipes onnx_network "
-    "onnx_sweeps onnx_forms restoration evaluation onnx_export quantization fixed_sets "
-    "leaderboard model_card",
-    "measurements experiment_tables experiments claims verdicts claim_list bench_irnn bench_onnx "
-    "bench",
-    "plots book sliders widgets features gates sweeps factors attention_views forensics "
-    "onnx_views curriculum_views transplant_views showcase exercises exercises.checking "
-    "exercises.lesson_01 exercises.lesson_02 exercises.lesson_03 exercises.lesson_04 "
-    "exercises.lesson_05 exercises.lesson_06 exercises.lesson_07 exercises.lesson_08 "
-    "exercises.lesson_09 exercise_cells lessons course doctor shell "
-    "cli_parts cli_course cli_board __main__",
-]
+# The rooms of the house, from the ground up: a room imports only from rooms below it. The files
+# at the top level are the ground; __init__ only names what others define.
+ROOMS = (
+    "ground", "rain", "datasets", "models", "training", "inference", "evaluation", "experiments",
+    "course", "cli",
+)  # fmt: skip
+GROUND = "errors files devices text picture_files images metrics map_scores".split()
 
 
 def test_every_public_name_exists():
@@ -122,32 +110,93 @@ def test_memory_is_kept_for_the_next_tensor():
     assert int(done.stdout) < 1000  # three times 64 MiB are 49,152 pages
 
 
-def imports_of(path: Path) -> set[str]:
-    """Return the modules of this package that a file imports, also inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            if node.module == "derain_edu":
-                found |= {alias.name for alias in node.names if alias.name != "__version__"}
-            elif node.module.startswith("derain_edu."):
-                found.add(node.module.removeprefix("derain_edu."))
+def modules_in(package: Path) -> dict[str, Path]:
+    """Return every module under a package by its name inside of it, such as ``rain.config``."""
+    found = {}
+    for path in package.rglob("*.py"):
+        name = ".".join(path.relative_to(package).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
     return found
 
 
-def test_imports_go_down_only():
-    floor = {name: k for k, names in enumerate(FLOORS) for name in names.split()}
-    edges = {}
-    for path in PACKAGE.rglob("*.py"):
-        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        name = name.removesuffix(".__init__")
-        if name in ("__init__",):
+def imports_of(path: Path, known: dict[str, Path]) -> set[str]:
+    """Return the modules of ``known`` that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            package, _, module = node.module.partition(".")
+            if package != "derain_edu":
+                continue
+            for alias in node.names:
+                inside = f"{module}.{alias.name}".lstrip(".")
+                target = inside if inside in known else module
+                if target and alias.name != "__version__":
+                    found.add(target)
+        elif isinstance(node, ast.Import):
+            names = (alias.name for alias in node.names)
+            found |= {n.removeprefix("derain_edu.") for n in names if n.startswith("derain_edu.")}
+    return found
+
+
+def room_of(module: str) -> str:
+    first, _, rest = module.partition(".")
+    if module == "__main__":
+        return "cli"
+    return "ground" if not rest and first in GROUND else first
+
+
+def faults_of_the_house(package: Path) -> list[str]:
+    """Return the imports that lead up, to another room's neighbour, or round in a circle."""
+    modules, faults = modules_in(package), []
+    arrows = {name: imports_of(path, modules) for name, path in modules.items() if name != "__init__"}
+    for name, used in arrows.items():
+        if room_of(name) not in ROOMS:
+            faults.append(f"{name} stands in no room")
             continue
-        assert name in floor, f"{name} has no floor: add it to FLOORS"
-        edges[name] = imports_of(path)
-        for used in edges[name]:
-            assert used in floor, f"{name} imports {used}, which has no floor"
-            assert floor[used] <= floor[name], f"{name} imports {used}, which lives above it"
+        for other in sorted(used):
+            if other not in modules:
+                faults.append(f"{name} imports {other}, which is not there")
+            elif room_of(other) not in ROOMS:
+                faults.append(f"{name} imports {other}, which stands in no room")
+            elif ROOMS.index(room_of(other)) > ROOMS.index(room_of(name)):
+                faults.append(f"{name} imports {other}, which stands above it")
     done: set[str] = set()
-    while ready := {name for name, used in edges.items() if name not in done and used <= done}:
+    while ready := {name for name, used in arrows.items() if name not in done and used <= done}:
         done |= ready
-    assert done == set(edges), f"imports run in a circle: {sorted(set(edges) - done)}"
+    if circle := sorted(set(arrows) - done):
+        faults.append(f"imports run in a circle: {', '.join(circle)}")
+    return faults
+
+
+def test_a_room_imports_only_from_rooms_below():
+    assert faults_of_the_house(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "fault"),
+    [
+        ({"rain/a.py": "from derain_edu.models.b import x", "models/b.py": ""}, "stands above it"),
+        ({"rain/a.py": "def f():\n    from derain_edu.models import b", "models/b.py": ""}, "above"),
+        ({"rain/a.py": "from derain_edu.rain.b import x", "rain/b.py": "import derain_edu.rain.a"},
+         "in a circle: rain.a, rain.b"),
+        ({"attic/a.py": ""}, "attic.a stands in no room"),
+        ({"stray.py": ""}, "stray stands in no room"),
+        ({"rain/a.py": "from derain_edu.rain.gone import x"}, "which is not there"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_house_is_found(tmp_path, files, fault):
+    """On a small house that is built wrong on purpose."""
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    (tmp_path / "errors.py").touch()
+    faults = faults_of_the_house(tmp_path)
+    assert any(fault in found for found in faults) and len(faults) <= 2
+
+
+def test_the_house_has_a_small_ground():
+    files = [path for path in PACKAGE.iterdir() if path.suffix == ".py"]
+    folders = [path for path in PACKAGE.iterdir() if path.is_dir() and path.name[0] not in "._"]
+    assert len(files) <= 12
+    assert {path.name for path in folders} - set(ROOMS) == set()

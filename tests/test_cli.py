@@ -14,7 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import derain_edu as de
-from derain_edu.__main__ import app
+from derain_edu.cli.app import app
+from derain_edu.course.run import LessonRun
 from derain_edu.models.pretrained import open_weights_folder
 
 COMMANDS = (
@@ -55,7 +56,7 @@ def pairs(pair: tuple[Path, Path], tmp_path: Path) -> Path:
 def test_help_is_fast_and_complete():
     """--help must not wait for PyTorch."""
     code = (
-        "import sys\nfrom derain_edu.__main__ import main\n"
+        "import sys\nfrom derain_edu.cli.app import main\n"
         "try: main()\n"
         "finally: print('heavy:', [m for m in ('torch', 'numpy', 'PIL') if m in sys.modules])"
     )
@@ -292,18 +293,18 @@ def test_a_full_disk_is_a_sentence_too(pair, monkeypatch):
 
 
 def test_course_and_lab_and_notebooks_pass_their_options_on(monkeypatch, tmp_path):
-    from derain_edu import course
+    from derain_edu.course import lab, notebooks, run
 
-    runs = [course.LessonRun("00_start_here", 1.0, 1.0, None)]
+    runs = [LessonRun("00_start_here", 1.0, 1.0, None)]
     seen = []
-    monkeypatch.setattr(course, "run_course", lambda *args: seen.append(args) or runs)
-    monkeypatch.setattr(course, "lab", lambda *args: seen.append(args))
-    monkeypatch.setattr(course, "build_notebooks", lambda: [Path("notebooks/00.ipynb")])
+    monkeypatch.setattr(run, "run_course", lambda *args: seen.append(args) or runs)
+    monkeypatch.setattr(lab, "lab", lambda *args: seen.append(args))
+    monkeypatch.setattr(notebooks, "build_notebooks", lambda: [Path("notebooks/00.ipynb")])
     assert call("course", "--only", "00", "--only", "03", "--out", tmp_path)[0] == 0
     assert call("lab", "3", "--port", "9999", "--no-browser")[0] == 0
     assert seen == [(["00", "03"], tmp_path), ("3", 9999, False)]
     assert call("notebooks") == (0, "notebooks/00.ipynb\n", "")
-    runs[0] = course.LessonRun("00_start_here", 1.0, 1.0, "AssertionError: 3 dB")
+    runs[0] = LessonRun("00_start_here", 1.0, 1.0, "AssertionError: 3 dB")
     assert call("course")[0] == 1
 
 
@@ -320,7 +321,7 @@ def test_doctor_finds_what_is_there(filled_cache):
 
 
 def test_doctor_says_what_to_do(monkeypatch, empty_cache, tmp_path):
-    from derain_edu import doctor
+    from derain_edu.course import doctor
 
     def only(check):
         return {finding.topic: finding for finding in check()}
@@ -350,7 +351,7 @@ def test_doctor_says_what_to_do(monkeypatch, empty_cache, tmp_path):
 
 
 def test_doctor_knows_a_foreign_kernel(monkeypatch, tmp_path):
-    from derain_edu import doctor
+    from derain_edu.course import doctor
 
     class Spec:
         argv = [str(tmp_path / "bin" / "python"), "-m", "ipykernel_launcher"]

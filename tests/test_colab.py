@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from derain_edu import lessons
+from derain_edu.course import notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -104,7 +104,7 @@ def colab(tmp_path_factory):
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     [wheel] = folder.glob("*.whl")
-    (folder / "cell.py").write_text(lessons.bootstrap_code(), encoding="utf-8")
+    (folder / "cell.py").write_text(notebooks.bootstrap_code(), encoding="utf-8")
     offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONNOUSERSITE": "1"}
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | offline
 
@@ -152,11 +152,11 @@ def test_only_colab_installs_the_course_and_only_once(colab):
 def test_every_notebook_has_this_bootstrap_cell_and_its_own_colab_link(path):
     cells = nbformat.read(path, 4).cells
     tagged = [cell for cell in cells if "bootstrap" in cell.metadata.get("tags", ())]
-    assert [cell.source for cell in tagged] == [lessons.bootstrap_code()]
+    assert [cell.source for cell in tagged] == [notebooks.bootstrap_code()]
     first_code = next(cell for cell in cells if cell.cell_type == "code")
     assert first_code is tagged[0]
     links = re.findall(r"https://colab\.research\.google\.com/[^\s)]+", cells[0].source)
-    assert links == [lessons.colab_url(path.stem, solutions=path in SOLVED)]
+    assert links == [notebooks.colab_url(path.stem, solutions=path in SOLVED)]
 
 
 def requirements() -> dict[str, str]:
@@ -178,13 +178,13 @@ def test_the_bounds_admit_what_colab_has():
 
 def bootstrap_packages() -> set[str]:
     """Return what the bootstrap cell installs beside the course, by name."""
-    lists = [n for n in ast.walk(ast.parse(lessons.bootstrap_code())) if isinstance(n, ast.List)]
+    lists = [n for n in ast.walk(ast.parse(notebooks.bootstrap_code())) if isinstance(n, ast.List)]
     words = [word.value for row in lists for word in row.elts if isinstance(word, ast.Constant)]
     return {word for word in words if word not in ("-m", "pip", "install") and word[0] != "-"}
 
 
 def code_of(source: Path) -> str:
-    return "\n\n".join(text for kind, text, _ in lessons.lesson_cells(source) if kind == "code")
+    return "\n\n".join(text for kind, text, _ in notebooks.lesson_cells(source) if kind == "code")
 
 
 NEED_ONNX = [path for path in SOURCES if re.search(r"onnx", code_of(path))]

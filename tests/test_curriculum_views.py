@@ -8,9 +8,9 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from derain_edu import curriculum_views as views
+from derain_edu.course.views import curriculum as views
+from derain_edu.course.views.plots import figure_png
 from derain_edu.errors import DerainError
-from derain_edu.plots import figure_png
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.curriculum import ORDERS
 from derain_edu.training.plan import Plan

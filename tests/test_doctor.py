@@ -12,7 +12,7 @@ import psutil
 import pytest
 import torch
 
-from derain_edu import doctor
+from derain_edu.course import doctor
 from derain_edu.models.pretrained import open_weights_folder
 
 

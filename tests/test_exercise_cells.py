@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from derain_edu.errors import DerainError
-from derain_edu.exercise_cells import (
+from derain_edu.course.exercise_cells import (
     STUB,
     has_exercises,
     is_exercise,
@@ -16,7 +15,8 @@ from derain_edu.exercise_cells import (
     solved,
     unsolved,
 )
-from derain_edu.lessons import lesson_cells
+from derain_edu.course.notebooks import lesson_cells
+from derain_edu.errors import DerainError
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))

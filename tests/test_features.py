@@ -9,9 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from derain_edu import widgets
+from derain_edu.course.views.depth import depth_slider, depth_views, fit_read_out, read_out
 from derain_edu.errors import DerainError
-from derain_edu.features import depth_views, fit_read_out, read_out
 from derain_edu.map_scores import auc
 from derain_edu.models import create_model
 
@@ -99,7 +98,7 @@ def test_the_read_out_is_fitted_on_the_pairs_that_are_seen(model):
 
 
 def test_the_depth_slider_moves_the_picture(model):
-    widget = widgets.depth_slider(model, *pairs_and_picture())
+    widget = depth_slider(model, *pairs_and_picture())
     slider, image, words = widget.children
     assert (slider.min, slider.max) == (0, 2)
     seen = []

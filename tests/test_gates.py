@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from derain_edu import gates, plots, widgets
+from derain_edu.course.views import gates, plots
+from derain_edu.course.views.gates import gate_slider
 from derain_edu.errors import DerainError
 from derain_edu.models import create_model
 
@@ -89,7 +90,7 @@ def test_a_network_without_lstm_is_refused(pair):
 
 
 def test_the_gate_slider_moves_the_pictures(model, pair):
-    slider, image, words = widgets.gate_slider(model, *pair, zoom=2).children
+    slider, image, words = gate_slider(model, *pair, zoom=2).children
     seen = set()
     for stage in (1, 2, 3):
         slider.value = stage

@@ -13,7 +13,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 import derain_edu as de
-from derain_edu.__main__ import app
+from derain_edu.cli.app import app
 from derain_edu.datasets.held_out import RAINS, SIDE, SPLITS, fixed_pairs
 from derain_edu.evaluation import leaderboard as board
 from derain_edu.evaluation.benchmarks import models_with, score_benchmarks

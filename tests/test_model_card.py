@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 import derain_edu as de
-from derain_edu.__main__ import app
+from derain_edu.cli.app import app
 from derain_edu.datasets.held_out import fixed_pairs
 from derain_edu.evaluation.model_card import clean_change, model_card, write_card
 from derain_edu.files import file_hash

@@ -9,14 +9,14 @@ import jupytext
 import nbformat
 import pytest
 
-from derain_edu.errors import DerainError
-from derain_edu.lessons import (
+from derain_edu.course.notebooks import (
     bootstrap_code,
     build_notebooks,
     built_paths,
     cell_texts,
     make_notebook,
 )
+from derain_edu.errors import DerainError
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))

@@ -13,10 +13,10 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 import derain_edu as de
-from derain_edu import onnx_views as views
+from derain_edu.course.exercises.lesson_08 import small_graph
+from derain_edu.course.views import onnx_graph as views
+from derain_edu.course.views.plots import figure_png
 from derain_edu.errors import DerainError
-from derain_edu.exercises.lesson_08 import small_graph
-from derain_edu.plots import figure_png
 
 LESSON = Path(__file__).resolve().parent.parent / "notebooks" / "08_onnx_export.py"
 

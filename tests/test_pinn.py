@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.func import jacfwd, vmap
 
-from derain_edu import pinn
-from derain_edu.pinn import NU, WAYS, Networks, Way
+from derain_edu.course import pinn
+from derain_edu.course.pinn import NU, WAYS, Networks, Way
 from derain_edu.training.curriculum import Steps
 
 ROUGH = 0.05  # a viscosity that a coarse grid resolves

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from derain_edu import plots
+from derain_edu.course.views import plots
 from derain_edu.errors import DerainError
 from derain_edu.text import compare_guess
 

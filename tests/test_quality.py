@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 import derain_edu
-from derain_edu import lessons
+from derain_edu.course import notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted((ROOT / "derain_edu").rglob("*.py"))
@@ -39,7 +39,7 @@ def where(path: Path) -> str:
 
 def lesson_parts(source: Path) -> tuple[str, str]:
     """Return the prose and the code of a lesson."""
-    cells = lessons.lesson_cells(source)
+    cells = notebooks.lesson_cells(source)
     prose = (text for kind, text, _ in cells if kind == "markdown")
     code = (text for kind, text, _ in cells if kind == "code")
     return "\n\n".join(prose), "\n\n".join(code)
@@ -158,7 +158,7 @@ LINK = r"\[[^\]]*\]\(<?([^)\s>]+)|(?:href|src)=[\"']([^\"']+)"
 
 def dead_links(text: str, folder: Path) -> list[str]:
     """Return the links that lead to no file: relative ones, and those into the repository."""
-    repository = lessons.repository_url()
+    repository = notebooks.repository_url()
     short = repository.removeprefix("https://github.com/")
     ours = rf"(?:{repository}|https://colab\.research\.google\.com/github/{short})"
     dead = []
@@ -188,20 +188,20 @@ def test_every_link_leads_to_a_file():
 def test_readme_names_every_lesson_once():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     linked = re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", text)
-    assert linked == lessons.lesson_names()
+    assert linked == notebooks.lesson_names()
     # A link that opens a lesson in Colab stands beside it, or nowhere.
-    colab = [name for name in linked if f"]({lessons.colab_url(name)})" in text]
+    colab = [name for name in linked if f"]({notebooks.colab_url(name)})" in text]
     assert colab in ([], linked)
 
 
 def test_a_dead_link_is_found(tmp_path):
     (tmp_path / "a b.md").touch()
-    home = lessons.repository_url()
-    colab = lessons.colab_url("03_no_such_lesson")
+    home = notebooks.repository_url()
+    colab = notebooks.colab_url("03_no_such_lesson")
     text = (
         f"[x](a%20b.md#part) [x](gone.md) [x](https://example.org/gone) [x](#here) "
         f"[x]({home}/blob/main/README.md) [x]({home}/blob/main/gone.md) [x]({colab}) "
-        f"[x]({lessons.colab_url(lessons.lesson_names()[0])}) <a href='lost.md'>x</a> `[x](code)`"
+        f"[x]({notebooks.colab_url(notebooks.lesson_names()[0])}) <a href='lost.md'>x</a> `[x](code)`"
     )
     assert dead_links(text, tmp_path) == ["gone.md", f"{home}/blob/main/gone.md", colab, "lost.md"]
 
@@ -436,7 +436,7 @@ def test_the_workflow_tests_three_systems_and_the_oldest_python():
 def test_the_citation_agrees_with_the_package():
     citation = load_yaml("CITATION.cff")
     assert citation["version"] == derain_edu.__version__
-    assert citation["repository-code"] == lessons.repository_url()
+    assert citation["repository-code"] == notebooks.repository_url()
     numbers = [work["identifiers"][0]["value"] for work in citation["references"]]
     assert numbers == ["arXiv:1901.09221", "arXiv:1904.01538"]
     prose = "\n".join(lesson_parts(source)[0] for source in SOURCES)

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from derain_edu import course, lessons
+from derain_edu.course import lab, notebooks, run
+from derain_edu.course.run import run_course
 from derain_edu.errors import DerainError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,7 +151,7 @@ def test_the_wheel_works_outside_the_repository(wheel, tmp_path):
     """Unpacked elsewhere it finds its photos, and gives a student a folder of lessons."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     script = (
-        "from pathlib import Path; import derain_edu.course as c, derain_edu.datasets.photos as p\n"
+        "from pathlib import Path; import derain_edu.course.lab as c, derain_edu.datasets.photos as p\n"
         "print(p.__file__, len(p.photo_names()), p.load_photo('china').shape)\n"
         "print(c.in_checkout(), c.copy_lessons(Path('derain-edu-course')))\n"
     )
@@ -162,9 +163,9 @@ def test_the_wheel_works_outside_the_repository(wheel, tmp_path):
     assert str(tmp_path) in shown.stdout and " 57 torch.Size([3, 427, 640])" in shown.stdout
     assert "False []" in shown.stdout
     copied = {path.name for path in (tmp_path / "derain-edu-course").rglob("*.ipynb")}
-    assert copied == {f"{name}.ipynb" for name in lessons.lesson_names()} and copied
-    solved = lessons.lesson_names(tmp_path / "derain-edu-course" / "solutions")
-    assert solved == lessons.lesson_names(ROOT / "notebooks" / "solutions") and solved
+    assert copied == {f"{name}.ipynb" for name in notebooks.lesson_names()} and copied
+    solved = notebooks.lesson_names(tmp_path / "derain-edu-course" / "solutions")
+    assert solved == notebooks.lesson_names(ROOT / "notebooks" / "solutions") and solved
 
 
 # --- commands for make and CI ---------------------------------------------------------------
@@ -202,57 +203,57 @@ def test_ci_run_is_a_runnable_script():
 
 
 def test_lab_arguments(tmp_path):
-    plain = course.lab_arguments(tmp_path, "notebooks/00 a.ipynb", port=1234)
+    plain = lab.lab_arguments(tmp_path, "notebooks/00 a.ipynb", port=1234)
     assert "--ServerApp.ip=127.0.0.1" in plain and "--ServerApp.port=1234" in plain
     assert "--LabApp.default_url=/lab/tree/notebooks/00%20a.ipynb" in plain
     assert f"--ServerApp.root_dir={tmp_path}" in plain
     assert not [word for word in plain if "token" in word or "root=" in word or "browser" in word]
-    bare = course.lab_arguments(tmp_path, "a.ipynb", browser=False, as_root=True)
-    assert set(bare) - set(course.lab_arguments(tmp_path, "a.ipynb")) == {
+    bare = lab.lab_arguments(tmp_path, "a.ipynb", browser=False, as_root=True)
+    assert set(bare) - set(lab.lab_arguments(tmp_path, "a.ipynb")) == {
         "--no-browser", "--allow-root"
     }
 
 
 def test_lab_environment_keeps_the_token_on_and_adds_the_settings():
-    result = course.lab_environment({"JUPYTER_TOKEN": "", "JUPYTER_CONFIG_PATH": "mine", "A": "1"})
+    result = lab.lab_environment({"JUPYTER_TOKEN": "", "JUPYTER_CONFIG_PATH": "mine", "A": "1"})
     assert "JUPYTER_TOKEN" not in result and result["A"] == "1"
     ours, mine = result["JUPYTER_CONFIG_PATH"].split(os.pathsep)
     assert mine == "mine"
     settings = Path(ours) / "labconfig" / "default_setting_overrides.json"
     assert "@jupyterlab/apputils-extension:notification" in json.loads(settings.read_text())
-    assert course.lab_environment({"JUPYTER_TOKEN": "secret"})["JUPYTER_TOKEN"] == "secret"
+    assert lab.lab_environment({"JUPYTER_TOKEN": "secret"})["JUPYTER_TOKEN"] == "secret"
 
 
 def test_a_browser_needs_a_display_on_linux(monkeypatch):
-    monkeypatch.setattr(course.webbrowser, "get", lambda: object())
-    assert not course.has_browser("linux", {})
-    assert course.has_browser("linux", {"WAYLAND_DISPLAY": "wayland-0"})
-    assert course.has_browser("win32", {}) and course.has_browser("darwin", {})
+    monkeypatch.setattr(lab.webbrowser, "get", lambda: object())
+    assert not lab.has_browser("linux", {})
+    assert lab.has_browser("linux", {"WAYLAND_DISPLAY": "wayland-0"})
+    assert lab.has_browser("win32", {}) and lab.has_browser("darwin", {})
 
     def none():
-        raise course.webbrowser.Error("no browser")
+        raise lab.webbrowser.Error("no browser")
 
-    monkeypatch.setattr(course.webbrowser, "get", none)
-    assert not course.has_browser("win32", {})
+    monkeypatch.setattr(lab.webbrowser, "get", none)
+    assert not lab.has_browser("win32", {})
 
 
 def test_an_edited_lesson_is_never_overwritten(tmp_path):
     target = tmp_path / "course"
-    assert course.copy_lessons(target) == []
-    name = lessons.lesson_names()[0]
+    assert lab.copy_lessons(target) == []
+    name = notebooks.lesson_names()[0]
     notebook = nbformat.read(target / f"{name}.ipynb", 4)
     notebook.cells.append(nbformat.v4.new_code_cell("my = 'own'"))
     nbformat.write(notebook, target / f"{name}.ipynb")
     before = (target / f"{name}.ipynb").read_bytes()
-    assert course.copy_lessons(target) == [name]
+    assert lab.copy_lessons(target) == [name]
     assert (target / f"{name}.ipynb").read_bytes() == before
 
 
 def test_find_lesson():
-    name = lessons.lesson_names()[0]
-    assert {lessons.find_lesson(given) for given in ("0", "00", name)} == {name}
+    name = notebooks.lesson_names()[0]
+    assert {notebooks.find_lesson(given) for given in ("0", "00", name)} == {name}
     with pytest.raises(DerainError, match="no lesson '77'"):
-        lessons.find_lesson("77")
+        notebooks.find_lesson("77")
 
 
 def free_port() -> int:
@@ -273,7 +274,7 @@ def fetch(url: str) -> tuple[int, str]:
 @pytest.fixture
 def running_lab(tmp_path):
     """JupyterLab as `derain-edu lab` starts it; yields what it printed up to its address."""
-    start = f"from derain_edu.course import lab; lab(port={free_port()}, browser=False)"
+    start = f"from derain_edu.course.lab import lab; lab(port={free_port()}, browser=False)"
     log = tmp_path / "log"
     folders = {name: str(tmp_path) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
     with open(log, "w") as file:
@@ -297,7 +298,7 @@ def test_lab_starts_for_this_machine_only_and_with_a_token(running_lab):
     assert address, running_lab
     port, path, token = address.groups()
     base = f"http://127.0.0.1:{port}"
-    assert path == f"/lab/tree/notebooks/{lessons.lesson_names()[0]}.ipynb"
+    assert path == f"/lab/tree/notebooks/{notebooks.lesson_names()[0]}.ipynb"
     assert "open the http address below" in running_lab
 
     assert fetch(f"{base}{path}?token={token}")[0] == 200
@@ -309,7 +310,7 @@ def test_lab_starts_for_this_machine_only_and_with_a_token(running_lab):
     )
     assert json.loads(settings)["schema"]["properties"]["fetchNews"]["default"] == "false"
 
-    source = f"notebooks/{lessons.lesson_names(suffix='.py')[0]}.py"
+    source = f"notebooks/{notebooks.lesson_names(suffix='.py')[0]}.py"
     _, text = fetch(f"{base}/api/contents/{source}?type=notebook&token={token}")
     assert json.loads(text)["type"] == "notebook"  # jupytext opens a .py as a notebook
     _, text = fetch(f"{base}/lab/api/extensions?token={token}")
@@ -328,13 +329,13 @@ def two_lessons(tmp_path, monkeypatch) -> Path:
     for name, text in code.items():
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)])
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
-    monkeypatch.setattr(course, "lesson_folder", lambda: tmp_path)
-    monkeypatch.setattr(lessons, "lesson_folder", lambda: tmp_path)
+    monkeypatch.setattr(run, "lesson_folder", lambda: tmp_path)
+    monkeypatch.setattr(notebooks, "lesson_folder", lambda: tmp_path)
     return tmp_path
 
 
 def test_run_course_reports_time_memory_and_result(two_lessons, capsys):
-    good, bad = course.run_course(out=two_lessons / "out")
+    good, bad = run_course(out=two_lessons / "out")
     assert good.error is None and bad.error == "ZeroDivisionError: division by zero"
     assert 200 < good.peak_mib < 1000 and good.peak_mib - bad.peak_mib > 100
     assert 0 < good.seconds < 600
@@ -349,6 +350,6 @@ def test_run_course_reports_time_memory_and_result(two_lessons, capsys):
 
 
 def test_run_course_takes_numbers_and_refuses_unknown_ones(two_lessons, capsys):
-    assert [run.name for run in course.run_course(only=["0"])] == ["00_good"]
+    assert [run.name for run in run_course(only=["0"])] == ["00_good"]
     with pytest.raises(DerainError, match="no lesson '9'"):
-        course.run_course(only=["9"])
+        run_course(only=["9"])

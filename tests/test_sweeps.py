@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from derain_edu import sweeps
+from derain_edu.course.views import sweeps
 from derain_edu.errors import DerainError
 from derain_edu.evaluation.bench_sweeps import indexed_sweeps
 from derain_edu.experiments.influence import influence, share_beyond

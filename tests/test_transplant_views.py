@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 import torch
 
-from derain_edu import transplant_views as views
+from derain_edu.course.views import transplant as views
 from derain_edu.devices import set_seed
 from derain_edu.errors import DerainError
 from derain_edu.models import create_model

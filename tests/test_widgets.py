@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from derain_edu import widgets
+from derain_edu.course.views.rain import config_from_sliders, rain_controls, rain_sliders, rain_view
+from derain_edu.course.views.stages import stage_slider, stage_views
+from derain_edu.course.views.your_photo import swipe, swipe_slider
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
 from derain_edu.rain.presets import PRESETS
@@ -35,7 +37,7 @@ def pixels(png: bytes) -> np.ndarray:
 
 def test_stage_views_are_the_stages_of_the_network(model, pair):
     rainy, clean = pair
-    views = widgets.stage_views(model, rainy, clean, stages=5)
+    views = stage_views(model, rainy, clean, stages=5)
     with torch.no_grad():
         pictures = [x[0] for x in model.unroll(rainy[None], 5)]
     assert [view.stage for view in views] == [1, 2, 3, 4, 5]
@@ -47,7 +49,7 @@ def test_stage_views_are_the_stages_of_the_network(model, pair):
 
 
 def test_parameters_stay_and_flops_grow(model, pair):
-    views = widgets.stage_views(model, *pair, stages=4)
+    views = stage_views(model, *pair, stages=4)
     assert len({view.parameters for view in views}) == 1
     # Two operations per multiply-add: head 6→8, ten convolutions 8→8, tail 8→3, all 3×3.
     expected = 2 * 9 * (6 * 8 + 10 * 8 * 8 + 8 * 3) * 24 * 32 / 1e9
@@ -55,7 +57,7 @@ def test_parameters_stay_and_flops_grow(model, pair):
 
 
 def test_the_stage_slider_moves_the_picture(model, pair):
-    widget = widgets.stage_slider(model, *pair, stages=4)
+    widget = stage_slider(model, *pair, stages=4)
     slider, image, words = widget.children
     seen = []
     for stage in (1, 2, 4):
@@ -68,15 +70,15 @@ def test_the_stage_slider_moves_the_picture(model, pair):
 
 def test_swipe_at_its_ends_and_in_the_middle():
     before, after = torch.zeros(3, 4, 10), torch.full((3, 4, 10), 0.5)
-    assert torch.equal(widgets.swipe(before, after, 1.0), before)
-    assert torch.equal(widgets.swipe(before, after, 0.0), after)
-    half = widgets.swipe(before, after, 0.5)
+    assert torch.equal(swipe(before, after, 1.0), before)
+    assert torch.equal(swipe(before, after, 0.0), after)
+    half = swipe(before, after, 0.5)
     assert (half[..., :4] == 0).all() and (half[..., 5:] == 0.5).all()
     assert (half[..., 4] == 1).all()  # the line
 
 
 def test_the_swipe_slider_moves_the_picture(pair):
-    slider, image, _ = widgets.swipe_slider(*pair).children
+    slider, image, _ = swipe_slider(*pair).children
     seen = []
     for percent in (0, 50, 100):
         slider.value = percent
@@ -86,7 +88,7 @@ def test_the_swipe_slider_moves_the_picture(pair):
 
 def test_every_rain_slider_changes_the_picture_over_its_range():
     clean = torch.full((3, 48, 64), 0.3)
-    *controls, image, _ = widgets.rain_sliders(clean, "heavy").children
+    *controls, image, _ = rain_sliders(clean, "heavy").children
     assert len(controls) == 9
     for control in controls:
         start, shown = control.value, image.value
@@ -102,9 +104,9 @@ def test_every_rain_slider_changes_the_picture_over_its_range():
 
 def test_the_words_below_the_rain_sliders_say_what_is_seen():
     clean = torch.full((3, 48, 64), 0.3)
-    amount, *_, words = widgets.rain_sliders(clean, "light").children
-    starts = {name: c.value for name, c in widgets.rain_controls(PRESETS["light"]).items()}
-    rain = add_rain(clean, widgets.config_from_sliders(PRESETS["light"], **starts), seed=0)
+    amount, *_, words = rain_sliders(clean, "light").children
+    starts = {name: c.value for name, c in rain_controls(PRESETS["light"]).items()}
+    rain = add_rain(clean, config_from_sliders(PRESETS["light"], **starts), seed=0)
     assert f"covers {100 * rain.mask.float().mean():.1f} %" in words.value
     assert f"PSNR {psnr(rain.rainy, clean):.2f} dB" in words.value
     amount.value = 0
@@ -113,20 +115,20 @@ def test_the_words_below_the_rain_sliders_say_what_is_seen():
 
 def test_every_rain_slider_starts_at_one_of_its_stops():
     for preset in PRESETS.values():
-        for name, control in widgets.rain_controls(preset).items():
+        for name, control in rain_controls(preset).items():
             if isinstance(control, ipywidgets.FloatSlider):
                 steps = (control.value - control.min) / control.step
                 assert abs(steps - round(steps)) < 1e-6, name
 
 
 def test_sliders_replace_ranges_by_single_values():
-    config = widgets.config_from_sliders(PRESETS["light"], angle=30.0, layers=2, amount=0.5, seed=3)
+    config = config_from_sliders(PRESETS["light"], angle=30.0, layers=2, amount=0.5, seed=3)
     assert (config.angle, config.layers, config.amount) == ((30, 30), (2, 2), 0.5)
     assert config.length == PRESETS["light"].length
 
 
 def test_no_rain_leaves_the_photo_alone():
     clean = torch.full((3, 48, 64), 0.3)
-    config = widgets.config_from_sliders(PRESETS["light"], amount=0.0)
-    shown = pixels(widgets.rain_view(clean, config))
+    config = config_from_sliders(PRESETS["light"], amount=0.0)
+    shown = pixels(rain_view(clean, config))
     assert np.abs(shown[24 : 24 + 48, :64] / 255 - 0.3).max() < 1 / 255

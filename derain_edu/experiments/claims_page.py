@@ -15,14 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from derain_edu.errors import DerainError
 from derain_edu.experiments.verdicts import judged
 from derain_edu.files import data_folder
 
 WORDS = {True: "holds", False: "does not hold", None: "can't tell"}
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from derain_edu.datasets.held_out import held_out_patches
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.experiments.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
-from derain_edu.experiments.results import _append, _rows
+from derain_edu.experiments.results import _append, _rows, describe
 from derain_edu.experiments.tables import Experiment, find_experiment
 from derain_edu.files import data_folder
 from derain_edu.map_scores import auc

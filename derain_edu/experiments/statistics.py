@@ -6,8 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from derain_edu.experiments.claims_page import Rows
-
+Rows = list[dict[str, Any]]
 # 97.5 % quantiles of Student's t for 1, 2, 3 … degrees of freedom
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from derain_edu.lessons import find_lesson, lesson_names
+from derain_edu.course.notebooks import find_lesson, lesson_names
 
 TOP = Path(__file__).resolve().parents[2]
 # For quick looks while writing: "03 05" runs only these lessons. Unset, all of them run.

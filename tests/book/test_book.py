@@ -14,7 +14,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
-from derain_edu.lessons import lesson_names
+from derain_edu.course.notebooks import lesson_names
 
 PAGES = ["index", "glossary", "results/eleven_claims", "api", "checked", "genindex", "search"]
 PAGES += [f"lessons/{name}" for name in lesson_names()]

@@ -12,10 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from derain_edu import book, sliders, sweeps, widgets
+from derain_edu.course.views import flipbook, sliders, sweeps
+from derain_edu.course.views.plots import picture_png
+from derain_edu.course.views.rain import rain_sliders
+from derain_edu.course.views.stages import stage_slider
+from derain_edu.course.views.your_photo import own_photo
 from derain_edu.errors import DerainError
 from derain_edu.models import create_model
-from derain_edu.plots import picture_png
 
 
 def png(value: int) -> bytes:
@@ -45,10 +48,10 @@ def in_book(monkeypatch):
 @pytest.mark.parametrize("where", [0, 0.1, 0.5, 1])
 def test_positions_hold_both_ends_and_the_start(count, where):
     start = round(where * (count - 1))
-    chosen = book.positions(count, start)
+    chosen = flipbook.positions(count, start)
     assert {0, start, count - 1} <= set(chosen)
-    assert chosen == sorted(set(chosen)) and len(chosen) == min(count, book.MOST_FRAMES)
-    assert max(np.diff(chosen), default=1) <= 2 * max(1, count / (book.MOST_FRAMES - 1))
+    assert chosen == sorted(set(chosen)) and len(chosen) == min(count, flipbook.MOST_FRAMES)
+    assert max(np.diff(chosen), default=1) <= 2 * max(1, count / (flipbook.MOST_FRAMES - 1))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_positions_hold_both_ends_and_the_start(count, where):
     ],
 )
 def test_every_kind_of_control_has_labelled_values(control, labels):
-    pairs = book.labelled_values(control)
+    pairs = flipbook.labelled_values(control)
     assert [label for label, _ in pairs] == labels
     for _, value in pairs:
         control.value = value
@@ -70,7 +73,7 @@ def test_every_kind_of_control_has_labelled_values(control, labels):
 
 def test_a_control_without_positions_is_refused():
     with pytest.raises(DerainError, match="Text has neither options nor steps"):
-        book.labelled_values(ipywidgets.Text())
+        flipbook.labelled_values(ipywidgets.Text())
 
 
 def test_a_slider_becomes_a_flipbook(in_book):
@@ -94,7 +97,7 @@ def test_a_long_slider_is_sampled_and_left_where_it_stood(in_book):
     slider = ipywidgets.IntSlider(41, 0, 100, description="swipe")
     page = sliders.shell([slider], lambda: png(slider.value), lambda: f"{slider.value} %")
     pictures = shown(page.data)
-    assert slider.value == 41 and len(pictures) == book.MOST_FRAMES
+    assert slider.value == 41 and len(pictures) == flipbook.MOST_FRAMES
     assert [p["label"] for p in pictures if not p["hidden"]] == ["41"]
     assert all(picture["grey"] == int(picture["label"]) for picture in pictures)
 
@@ -112,22 +115,22 @@ def test_the_stage_slider_shows_all_stages_in_the_book(in_book):
     torch.manual_seed(0)
     model = create_model("prn", channels=4, stages=3).eval()
     clean = torch.rand(3, 24, 32)
-    pictures = shown(widgets.stage_slider(model, clean * 0.9, clean, stages=12).data)
+    pictures = shown(stage_slider(model, clean * 0.9, clean, stages=12).data)
     assert [picture["label"] for picture in pictures] == [str(k) for k in range(1, 13)]
     assert len({picture["words"] for picture in pictures}) == 12
 
 
 def test_what_can_not_be_moved_stands_still(in_book):
-    page = widgets.rain_sliders(torch.full((3, 48, 64), 0.3))
+    page = rain_sliders(torch.full((3, 48, 64), 0.3))
     assert len(shown(page.data)) == 1 and "<input" not in page.data and "<script" not in page.data
     assert re.search(r"Run the notebook to move amount, .*seed\.", page.data)
-    assert "a button for your own photo" in widgets.own_photo(torch.nn.Identity()).data
+    assert "a button for your own photo" in own_photo(torch.nn.Identity()).data
 
 
 def test_smaller_keeps_every_pixel():
     picture = picture_png(torch.rand(3, 40, 60))
-    before, after = (np.asarray(Image.open(BytesIO(b))) for b in (picture, book.smaller(picture)))
-    assert np.array_equal(before, after) and len(book.smaller(picture)) <= len(picture)
+    before, after = (np.asarray(Image.open(BytesIO(b))) for b in (picture, flipbook.smaller(picture)))
+    assert np.array_equal(before, after) and len(flipbook.smaller(picture)) <= len(picture)
 
 
 @pytest.mark.parametrize("value", ["", "0"])

@@ -23,8 +23,8 @@ from typing import Any
 
 import pytest
 
-from derain_edu.course import lab_arguments, lab_environment
-from derain_edu.lessons import lesson_folder
+from derain_edu.course.lab import lab_arguments, lab_environment
+from derain_edu.course.notebooks import lesson_folder
 
 SECONDS = 120  # a step that takes longer is stuck; a busy machine may need much of it
 CELL_SECONDS = 400  # all cells of a lesson together

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from derain_edu.lessons import find_lesson
+from derain_edu.course.notebooks import find_lesson
 
 # The slider that each lesson is about, and whether words below the picture repeat its numbers.
 # In lesson 01 the numbers stand in the picture only.

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from derain_edu import exercises
+from derain_edu.course import exercises
+from derain_edu.course.exercise_cells import is_exercise, solution_of
+from derain_edu.course.exercises.checking import judge
+from derain_edu.course.notebooks import lesson_cells
 from derain_edu.errors import DerainError
-from derain_edu.exercise_cells import is_exercise, solution_of
-from derain_edu.exercises.checking import judge
-from derain_edu.lessons import lesson_cells
 
 HERE = Path(__file__).resolve().parent
 SOURCES = sorted((HERE.parent.parent / "notebooks").glob("[0-9][0-9]_*.py"))

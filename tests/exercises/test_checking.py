@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from derain_edu.exercises import checking
-from derain_edu.exercises.checking import Wrong, attempt, expect, expect_close, judge, show
+from derain_edu.course.exercises import checking
+from derain_edu.course.exercises.checking import Wrong, attempt, expect, expect_close, judge, show
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The commands: ``derain-edu COMMAND`` or ``python -m derain_edu COMMAND``."""

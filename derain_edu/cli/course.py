@@ -1,0 +1,73 @@
+"""The commands around the course: open it, run it, write its notebooks and pictures again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+course_app = typer.Typer()
+
+
+@course_app.command()
+def lab(
+    lesson: Annotated[str, typer.Argument(help="Number or name of a lesson.")] = "00",
+    port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8888,
+    browser: Annotated[
+        bool | None, typer.Option(help="Open a browser. [where there is one]")
+    ] = None,
+) -> None:
+    """Open the course in JupyterLab."""
+    from derain_edu.course.lab import lab as open_lab
+
+    open_lab(lesson, port, browser)
+
+
+@course_app.command()
+def course(
+    only: Annotated[list[str] | None, typer.Option(help="Only these lessons.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Keep executed notebooks and pages here.")
+    ] = None,
+) -> None:
+    """Run the lessons without a browser.
+
+    Prints minutes, peak memory and result of each.
+    """
+    from derain_edu.course.run import run_course
+
+    if any(run.error for run in run_course(only or (), out)):
+        raise typer.Exit(1)
+
+
+@course_app.command()
+def notebooks() -> None:
+    """Write the .ipynb files of the lessons again.
+
+    Needed after a change to notebooks/*.py.
+    """
+    from derain_edu.course.notebooks import build_notebooks
+
+    for path in build_notebooks():
+        typer.echo(path)
+
+
+@course_app.command()
+def pictures(
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="[data/results/pictures]")] = None,
+) -> None:
+    """Draw the pictures of the README again."""
+    from derain_edu.course.readme_pictures import readme_pictures
+
+    for path in readme_pictures(out):
+        typer.echo(path)
+
+
+@course_app.command()
+def claims() -> None:
+    """Write data/results/CLAIMS.md again: what the recorded numbers say to eleven claims."""
+    from derain_edu.experiments.claims import CLAIMS
+    from derain_edu.experiments.claims_page import write_claims
+
+    typer.echo(write_claims(CLAIMS))

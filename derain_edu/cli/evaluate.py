@@ -1,0 +1,69 @@
+"""``derain-edu evaluate``: measure a model on pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from derain_edu.cli.board import Code, run_own
+from derain_edu.cli.options import Device, Layout, Stages, TileSize, Weights, given
+from derain_edu.errors import DerainError
+
+
+def evaluate(
+    data: Annotated[
+        str | None, typer.Option(help="synthetic, rain100l, rain100h or a folder.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model's name, or a file of `train` or `export`. [prenet]")
+    ] = None,
+    weights: Weights = "open",
+    benchmarks: Annotated[
+        bool, typer.Option("--benchmarks", help="Rain100L and Rain100H, all models [or --model].")
+    ] = False,
+    protocol: Annotated[
+        str, typer.Option(help="prenet_matlab, restormer_y, spanet_released or rgb.")
+    ] = "prenet_matlab",
+    layout: Layout = "plain",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pairs.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+    stages: Stages = None,
+    device: Device = "auto",
+    tile: TileSize = None,
+    code: Code = None,
+) -> None:
+    """Measure a model on pairs: PSNR and SSIM.
+
+    Each row has the scores of the rainy and of the derained picture.
+
+    \b
+    Examples:
+      derain-edu evaluate --data synthetic
+      derain-edu evaluate --data rain100l --weights official-rain100l --csv scores.csv
+      derain-edu evaluate --data my_pairs --layout plain --protocol rgb
+      derain-edu evaluate --weights open --benchmarks
+    """
+    from itertools import islice
+
+    from derain_edu.cli.file_jobs import load_on
+    from derain_edu.evaluation.benchmarks import open_pairs, score_benchmarks
+    from derain_edu.evaluation.scores import HEADER, mean_score, write_scores
+    from derain_edu.evaluation.scores import evaluate as measure
+
+    if (data is None) == (not benchmarks):
+        raise DerainError("say what to measure on: --data, such as synthetic, or --benchmarks")
+    run_own(code)
+    if benchmarks:
+        means = score_benchmarks(weights, model, protocol, limit, device, typer.echo)
+        if csv is not None:
+            write_scores(means, csv)
+        return
+    sentence, pairs = open_pairs(data, layout)
+    network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
+    typer.echo(f"{sentence}; protocol {protocol}\n{HEADER}")
+    scores = measure(network, islice(pairs, limit), protocol, tile, on_score=typer.echo)
+    typer.echo(mean_score(scores))
+    if csv is not None:
+        write_scores(scores, csv)

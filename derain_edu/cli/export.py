@@ -1,0 +1,38 @@
+"""``derain-edu export``: write a model as an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from derain_edu.cli.board import Code, run_own
+from derain_edu.cli.options import Stages, Weights, given
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="A model's name, or a file.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The ONNX file. [MODEL.onnx]")
+    ] = None,
+    weights: Weights = "open",
+    stages: Stages = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Smaller and faster, rounded.")] = False,
+    code: Code = None,
+) -> None:
+    """Write a model as an ONNX file that runs without Python.
+
+    For every batch, height and width; checked against the model before it is written. With
+    --int8 the convolutions compute with bytes, calibrated on the course's training photos.
+
+    \b
+    Examples:
+      derain-edu export prenet
+      derain-edu export prenet -o rain100h.onnx --weights official-rain100h
+      derain-edu export prenet -o prenet_int8.onnx --int8
+    """
+    from derain_edu.cli.file_jobs import export_file
+
+    run_own(code)
+    typer.echo(export_file(model, weights, output, int8, **given(stages=stages)))

@@ -1,0 +1,1 @@
+"""The course around the package: lessons, exercises, what lessons draw, the doctor."""

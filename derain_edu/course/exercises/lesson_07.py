@@ -1,0 +1,365 @@
+"""The exercises of lesson 07: a residual, a hard constraint, an angle, a schedule, a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from derain_edu.course import pinn
+from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
+
+
+def hinted(answer: Callable[..., Any], hints: Mapping[str, str], *arguments: Any) -> Any:
+    """Call the answer; if its exception says one of the words in ``hints``, add the hint."""
+    try:
+        return attempt(answer, *arguments)
+    except Wrong as reason:
+        for words, hint in hints.items():
+            if words in str(reason):
+                raise Wrong(f"{hint} ({reason})") from None
+        raise
+
+
+_KEEP_GRAPH = (
+    "a first derivative is differentiated again: for u_xx, and when the loss is. "
+    "Pass create_graph=True each time"
+)
+_GRAPH_HINTS = {
+    "does not require grad": _KEEP_GRAPH,
+    "backward through the graph a second time": _KEEP_GRAPH,
+    "scalar outputs": "autograd.grad wants one number: give it the sum over the points",
+}
+
+
+def wrong_residuals(jet: Mapping[str, Tensor], nu: float) -> dict[str, Tensor]:
+    """Return what typical mistakes make of u and its derivatives, each (N,)."""
+    u, u_x, u_t, u_xx = (jet[name] for name in ("u", "u_x", "u_t", "u_xx"))
+    right, n = u_t + u * u_x - nu * u_xx, len(u)
+    mean = "a gradient of the mean is too small: take that of the sum over the points"
+    return {
+        "the viscosity has the wrong sign: ν·u_xx stands on the right-hand side of the equation, "
+        "so it is subtracted": u_t + u * u_x + nu * u_xx,
+        "ν·u_xx is missing": u_t + u * u_x,
+        "u·u_x lost its factor u": u_t + u_x - nu * u_xx,
+        "u_t is missing": u * u_x - nu * u_xx,
+        "ν is missing": u_t + u * u_x - u_xx,
+        "u_xx is the derivative of u_x, not its square": u_t + u * u_x - nu * u_x**2,
+        "a first derivative stands where u_xx should": u_t + u * u_x - nu * u_x,
+        "u_x was differentiated over t: u_xx is over x": u_t + u * u_x - nu * jet["u_xt"],
+        "x and t changed places": u_x + u * u_t - nu * jet["u_tt"],
+        mean: (u_t + u * u_x - nu * u_xx) / n,
+        mean + " (both times)": (u_t + u * u_x - nu * u_xx / n) / n,
+        "u·u_x is missing": u_t - nu * u_xx,
+        "the sign is turned: it is the left-hand side minus the right-hand side": -right,
+        "keep the sign; the loss will square it": right.abs(),
+        "return the residual itself; the loss will square it": right**2,
+        "return one number for each point": right.mean(),
+    }
+
+
+@checker("07.1")
+def check_residual(answer: Callable[..., Any]) -> None:
+    """Try ``residual(u, x, t, nu)`` on u = x² t³, on a sine, and on a network that must learn."""
+    x = torch.tensor([1.0, -3.0], requires_grad=True)
+    t = torch.tensor([0.5, 1.0], requires_grad=True)
+    a, b, nu = x.detach(), t.detach(), 0.25
+    jet = {
+        "u": a**2 * b**3, "u_x": 2 * a * b**3, "u_t": 3 * a**2 * b**2, "u_xx": 2 * b**3,
+        "u_xt": 6 * a * b**2, "u_tt": 6 * a**2 * b,
+    }
+    got = hinted(answer, _GRAPH_HINTS, lambda x, t: x**2 * t**3, x, t, nu)
+    truth = jet["u_t"] + jet["u"] * jet["u_x"] - nu * jet["u_xx"]
+    expect_close(
+        got, truth, "the residual", mistakes=wrong_residuals(jet, nu),
+        example="u = x²·t³, ν = 0.25, x = [1, -3], t = [0.5, 1]",
+    )
+    _check_that_it_teaches(answer)
+
+
+def _check_that_it_teaches(answer: Callable[..., Any]) -> None:
+    """Compare with the package's chain rule: the residual of a network, and its gradient."""
+    network = pinn.Networks((0,), width=6, layers=2).double()
+    x = torch.linspace(-0.9, 0.8, 7, dtype=torch.float64).requires_grad_()
+    t = torch.linspace(0.9, 0.1, 7, dtype=torch.float64).requires_grad_()
+    u, u_x, u_t, u_xx = (part[0] for part in network.jet(x.detach(), t.detach()))
+    truth = u_t + u * u_x - 0.5 * u_xx
+    got = hinted(answer, _GRAPH_HINTS, lambda x, t: network(x, t)[0], x, t, 0.5)
+    expect_close(got, truth, "the residual", example="a small network, ν = 0.5, 7 points")
+    cut = "the numbers are right, but a loss made of them can't train the network: "
+    expect(
+        isinstance(got, Tensor) and got.requires_grad,
+        cut + "they are cut off from its weights. Pass create_graph=True, and don't detach",
+    )
+    weights = list(network.parameters())
+    try:
+        found = flat_gradient(got.square().mean(), weights)
+    except RuntimeError:
+        raise Wrong(cut + _KEEP_GRAPH) from None
+    expect_close(
+        found, flat_gradient(truth.square().mean(), weights),
+        cut + "its gradient",
+        mistakes={
+            cut + "u_xx is cut off from the weights. Pass create_graph=True there, too":
+                flat_gradient((u_t + u * u_x - 0.5 * u_xx.detach()).square().mean(), weights),
+        },
+    )
+
+
+def flat_gradient(loss: Tensor, weights: list[Tensor]) -> Tensor:
+    """Return the gradient of a loss as one vector; 0 for a weight that it does not use."""
+    parts = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+    pairs = zip(weights, parts, strict=True)
+    return torch.cat([(torch.zeros_like(w) if p is None else p).flatten() for w, p in pairs])
+
+
+Function = Callable[..., Tensor]
+_NETWORKS: dict[str, Function] = {
+    "a network that says 1 everywhere": lambda x, t: torch.ones_like(x),
+    "a network that says -2": lambda x, t: torch.full_like(x, -2),
+    "a network that says cos(3x + t)": lambda x, t: torch.cos(3 * x + t),
+}
+_FORMS: dict[str, Function] = {
+    "start = x(1 - x)": lambda x: x * (1 - x),
+    "start = 0.4 · min(x, 1 - x)": lambda x: 0.4 * torch.minimum(x, 1 - x),
+}
+
+
+@checker("07.2")
+def check_plucked(answer: Callable[..., Any]) -> None:
+    """Try ``plucked(network, start, x, t)``: held, of the right form, at rest, and free."""
+    half = torch.tensor([0.5], dtype=torch.float64)
+    found = attempt(answer, lambda x, t: x, lambda x: x * (1 - x), half, half)
+    expect(isinstance(found, Tensor), f"return u, a tensor (N,), not a {type(found).__name__}")
+    for form, start in _FORMS.items():
+        for words, network in _NETWORKS.items():
+            _check_conditions(answer, network, start, f"{words}, {form}")
+        _check_freedom(answer, start, form)
+
+
+def _check_conditions(answer: Function, network: Function, start: Function, example: str) -> None:
+    """At t = 0: the form, and no velocity. At both ends: nothing moves."""
+    x = torch.tensor([0.25, 0.5, 0.8], dtype=torch.float64)
+    none = torch.zeros_like(x)
+    expect_close(
+        attempt(answer, network, start, x, none), start(x), "u at t = 0, x = [0.25, 0.5, 0.8],",
+        example=example, mistakes={
+            "at t = 0 the string is straight: did you forget start(x)?": none,
+            "the network acts at t = 0: its factor must be zero there":
+                start(x) + x * (1 - x) * network(x, none),
+        },
+    )
+    t = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
+    for side in (0.0, 1.0):
+        wall = torch.full_like(t, side)
+        burgers = "1 - x² is zero at -1 and 1, the walls of Burgers' equation, but not at 0"
+        mistakes = {burgers: t**2 * network(wall, t)} if side == 0 else {}
+        expect_close(
+            attempt(answer, network, start, wall, t), torch.zeros_like(t),
+            f"the string is not held: u at x = {side:.0f}, t = [0.5, 1, 3],",
+            mistakes=mistakes, example=example,
+        )
+    little = torch.full_like(x, 1e-4)
+    velocity = (attempt(answer, network, start, x, little) - start(x)) / little
+    expect(
+        velocity.abs().max() < 0.02,
+        f"the string does not start at rest: at t = 0 and x = 0.5 it has the velocity "
+        f"{velocity[1]:.2g}, expected 0 (for {example}). A factor t has the slope 1 there",
+    )
+
+
+def _spot(x: Tensor, t: Tensor) -> Tensor:
+    """Return 1 near x = 0.3, t = 1, and 0 elsewhere."""
+    return (((x - 0.3).abs() < 0.06) & ((t - 1).abs() < 0.15)).to(x)
+
+
+def _check_freedom(answer: Function, start: Function, form: str) -> None:
+    """Everywhere inside, two networks must give two different strings."""
+    t, x = torch.meshgrid(
+        torch.linspace(0.2, 2, 10, dtype=torch.float64),
+        torch.linspace(0.05, 0.95, 19, dtype=torch.float64), indexing="ij",
+    )
+    x, t = x.flatten(), t.flatten()
+    networks = (lambda x, t: torch.zeros_like(x), lambda x, t: torch.ones_like(x), _spot)
+    nothing, ones, marked = (attempt(answer, network, start, x, t) for network in networks)
+    same = (ones - nothing).abs() < 1e-6
+    if same.any():
+        k = int(same.int().argmax())
+        raise Wrong(
+            f"the network can't change anything at x = {x[k]:.2f}, t = {t[k]:.1f} ({form}): its "
+            "factor may be zero only at both ends and at t = 0"
+        )
+    expect(
+        torch.equal((marked - nothing).abs() > 1e-6, _spot(x, t) == 1),
+        "u at a point (x, t) must follow what the network says at the same point: a network that "
+        "is 1 near x = 0.3, t = 1 and 0 elsewhere changed u elsewhere, or not there",
+    )
+
+
+class Three(nn.Module):
+    """Three weights in two tensors, a and b, with an old gradient of (1, 1, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(2))
+        for weight in self.parameters():
+            weight.grad = torch.ones_like(weight)
+
+
+def linear_loss(*gradient: float) -> Callable[[Three], Tensor]:
+    """Return the loss that has this gradient, everywhere; with two numbers it does not use a."""
+    on_b = torch.tensor(gradient[-2:])
+
+    def loss(network: Three) -> Tensor:
+        value = (on_b * network.b).sum()
+        return value + gradient[0] * network.a.sum() if len(gradient) == 3 else value
+
+    return loss
+
+
+_UNUSED = "of a weight that a loss does not use the gradient is 0 (autograd.grad says None)"
+_NONE_HINTS = {
+    "allow_unused=True": _UNUSED + ": pass allow_unused=True, and put zeros there",
+    "NoneType": _UNUSED,
+    "inconsistent tensor size": _UNUSED,
+    "must match the size of tensor": _UNUSED,
+    "a second time": "call each loss on its own, or pass retain_graph=True",
+}
+
+
+def _cos(a: Any, b: Any) -> float:
+    a, b = (torch.as_tensor(v, dtype=torch.float64) for v in (a, b))
+    return float(a @ b / (a.norm() * b.norm()))
+
+
+@checker("07.3")
+def check_cosine(answer: Callable[..., Any]) -> None:
+    """Try ``cosine(network, one, other)`` on gradients that are written down, and on a network."""
+    one, other = (3.0, 4.0, 0.0), (-6.0, 0.0, 8.0)
+    got = hinted(answer, _NONE_HINTS, Three(), linear_loss(*one), linear_loss(*other))
+    old = torch.ones(3) + torch.tensor(one)
+    expect_close(
+        got, _cos(one, other), "the cosine", example=f"gradients {one} and {other}",
+        mistakes={
+            "you took the mean over the tensors: first make one long vector of all weights": -0.5,
+            "the old gradient is still in there: .grad adds up, so call zero_grad first":
+                _cos(old, old + torch.tensor(other)),
+            "the second gradient holds the first one: .grad adds up, so call zero_grad between "
+            "them, and copy the first": _cos(one, torch.tensor(one) + torch.tensor(other)),
+            "both are the same gradient: keep a copy of the first": 1.0,
+            "that is the scalar product: divide by both norms": -18.0,
+            "keep the sign: opposite gradients are the news": 0.36,
+            "that is the angle in radians; return its cosine": math.acos(-0.36),
+            "that is the angle in degrees; return its cosine": math.degrees(math.acos(-0.36)),
+            "that is a ratio of sizes, not an angle": 0.5,
+        },
+    )
+    got = hinted(answer, _NONE_HINTS, Three(), linear_loss(*one), linear_loss(4.0, 0.0))
+    expect_close(
+        got, 0.8, "the cosine",
+        mistakes={
+            _UNUSED + ", and it counts in the other gradient": 1.0,
+            "the old gradient is still in there": _cos(one, (1, 4, 0)),
+        },
+        example="gradients (3, 4, 0) and (0, 4, 0); the second loss does not use the first weight",
+    )
+    _check_on_a_network(answer)
+
+
+def _check_on_a_network(answer: Callable[..., Any]) -> None:
+    network, x = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1)), torch.randn(8, 2)
+    tasks = [lambda n: (n(x) - 1).square().mean(), lambda n: (n(x) - x[:, :1]).square().mean()]
+    gradients = [flat_gradient(task(network), list(network.parameters())) for task in tasks]
+    got = hinted(answer, _NONE_HINTS, network, *tasks)
+    words = "a network of two layers, two squared errors"
+    expect_close(got, _cos(*gradients), "the cosine", example=words, tolerance=1e-4)
+
+
+_RAINS, _SIDES = ("drizzle", "light", "heavy"), (64, 32, 16, 32)
+_MOMENTS = [  # progress, values, starts, the right one
+    (0.0, _RAINS, (0.0, 0.4, 0.7), "drizzle"),
+    (0.39, _RAINS, (0.0, 0.4, 0.7), "drizzle"),
+    (0.3, _SIDES, (0.0, 0.25, 0.5, 0.75), 32),
+    (0.6, _SIDES, (0.0, 0.25, 0.5, 0.75), 16),
+    (0.4, _RAINS, (0.0, 0.4, 0.7), "light"),
+    (0.65, _RAINS, (0.0, 0.1, 0.7), "light"),
+    (0.7, _RAINS, (0.0, 0.4, 0.7), "heavy"),
+    (1.0, _RAINS, (0.0, 0.4, 0.7), "heavy"),
+    (0.5, _SIDES, (0.0, 0.25, 0.5, 0.75), 16),
+    (1.0, _SIDES, (0.0, 0.25, 0.5, 0.75), 32),
+    (0.9, (4,), (0.0,), 4),
+]
+
+
+def wrong_level(got: Any, progress: float, values: tuple[Any, ...], starts: Any) -> str:
+    """Return why this value does not count at this progress."""
+    last = len(values) - 1
+    if not isinstance(got, str | int | float):
+        return "return one of the values, as it is"
+    if isinstance(got, int) and got not in values and got <= last:
+        return "that is the place in the list: return the value there"
+    if progress in starts[1:] and got == values[starts.index(progress) - 1]:
+        return "at its start a phase has begun: there the new value counts"
+    if got == values[min(int(progress * len(values)), last)]:
+        return "the phases are not equally long: look at starts"
+    if got in values and starts[values.index(got)] > progress:
+        return "that value has not begun yet"
+    if got in (values[0], max(values)):
+        return "of those that have begun the last one counts, not the first or the largest"
+    return "that value does not count there"
+
+
+@checker("07.4")
+def check_level_at(answer: Callable[..., Any]) -> None:
+    """Try ``level_at(progress, values, starts)`` inside phases, at their borders and at the end."""
+    for progress, values, starts, want in _MOMENTS:
+        missing = f"at progress {progress} no value was found: each one counts from its start on, "
+        missing += "the first one from 0, and the last one to the end"
+        hints = {"IndexError": missing, "StopIteration": missing}
+        got = hinted(answer, hints, progress, values, starts)
+        if not (isinstance(got, type(want)) and got == want):
+            raise Wrong(
+                f"{wrong_level(got, progress, values, starts)}. At progress {progress} yours is "
+                f"{got!r}, expected {want!r} (for values = {values}, starts = {starts})"
+            )
+
+
+_BUDGETS: list[tuple[int, int, tuple[int, ...], tuple[float, ...]]] = [
+    (100, 4, (1, 2, 4), (0.0, 0.4, 0.7)),
+    (1000, 4, (1, 2, 3, 4), (0.0, 0.25, 0.5, 0.75)),
+    (300, 4096, (256, 1024, 4096), (0.0, 0.3, 0.6)),
+    (50, 2, (5, 3, 6), (0.0, 0.25, 0.5)),  # dearer than in one step: fewer steps
+    (77, 3, (2,), (0.0,)),
+]
+
+
+@checker("07.5")
+def check_steps_for(answer: Callable[..., Any]) -> None:
+    """Try ``steps_for(steps, full, costs, starts)`` on stages, on pixels, and on dear steps."""
+    for steps, full, costs, starts in _BUDGETS:
+        shares = [b - a for a, b in zip(starts, (*starts[1:], 1.0), strict=True)]
+        mean = sum(share * cost for share, cost in zip(shares, costs, strict=True))
+        most = steps * full / mean
+        plain = steps * full * len(costs) / sum(costs)
+        unended = mean - shares[-1] * costs[-1]
+        mistakes = {
+            "a whole number of steps, please": most,
+            "that overspends: round down": math.ceil(most),
+            "the levels have different shares of the run: weight their costs": math.floor(plain),
+            "the last level is missing: it lasts until progress 1":
+                math.floor(steps * full / unended) if unended else 0,
+            "that is the other way round: so many one-step steps cost as much as the growing "
+            "training": math.floor(steps * mean / full),
+            "these are as many steps as before: count what a step costs": steps,
+            "`full` is missing: a step of the one-step training costs more than 1":
+                math.floor(steps / mean),
+            "that is the total cost, not a number of steps": steps * full,
+        }
+        expect_close(
+            attempt(answer, steps, full, costs, starts), math.floor(most), "the number of steps",
+            mistakes=mistakes, tolerance=1e-9,
+            example=f"steps = {steps}, full = {full}, costs = {costs}, starts = {starts}",
+        )

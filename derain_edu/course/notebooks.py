@@ -1,0 +1,218 @@
+"""The lessons as files: where they are, how they are written, how notebooks are made of them.
+
+How a lesson is written
+-----------------------
+``notebooks/NN_name.py`` (jupytext ``py:percent``, without a YAML header) is the source; its
+``.ipynb`` is generated from it, never the other way round. A lesson opens like this::
+
+    # %% [markdown]
+    # # 03 · Progressive PRN
+    #
+    # **How can one set of weights do six different jobs?**
+    #
+    # | | |
+    # |---|---|
+    # | **Goals** | turn the baseline into PRN in three edits; say what each stage removes |
+    # | **Before you start** | lesson 02 |
+    # | **Time** | 40 minutes; the cells take 60 s on a CPU with two cores, 15 s on a GPU |
+    # | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221) |
+
+    # %% tags=["bootstrap"]
+    (the text of :func:`bootstrap_code`)
+
+Below the table, the notebook gets a link that opens it in Colab. The second cell is the only one
+that may use the network. The source holds the solved exercises; :mod:`derain_edu.course.exercise_cells`
+says how they are written and how the student's notebook and the one in ``notebooks/solutions``
+are made of them. ``tests/test_notebooks_in_step.py`` checks this form, the length of the cells
+(at most 25 lines of code, 100 characters wide), and that the notebooks are up to date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from derain_edu.course.exercise_cells import Cell, has_exercises, questions_apart, solved, unsolved
+from derain_edu.errors import DerainError
+from derain_edu.files import PACKAGE, in_checkout
+
+# {url} is [project.urls] Repository in pyproject.toml.
+BOOTSTRAP = """\
+# On Colab this cell installs the course package; everywhere else it only imports it.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
+    source = "git+{url}"
+    onnx = ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]  # Colab has none of them
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
+    subprocess.run(pip, check=True)
+
+import derain_edu as de"""
+
+
+def lesson_folder() -> Path:
+    """Return the folder that holds the lessons: top level in a clone, inside a wheel."""
+    return (PACKAGE.parent if in_checkout() else PACKAGE) / "notebooks"
+
+
+def lesson_names(folder: Path | None = None, suffix: str = ".ipynb") -> list[str]:
+    """Return the lessons of ``folder`` in order, for example ``["00_start_here", ...]``."""
+    folder = folder or lesson_folder()
+    return sorted(path.stem for path in folder.glob(f"[0-9][0-9]_*{suffix}"))
+
+
+def find_lesson(lesson: str, folder: Path | None = None) -> str:
+    """Return the full name of a lesson from its number or name (``"3"``, ``"03"``, ...).
+
+    Raises
+    ------
+    DerainError
+        If there is no such lesson.
+    """
+    names = lesson_names(folder)
+    wanted = lesson.zfill(2) if lesson.isdigit() else lesson.removesuffix(".ipynb")
+    for name in names:
+        if wanted in (name, name[:2]):
+            return name
+    raise DerainError(f"there is no lesson {lesson!r}: choose one of {', '.join(names) or 'none'}")
+
+
+def repository_url() -> str:
+    """Return the repository's address, as ``pyproject.toml`` of this clone has it."""
+    text = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^Repository = "(.+)"$', text, re.MULTILINE)
+    if found is None:
+        raise DerainError("pyproject.toml has no Repository under [project.urls]: add it")
+    return found[1]
+
+
+def bootstrap_code() -> str:
+    """Return the code of the one cell that installs and imports the package."""
+    return BOOTSTRAP.replace("{url}", repository_url())
+
+
+def colab_url(name: str, solutions: bool = False) -> str:
+    """Return the address that opens a lesson of the published repository in Google Colab.
+
+    Parameters
+    ----------
+    name : str
+        The full name of the lesson, for example ``"03_progressive_prn"``.
+    solutions : bool
+        Open the notebook with the solutions.
+    """
+    repository = repository_url().removeprefix("https://github.com/")
+    folder = "notebooks/solutions" if solutions else "notebooks"
+    return f"https://colab.research.google.com/github/{repository}/blob/main/{folder}/{name}.ipynb"
+
+
+def cell_texts(notebook: Any) -> list[Cell]:
+    """Return kind, text and tags of each cell: what a lesson says, without what it showed."""
+    return [
+        (cell.cell_type, cell.source, tuple(cell.metadata.get("tags", ())))
+        for cell in notebook.cells
+    ]
+
+
+def lesson_cells(source: Path) -> list[Cell]:
+    """Return the cells of a lesson's ``.py`` source, exercises solved and marked."""
+    import jupytext
+
+    return cell_texts(jupytext.read(source, fmt="py:percent"))
+
+
+def make_notebook(source: Path, solutions: bool = False) -> Any:
+    """Turn a lesson's ``.py`` source into a notebook without outputs.
+
+    Parameters
+    ----------
+    source : Path
+        The lesson's source.
+    solutions : bool
+        Keep the solutions in the exercise cells. Otherwise there are stubs in their place, and
+        each solution is folded away below its exercise.
+
+    Raises
+    ------
+    DerainError
+        If the cell tagged ``bootstrap`` is missing or is not :func:`bootstrap_code`, or if an
+        exercise has no solution.
+    """
+    cells = lesson_cells(source)
+    if [text for _, text, tags in cells if "bootstrap" in tags] != [bootstrap_code()]:
+        raise DerainError(
+            f'{source.name} needs one cell `# %% tags=["bootstrap"]` with exactly this text:\n\n'
+            + bootstrap_code()
+        )
+    cells = questions_apart((solved if solutions else unsolved)(cells))
+    (kind, text, tags), *rest = cells
+    link = f"[Open this lesson in Google Colab]({colab_url(source.stem, solutions)})"
+    return _notebook([(kind, f"{text}\n\n{link}", tags), *rest])
+
+
+def _notebook(cells: list[Cell]) -> Any:
+    """Return a notebook of these cells: the same cells always give the same notebook.
+
+    A cell's id is a hash of its text, so an inserted cell does not rename the others.
+    """
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    notebook = new_notebook()
+    seen: dict[str, int] = {}
+    for kind, text, tags in cells:
+        digest = hashlib.sha256(f"{kind}\n{text}".encode()).hexdigest()[:12]
+        seen[digest] = seen.get(digest, 0) + 1
+        make = new_code_cell if kind == "code" else new_markdown_cell
+        cell = make(text, id=digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
+        if tags:
+            cell.metadata["tags"] = list(tags)
+        notebook.cells.append(cell)
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3", "language": "python", "name": "python3"
+    }
+    notebook.metadata["language_info"] = {"name": "python"}
+    return notebook
+
+
+def built_paths(source: Path) -> list[tuple[Path, bool]]:
+    """Return the notebooks of a source, each with whether it holds the solutions."""
+    paths = [(source.with_suffix(".ipynb"), False)]
+    if has_exercises(lesson_cells(source)):
+        paths.append((source.parent / "solutions" / f"{source.stem}.ipynb", True))
+    return paths
+
+
+def build_notebooks(folder: Path | None = None) -> list[Path]:
+    """Write the notebooks of every lesson source in ``folder`` (default: the course's).
+
+    A lesson with exercises gets two: the student's beside the source, and the solved one in the
+    folder ``solutions``.
+
+    Returns
+    -------
+    list of Path
+        The notebooks, in the order of the lessons.
+
+    Raises
+    ------
+    DerainError
+        If there are no sources here, or one can't be built (see :func:`make_notebook`).
+    """
+    import nbformat
+
+    folder = folder or lesson_folder()
+    names = lesson_names(folder, ".py")
+    if not names:
+        raise DerainError(f"no lesson sources (NN_name.py) in {folder}: run this in a clone")
+    made = []
+    for source in (folder / f"{name}.py" for name in names):
+        for path, solutions in built_paths(source):
+            text = nbformat.writes(make_notebook(source, solutions), 4)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(text.rstrip("\n").encode() + b"\n")
+            made.append(path)
+    return made

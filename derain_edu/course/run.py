@@ -1,0 +1,135 @@
+"""Run the lessons without a browser, and measure minutes and memory of each."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from derain_edu.course.notebooks import (
+    find_lesson,
+    lesson_folder,
+    lesson_names,
+)
+
+CELL_SECONDS = 600  # a headless cell that runs longer is stuck
+
+
+@dataclass(frozen=True)
+class LessonRun:
+    """What one headless run of a lesson took, and how it ended."""
+
+    name: str
+    seconds: float
+    peak_mib: float  # resident memory of the kernel and its child processes, at its highest
+    error: str | None  # the last line of the traceback; None if every cell ran
+
+
+class _PeakMemory(threading.Thread):
+    """Sample the resident memory of this process's children until stopped."""
+
+    def __init__(self, interval: float = 0.1) -> None:
+        super().__init__(daemon=True)
+        self.interval, self.peak, self._stop_now = interval, 0, threading.Event()
+
+    def run(self) -> None:
+        import psutil
+
+        me = psutil.Process()
+        while not self._stop_now.wait(self.interval):
+            total = 0
+            for child in me.children(recursive=True):
+                try:
+                    total += child.memory_info().rss
+                except psutil.Error:  # it ended between the two calls
+                    continue
+            self.peak = max(self.peak, total)
+
+    def __enter__(self) -> _PeakMemory:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_now.set()
+        self.join()
+
+
+def run_lesson(path: Path, out: Path | None = None) -> LessonRun:
+    """Run one notebook from top to bottom in a kernel of its own.
+
+    Parameters
+    ----------
+    path : Path
+        The notebook; it is not changed.
+    out : Path, optional
+        A folder for the executed notebook and its HTML page.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    notebook = nbformat.read(path, 4)
+    where = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name="python3",
+        resources=where,
+        extra_arguments=["--log-level=ERROR"],  # not a word about the local connection
+    )
+    error, began = None, time.perf_counter()
+    with _PeakMemory() as memory:
+        try:
+            client.execute(env={**os.environ, "TQDM_DISABLE": "1"})
+        except CellExecutionError as failure:
+            error = f"{failure.ename}: {failure.evalue}"
+        except (CellTimeoutError, DeadKernelError) as failure:
+            error = str(failure).strip().splitlines()[0]
+    seconds = time.perf_counter() - began
+    if out is not None:
+        _save_run(notebook, out / path.name)
+    return LessonRun(path.stem, seconds, memory.peak / 2**20, error)
+
+
+def _save_run(notebook: Any, path: Path) -> None:
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    path.with_suffix(".html").write_text(html, encoding="utf-8")
+
+
+def run_course(only: Iterable[str] = (), out: Path | None = None) -> list[LessonRun]:
+    """Run the lessons one after the other and print a line for each.
+
+    Parameters
+    ----------
+    only : iterable of str
+        Numbers or names of lessons. Default: all of them.
+    out : Path, optional
+        A folder for the executed notebooks and their HTML pages.
+
+    Returns
+    -------
+    list of LessonRun
+        In the order of the lessons; ``error`` is None for each that ran through.
+    """
+    names = sorted({find_lesson(lesson) for lesson in only}) or lesson_names()
+    width = max(map(len, names), default=6)
+    print(f"{'lesson':<{width}}  minutes  peak memory  result")
+    runs = []
+    for name in names:
+        run = run_lesson(lesson_folder() / f"{name}.ipynb", out)
+        result = run.error.splitlines()[0] if run.error else "ok"
+        minutes, memory = run.seconds / 60, run.peak_mib
+        print(f"{name:<{width}}  {minutes:7.2f}  {memory:7.0f} MiB  {result}", flush=True)
+        runs.append(run)
+    total, failed = sum(run.seconds for run in runs) / 60, sum(bool(run.error) for run in runs)
+    print(f"{len(runs) - failed} of {len(runs)} lessons ran through in {total:.2f} minutes")
+    return runs

@@ -1,0 +1,1 @@
+"""What lessons draw and let you move, by topic."""

@@ -1,0 +1,105 @@
+"""What people move. Each widget is a thin shell: a slider that asks a pure function for a picture.
+
+The pure functions (``stage_views``, ``rain_view``, ``swipe``) know nothing of notebooks and are
+tested at the ends and in the middle of their ranges. The shells use only what ipywidgets 7.7
+(Colab) and 8 have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from derain_edu.course.views.plots import (
+    chart,
+    draw_curves,
+    strip_png,
+)
+from derain_edu.course.views.sliders import slider_over
+from derain_edu.metrics import psnr
+from derain_edu.models.prn import PRN
+
+CHANGE_SCALE = 10  # changes between two stages are small: show them ten times as large
+
+
+@dataclass(frozen=True)
+class StageView:
+    """All that the stage slider shows at one stage."""
+
+    stage: int  # counted from 1
+    picture: Tensor  # (3, H, W), the output of this stage, clamped
+    change: Tensor  # (3, H, W), |x_t − x_{t−1}| × CHANGE_SCALE, where x_0 is the rainy picture
+    psnr: float  # dB, protocol prenet_matlab
+    parameters: int  # of the network: the same at each stage
+    gflops: float  # 10⁹ multiplications and additions spent up to here
+
+
+@torch.no_grad()
+def stage_views(model: PRN, rainy: Tensor, clean: Tensor, stages: int = 12) -> list[StageView]:
+    """Run the network once and look at every stage.
+
+    Parameters
+    ----------
+    model : PRN
+    rainy, clean : Tensor
+        (3, H, W) in [0, 1].
+    stages : int
+        How many stages; more than the trained T is allowed, and worth a look.
+    """
+    pictures = [x[0] for x in model.unroll(rainy[None], stages)]
+    parameters = sum(p.numel() for p in model.parameters())
+    flops = _flops_of_one_stage(model, rainy[None])
+    views, before = [], rainy
+    for stage, picture in enumerate(pictures, 1):
+        change = ((picture - before).abs() * CHANGE_SCALE).clamp(0, 1)
+        score = psnr(picture, clean)
+        views.append(
+            StageView(
+                stage, picture.clamp(0, 1), change, score, parameters, stage * flops / 1e9
+            )
+        )
+        before = picture
+    return views
+
+
+def draw_stage(views: Sequence[StageView], stage: int, trained: int) -> bytes:
+    """Return the picture (PNG bytes) of the stage slider at ``stage``, counted from 1."""
+    view, curve = views[stage - 1], [v.psnr for v in views]
+    figure, axis = chart(360, max(240, view.picture.shape[-2]))
+    draw_curves(axis, {"PSNR": curve}, xlabel="stage", ylabel="PSNR in dB")
+    axis.axvline(trained, linestyle=":", color="grey")
+    axis.text(trained, min(curve), f" trained T = {trained}", fontsize=8, color="grey")
+    axis.plot([stage], [view.psnr], "o", markersize=11, markerfacecolor="none", color="k")
+    return strip_png(
+        {
+            f"after stage {stage}: {view.psnr:.2f} dB": view.picture,
+            f"changed by this stage, ×{CHANGE_SCALE}": view.change,
+            f"{view.parameters:,} parameters, {view.gflops:.1f} GFLOP": figure,
+        }
+    )
+
+
+def stage_slider(
+    model: PRN, rainy: Tensor, clean: Tensor, stages: int = 12, start: int = 1
+) -> Any:
+    """Return the stage slider: all stages are computed once, so it answers at once."""
+    views = stage_views(model, rainy, clean, stages)
+    frames = [draw_stage(views, view.stage, model.config.stages) for view in views]
+    return slider_over(
+        lambda stage: frames[stage - 1], "stage", 1, stages, start,
+        lambda stage: f"The picture after stage {stage}: PSNR {views[stage - 1].psnr:.2f} dB",
+    )
+
+
+def _flops_of_one_stage(model: PRN, rainy: Tensor) -> float:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        model.stage(rainy, rainy, None)
+    return counter.get_total_flops()
+
+
