@@ -653,7 +653,7 @@ plots.show(
 # %% [markdown]
 # Now the verdicts. For each photo we form one number that is positive if the story is right. The
 # mean over photos, with a 95 % interval (Student's t), decides: above zero, below zero, or neither.
-# All claims of this lesson go through the same judge, in `derain_edu/verdicts.py`.
+# All claims of this lesson go through the same judge, in `derain_edu/experiments/verdicts.py`.
 
 # %%
 from derain_edu.experiments.verdicts import Verdicts

@@ -43,6 +43,7 @@ from derain_edu.experiments import spanet_checkpoint
 from derain_edu.experiments.results import load_results
 from derain_edu.experiments.statistics import summarize
 from derain_edu.map_scores import auc, calibration, calibration_gap, roc, score_at
+from derain_edu.models import idle_parts
 from derain_edu.models.irnn import DIRECTIONS
 from derain_edu.models.spanet import SPANetConfig, SpatialAttention
 from derain_edu.rain.streaks import Streaks, render_streaks
@@ -899,10 +900,10 @@ assert found[True] == [], "and passes on the repaired one"
 for line in ("w", "y.mul(w)", "y.mul_(w)"):
     print(f"{line:10} on a line of its own is a {type(ast.parse(line).body[0].value).__name__}")
 code = "y = self.main(x)\ny.mul(w)\ny.mul_(w)\nnames.add('rain')\n"
-print("our search says:", spanet_checkpoint.dropped_results(code))
+print("our search says:", idle_parts.dropped_results(code))
 files = sorted(Path(de.__file__).parent.rglob("*.py"))
 hits = [f"{file.name}, {hit}" for file in files
-        for hit in spanet_checkpoint.dropped_results(file.read_text("utf-8"))]
+        for hit in idle_parts.dropped_results(file.read_text("utf-8"))]
 print(f"and in the {len(files)} files of this package:", "" if hits else "nothing")
 for hit in hits:
     say(f"    {hit}")
@@ -921,7 +922,8 @@ for hit in hits:
 for acts in (False, True):
     network = de.create_model("spanet", direction_attention=acts).requires_grad_(True)
     picture, maps = network.attend(torch.rand(1, 3, 16, 16))
-    idle_now = spanet_checkpoint.idle_parameters(network, picture.square().mean() + maps[:, 0].mean())
+    loss = picture.square().mean() + maps[:, 0].mean()
+    idle_now = idle_parts.idle_parameters(network, loss)
     count = sum(network.get_parameter(name).numel() for name in idle_now)
     print(f"{'as in the paper' if acts else 'as released':16}: {len(idle_now)} tensors with "
           f"{count:,} parameters are idle")

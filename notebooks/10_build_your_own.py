@@ -125,6 +125,7 @@ import torch
 from torch import nn
 
 from derain_edu.models import register_model
+from derain_edu.models.registry import run_code
 
 @dataclass(frozen=True)
 class MyConfig:
@@ -162,7 +163,7 @@ lines, _ = inspect.findsource(MyNet.forward)  # all lines of the cell that it st
 text = "".join(lines)
 code = folder / "my_net.py"
 code.write_text(text, encoding="utf-8")
-print(f"{code.name}: {len(lines)} lines; registers", leaderboard.run_code(code))
+print(f"{code.name}: {len(lines)} lines; registers", run_code(code))
 assert text.startswith("# my_net.py")
 
 # %% [markdown]

@@ -148,7 +148,7 @@ def room_of(module: str) -> str:
 def faults_of_the_house(package: Path) -> list[str]:
     """Return the imports that lead up, to another room's neighbour, or round in a circle."""
     modules, faults = modules_in(package), []
-    arrows = {name: imports_of(path, modules) for name, path in modules.items() if name != "__init__"}
+    arrows = {m: imports_of(path, modules) for m, path in modules.items() if m != "__init__"}
     for name, used in arrows.items():
         if room_of(name) not in ROOMS:
             faults.append(f"{name} stands in no room")
@@ -175,8 +175,8 @@ def test_a_room_imports_only_from_rooms_below():
 @pytest.mark.parametrize(
     ("files", "fault"),
     [
-        ({"rain/a.py": "from derain_edu.models.b import x", "models/b.py": ""}, "stands above it"),
-        ({"rain/a.py": "def f():\n    from derain_edu.models import b", "models/b.py": ""}, "above"),
+        ({"rain/a.py": "from derain_edu.models.b import x", "models/b.py": ""}, "above it"),
+        ({"rain/a.py": "def f():\n from derain_edu.models import b", "models/b.py": ""}, "above"),
         ({"rain/a.py": "from derain_edu.rain.b import x", "rain/b.py": "import derain_edu.rain.a"},
          "in a circle: rain.a, rain.b"),
         ({"attic/a.py": ""}, "attic.a stands in no room"),

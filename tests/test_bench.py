@@ -13,6 +13,7 @@ import torch
 from derain_edu.errors import DerainError
 from derain_edu.evaluation import bench, timing
 from derain_edu.evaluation.bench_sweeps import indexed_sweeps
+from derain_edu.evaluation.plain_prenet import PlainPReNet
 from derain_edu.models import create_model
 from derain_edu.models.irnn import irnn_stack
 from derain_edu.training.losses import neg_ssim
@@ -43,7 +44,7 @@ def test_both_ways_give_the_same_picture_and_gradients():
 
 
 def test_the_plain_step_trains_and_runs_forward_twice():
-    plain = bench.PlainPReNet(stages=2)
+    plain = PlainPReNet(stages=2)
     calls = []
     plain.head.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
     before = plain.tail.weight.detach().clone()

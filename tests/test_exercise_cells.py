@@ -53,7 +53,7 @@ def test_exercise_cards_are_complete(source):
             faults += [f"{number}: {fault}" for fault in card_faults(before[1], number)]
         if f'exercises.check("{number}", ' not in cell[1]:
             faults.append(f"{number}: no `exercises.check(\"{number}\", …)`")
-    assert not faults, "see derain_edu/exercise_cells.py:\n" + "\n".join(faults)
+    assert not faults, "see derain_edu/course/exercise_cells.py:\n" + "\n".join(faults)
     assert 3 <= count <= 5
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from derain_edu.errors import DerainError
 from derain_edu.experiments import runner
+from derain_edu.experiments.results import load_results
+from derain_edu.experiments.statistics import summarize
 from derain_edu.experiments.tables import EXPERIMENTS
 from derain_edu.files import data_folder
 from derain_edu.training.plan import Plan
@@ -55,14 +57,14 @@ def test_fixed_samples_repeat():
 def test_the_interval_is_students():
     """1, 2, 3: mean 2, standard deviation 1, t(0.975, 2) = 4.303."""
     table = [{"variant": "v", "psnr_validation": float(x)} for x in (1, 2, 3)]
-    mean, half = runner.summarize(table)["v"]
+    mean, half = summarize(table)["v"]
     assert mean == pytest.approx(2) and half == pytest.approx(4.303 / 3**0.5)
 
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
 def test_the_recorded_results_are_complete(name):
     experiment = EXPERIMENTS[name]
-    recorded = runner.load_results(name)
+    recorded = load_results(name)
     cells = {(row["variant"], row["seed"]) for row in recorded}
     assert cells == set(runner._cells(experiment)) and len(recorded) == len(cells)
     for row in recorded:
@@ -106,7 +108,7 @@ def test_unknown_names_are_explained():
     with pytest.raises(DerainError, match="rain_or_picture, capacity"):
         runner.run_experiment("everything")
     with pytest.raises(DerainError, match="no results"):
-        runner.load_results("everything")
+        load_results("everything")
 
 
 def test_a_table_may_have_rows_with_different_columns(tmp_path):

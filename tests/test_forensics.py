@@ -15,6 +15,7 @@ from torch import nn
 from derain_edu.errors import DerainError
 from derain_edu.experiments import spanet_checkpoint
 from derain_edu.models import create_model, list_models
+from derain_edu.models.idle_parts import dropped_results, idle_parameters
 
 SMALL = {"channels": 4, "blocks": 1, "stages": 2}
 BOTH_FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before 1.6"])
@@ -206,7 +207,7 @@ class Weighted(nn.Module):
 @pytest.mark.parametrize("dropped", [True, False])
 def test_the_test_finds_a_dropped_product(dropped):
     model = Weighted(dropped)
-    idle = spanet_checkpoint.idle_parameters(model, model(torch.rand(1, 1, 5, 5)).sum())
+    idle = idle_parameters(model, model(torch.rand(1, 1, 5, 5)).sum())
     assert idle == (["branch.weight", "branch.bias"] if dropped else [])
 
 
@@ -215,7 +216,7 @@ def test_gradients_of_zeros_count_as_none_and_frozen_is_no_fault():
     model["frozen"].requires_grad_(False)
     x = torch.ones(1, 2)
     loss = (0 * model["times 0"](x) + model["frozen"](x)).sum()
-    assert spanet_checkpoint.idle_parameters(model, loss) == ["times 0.weight", "times 0.bias"]
+    assert idle_parameters(model, loss) == ["times 0.weight", "times 0.bias"]
 
 
 def test_old_gradients_don_t_hide_an_idle_part():
@@ -223,7 +224,7 @@ def test_old_gradients_don_t_hide_an_idle_part():
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     loss = model(torch.rand(1, 1, 5, 5)).sum()
-    assert spanet_checkpoint.idle_parameters(model, loss) == ["branch.weight", "branch.bias"]
+    assert idle_parameters(model, loss) == ["branch.weight", "branch.bias"]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_old_gradients_don_t_hide_an_idle_part():
 )
 def test_no_model_of_the_course_has_an_idle_part(name, options):
     model = create_model(name, **options)
-    assert spanet_checkpoint.idle_parameters(model, model(torch.rand(1, 3, 12, 12)).square().mean()) == []
+    assert idle_parameters(model, model(torch.rand(1, 3, 12, 12)).square().mean()) == []
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def test_no_model_of_the_course_has_an_idle_part(name, options):
 )
 def test_the_search_for_dropped_results(line, found):
     code = f"def f(x):\n    if x is not None:\n        {line}\n"
-    assert spanet_checkpoint.dropped_results(code) == ([f"line 3: {line}"] if found else [])
+    assert dropped_results(code) == ([f"line 3: {line}"] if found else [])
 
 
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed")

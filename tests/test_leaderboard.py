@@ -16,10 +16,11 @@ import derain_edu as de
 from derain_edu.cli.app import app
 from derain_edu.datasets.held_out import RAINS, SIDE, SPLITS, fixed_pairs
 from derain_edu.evaluation import leaderboard as board
+from derain_edu.evaluation import provenance
 from derain_edu.evaluation.benchmarks import models_with, score_benchmarks
 from derain_edu.evaluation.scores import SCORES, measure, picture_scores
 from derain_edu.models.pretrained import open_weights_folder
-from derain_edu.models.registry import _REGISTERED
+from derain_edu.models.registry import _REGISTERED, run_code
 
 RESIDUAL = open_weights_folder() / "residual.safetensors"
 
@@ -30,6 +31,7 @@ import torch
 from torch import nn
 
 from derain_edu.models import register_model
+from derain_edu.models.registry import run_code
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def code(tmp_path):
 @pytest.fixture
 def run(code, tmp_path):
     """A run folder of a network of one's own, trained for two steps."""
-    board.run_code(code)
+    run_code(code)
     config = de.TrainConfig(
         model="test_net", steps=2, patch_size=16, batch_size=1, validate_every=0,
         out=tmp_path / "run",
@@ -195,14 +197,14 @@ def test_a_run_from_other_weights_does_not_know_its_minutes(tmp_path, few):
      ("cuda:0", ["state"], "open")],
 )  # fmt: skip
 def test_minutes_of_a_gpu_are_no_minutes_of_a_cpu(run, few, monkeypatch, device, cuda, league):
-    real = board.run_of
+    real = provenance.run_of
 
     def on_another_machine(path):
         found = real(path)
         found["config"]["device"], found["random"]["cuda"] = device, cuda
         return found
 
-    monkeypatch.setattr(board, "run_of", on_another_machine)
+    monkeypatch.setattr(provenance, "run_of", on_another_machine)
     assert board.measured_entry("mine", run / "model.safetensors").league == league
 
 
@@ -330,13 +332,13 @@ def test_code_that_does_not_run(tmp_path, text, message):
     path = tmp_path / "own.py"
     path.write_text(text)
     with pytest.raises(de.DerainError, match=message):
-        board.run_code(path)
+        run_code(path)
     with pytest.raises(de.DerainError, match="is no Python file"):
-        board.run_code(tmp_path / "none.py")
+        run_code(tmp_path / "none.py")
 
 
 def test_code_may_run_twice(code):
-    assert board.run_code(code) == board.run_code(code) == ["test_net"]
+    assert run_code(code) == run_code(code) == ["test_net"]
 
 
 # -- commands -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import torch
 
 import derain_edu as de
 from derain_edu.experiments import measurements, runner
+from derain_edu.experiments.results import load_results
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.losses import make_loss
 
@@ -111,7 +112,7 @@ def test_a_measurement_is_recorded_like_an_experiment(tmp_path):
 @pytest.mark.parametrize("name", measurements.MEASUREMENTS)
 def test_the_recorded_measurements_are_complete(name):
     measurement = measurements.MEASUREMENTS[name]
-    recorded = runner.load_results(name)
+    recorded = load_results(name)
     assert [(row["variant"], row["seed"]) for row in recorded] == [
         (variant, seed) for seed in measurement.seeds for variant in measurement.variants
     ]

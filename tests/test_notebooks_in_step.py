@@ -75,7 +75,7 @@ def lesson_faults(source: str, number: str) -> list[str]:
 @pytest.mark.parametrize("source", SOURCES, ids=names)
 def test_lesson_has_the_agreed_form(source):
     faults = lesson_faults(source.read_text(encoding="utf-8"), source.stem[:2])
-    assert not faults, "see derain_edu/lessons.py:\n" + "\n".join(faults)
+    assert not faults, "see derain_edu/course/notebooks.py:\n" + "\n".join(faults)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=names)

@@ -201,7 +201,8 @@ def test_a_dead_link_is_found(tmp_path):
     text = (
         f"[x](a%20b.md#part) [x](gone.md) [x](https://example.org/gone) [x](#here) "
         f"[x]({home}/blob/main/README.md) [x]({home}/blob/main/gone.md) [x]({colab}) "
-        f"[x]({notebooks.colab_url(notebooks.lesson_names()[0])}) <a href='lost.md'>x</a> `[x](code)`"
+        f"[x]({notebooks.colab_url(notebooks.lesson_names()[0])}) "
+        f"<a href='lost.md'>x</a> `[x](code)`"
     )
     assert dead_links(text, tmp_path) == ["gone.md", f"{home}/blob/main/gone.md", colab, "lost.md"]
 
@@ -354,10 +355,10 @@ def test_a_file_without_encoding_is_found():
 def test_examples_in_docstrings_run():
     """pytest collects them, as configured, from the package's folder."""
     written = [p for p in PACKAGE if re.search(r"^ *>>> ", p.read_text("utf-8"), re.MULTILINE)]
-    assert len(written) >= 4 and ROOT / "derain_edu" / "download.py" in written
+    assert len(written) >= 4 and ROOT / "derain_edu" / "datasets" / "download.py" in written
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "derain_edu/download.py"],
+        [*command, "derain_edu/datasets/download.py"],
         cwd=ROOT, capture_output=True, text=True, encoding="utf-8",
     )
     assert "derain_edu.datasets.download.read_manifest" in done.stdout, done.stdout + done.stderr

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from derain_edu.errors import DerainError
 from derain_edu.files import write_atomically
+from derain_edu import files
 from derain_edu.training import checkpoints
 from derain_edu.training.checkpoints import (
     load_checkpoint,
@@ -247,7 +248,7 @@ def test_a_failing_write_keeps_the_old_file(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError):
         write_atomically(tmp_path / "last.pt", b"half")
     monkeypatch.undo()

@@ -151,7 +151,8 @@ def test_the_wheel_works_outside_the_repository(wheel, tmp_path):
     """Unpacked elsewhere it finds its photos, and gives a student a folder of lessons."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     script = (
-        "from pathlib import Path; import derain_edu.course.lab as c, derain_edu.datasets.photos as p\n"
+        "from pathlib import Path\n"
+        "import derain_edu.course.lab as c, derain_edu.datasets.photos as p\n"
         "print(p.__file__, len(p.photo_names()), p.load_photo('china').shape)\n"
         "print(c.in_checkout(), c.copy_lessons(Path('derain-edu-course')))\n"
     )

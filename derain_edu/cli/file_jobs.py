@@ -143,7 +143,8 @@ def export_file(
     Parameters
     ----------
     model, weights
-        What :func:`derain_edu.inference.restoration.load_model` takes. With ``int8`` also an ONNX file.
+        What :func:`derain_edu.inference.restoration.load_model` takes; with ``int8`` also an
+        ONNX file.
     output : Path, optional
         Default: the model's name with ``.onnx``.
     int8 : bool

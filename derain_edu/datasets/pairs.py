@@ -1,4 +1,4 @@
-"""Real data sets: folders of rainy pictures and their clean twins, in the layouts of their authors."""
+"""Real data sets: folders of rainy pictures and their clean twins, as their authors ship them."""
 
 from __future__ import annotations
 

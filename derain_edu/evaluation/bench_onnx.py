@@ -71,7 +71,7 @@ def bench_onnx(
     Parameters
     ----------
     plain_twin : callable
-        Makes the plain network from a PReNet of this project, see :mod:`derain_edu.evaluation.bench`.
+        Makes the plain network from a PReNet of this project.
     rounds, size : int
         How often each way is timed, on one picture of size × size.
     long_side : int

@@ -2,9 +2,9 @@
 
 Nobody types a score. An entry is measured from a weight file, on pictures that never change:
 photos of the splits ``validation`` and ``test`` that no training of the course saw, in three
-kinds of rain (:mod:`derain_edu.datasets.held_out`). *Validation* is for choosing, as often as you like.
-*Test* is for the board, and each look at it is counted: who looks twenty times and keeps the best
-has trained on it by hand.
+kinds of rain (:mod:`derain_edu.datasets.held_out`). *Validation* is for choosing, as often as you
+like. *Test* is for the board, and each look at it is counted: looking twenty times and keeping the
+best result is training on it by hand.
 
 The leagues go by the minutes of training on a CPU. A network with more parameters than
 :data:`BUDGET` allows, or with minutes that nobody knows, plays in the open league.

@@ -65,8 +65,8 @@ def model_card(
     model : str, optional
         The model's name, if the file does not say it.
     recipe : str, optional
-        Of :mod:`derain_edu.training.recipes`, for weights that have left their run folder. The card says
-        that the recipe is stated, not read from a run.
+        Of :mod:`derain_edu.training.recipes`, for weights that have left their run folder. The card
+        says that the recipe is stated, not read from a run.
 
     Raises
     ------

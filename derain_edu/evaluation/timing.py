@@ -1,4 +1,4 @@
-"""The tools of :mod:`derain_edu.evaluation.bench`: run ways in turn, count live memory, print a table.
+"""The tools of a benchmark: run ways in turn, count live memory, describe the machine.
 
 A timing alone says little: other programs, heat and power settings change the speed of a core by
 more than most improvements do. So each comparison runs its ways in turn (A B C, A B C, …) in one

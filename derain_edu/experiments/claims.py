@@ -1,6 +1,7 @@
 """The eleven claims, each with the function that reads its result files.
 
-:data:`CLAIMS` stands at the end. How a finding becomes a verdict: :mod:`derain_edu.experiments.claims_page`.
+:data:`CLAIMS` stands at the end. How a finding becomes a verdict:
+:mod:`derain_edu.experiments.claims_page`.
 """
 
 from __future__ import annotations

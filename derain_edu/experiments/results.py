@@ -1,4 +1,4 @@
-"""What was recorded: the rows of an experiment in CSV, and beside them who ran it, where and when."""
+"""What was recorded: the rows of an experiment as CSV, and where, when and with what it ran."""
 
 from __future__ import annotations
 

@@ -99,7 +99,8 @@ def run_cell(experiment: Experiment, variant: str, seed: int) -> dict[str, Any]:
     model = result.model.cpu()  # judged there, wherever it was trained
     minutes, work = (time.perf_counter() - clock) / 60, (time.process_time() - work) / 60
     samples, compute = trainer.plan.spent(getattr(model.config, "stages", 1))
-    train_pairs = seen or [pair for rain in experiment.judge for pair in held_out_patches("train", rain)]
+    if (train_pairs := seen) is None:
+        train_pairs = [p for rain in experiment.judge for p in held_out_patches("train", rain)]
     return {
         "variant": variant,
         "seed": seed,
@@ -142,7 +143,9 @@ def _scores_by_rain(model: nn.Module, rains: Sequence[str]) -> dict[str, float]:
     """Return the score in each rain, where there are several, and how well attention finds it."""
     found = {}
     if len(rains) > 1:
-        found = {f"psnr_{r}": round(_score(model, held_out_patches("validation", r)), 3) for r in rains}
+        for rain in rains:
+            score = _score(model, held_out_patches("validation", rain))
+            found[f"psnr_{rain}"] = round(score, 3)
     if hasattr(model, "attend"):
         found["auc_validation"] = round(_attention_auc(model), 4)
     return found

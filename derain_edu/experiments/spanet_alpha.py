@@ -58,7 +58,7 @@ def learned_factors() -> Factors:
         return count_factors(create_model("spanet", pretrained=WEIGHTS), "counted now")
     path = data_folder() / "results" / f"{NAME}.csv"
     if not path.is_file():
-        raise DerainError(f"nothing is recorded under {path}: call derain_edu.experiments.spanet_alpha.record()")
+        raise DerainError(f"nothing is recorded under {path}: call record() of spanet_alpha")
     with open(path, newline="", encoding="utf-8") as file:
         rows = [
             {"factor": row["factor"], "low": float(row["low"]), "high": float(row["high"]),

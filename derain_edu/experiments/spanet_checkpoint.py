@@ -97,7 +97,7 @@ def released_checkpoint() -> Evidence:
         return examine(official_weight_path(FILE))
     path = data_folder() / "results" / f"{NAME}.csv"
     if not path.is_file():
-        raise DerainError(f"nothing is recorded under {path}: call derain_edu.experiments.spanet_checkpoint.record()")
+        raise DerainError(f"nothing is recorded under {path}: call record() of spanet_checkpoint")
     kinds = {"name": str, "shape": str, "number": int, "steps": int}
     with open(path, newline="", encoding="utf-8") as file:
         traces = [

@@ -21,8 +21,8 @@ class Experiment:
     """A question, and the table of runs that answers it.
 
     A variant is a dict: ``model``, options of that model, and where needed ``train``, fields of
-    :class:`~derain_edu.training.trainer.TrainConfig` that are its own, and ``budget``, its share of the
-    steps.
+    :class:`~derain_edu.training.config.TrainConfig` that are its own, and ``budget``, its share of
+    the steps.
     """
 
     name: str

@@ -11,8 +11,8 @@ graph's input still looks free. So :func:`export_onnx`
 3. writes the file only then, first under a temporary name.
 
 PReNet's stages are unrolled (six copies of the operations), but their weights are stored once.
-SPANet's sweeps become ``Scan``, ONNX's loop. :mod:`derain_edu.inference.onnx_forms` says which operations
-are chosen, and why.
+SPANet's sweeps become ``Scan``, ONNX's loop. :mod:`derain_edu.inference.onnx_forms` says which
+operations are chosen, and why.
 """
 
 from __future__ import annotations

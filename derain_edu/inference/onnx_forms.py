@@ -1,8 +1,8 @@
 """Networks in the form that ONNX Runtime is fastest in: other operations, the same numbers.
 
 A graph that is only translated runs, and wastes time. :func:`runtime_form` changes three things
-before the export; the weights stay the same tensors, and :mod:`derain_edu.inference.onnx_export` compares
-the result with the network as it was.
+before the export; the weights stay the same tensors, and :mod:`derain_edu.inference.onnx_export`
+compares the result with the network as it was.
 
 *Gates one by one.* On a CPU ONNX Runtime keeps features in blocks of 8 or 16 channels between
 operations that know this layout, and turns them round before and after every other one. PReNet's

@@ -10,7 +10,7 @@ The threshold t leaves light on the share ``cover`` of the pixels, Q(t) = cover 
 Q of the normal distribution, and b is the mean brightness there (before the limit). The mean of
 what a standard normal number has above t is φ(t) / Q(t) − t.
 
-What sets it apart from drops (:mod:`derain_edu.rain.streaks`): the threads have no common brightness
+Unlike drops (:mod:`derain_edu.rain.streaks`), the threads have no common brightness
 and no common length, they are ragged and pointed, and there is no sum that goes on growing where
 many meet.
 """

@@ -5,8 +5,8 @@ What a raindrop looks like
     into the camera, so it is nearly always brighter than what stands behind it. During the
     exposure it falls by many times its own size, so the camera sees a *streak*: the spot of the
     drop, swept along a line. A streak is six numbers: centre x and y, length, width, angle and
-    brightness. :mod:`derain_edu.rain.streaks` turns them into light; the rain layer R is the sum over
-    all streaks, one layer per distance and wind.
+    brightness. :mod:`derain_edu.rain.streaks` turns them into light; the rain layer R is the sum
+    over all streaks, one layer per distance and wind.
 
 Angles
     are in degrees from the vertical. Positive: the drop falls towards the right (wind from the

@@ -1,7 +1,7 @@
 """What a training step pushes down: the network's pictures, and its attention, against the truth.
 
-:mod:`derain_edu.training.losses` says how two pictures are compared; this module says which: the last
-stage or all of them, and for a network with attention also its first map against a mask of the
+:mod:`derain_edu.training.losses` says how two pictures are compared; this module says which: the
+last stage or all of them, and for a network with attention also its first map against a mask of the
 rain.
 """
 

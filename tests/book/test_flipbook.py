@@ -129,7 +129,8 @@ def test_what_can_not_be_moved_stands_still(in_book):
 
 def test_smaller_keeps_every_pixel():
     picture = picture_png(torch.rand(3, 40, 60))
-    before, after = (np.asarray(Image.open(BytesIO(b))) for b in (picture, flipbook.smaller(picture)))
+    files = (picture, flipbook.smaller(picture))
+    before, after = (np.asarray(Image.open(BytesIO(file))) for file in files)
     assert np.array_equal(before, after) and len(flipbook.smaller(picture)) <= len(picture)
 
 

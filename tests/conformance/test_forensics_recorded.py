@@ -47,7 +47,8 @@ def test_the_moments_are_read_from_the_optimizer(filled_cache):
     order = dict(zip(content["net"], content["opt"]["param_groups"][0]["params"], strict=True))
     keys = [f"SAM1.irnn1.{d}_weight.weight" for d in ("up", "right", "down", "left")]
     largest = max(content["opt"]["state"][order[k]]["exp_avg"].abs().max().item() for k in keys)
-    alpha = next(t for t in spanet_checkpoint.examine(path).traces if t.name == "attention.irnn1.alpha")
+    traces = spanet_checkpoint.examine(path).traces
+    alpha = next(t for t in traces if t.name == "attention.irnn1.alpha")
     assert alpha.moment == pytest.approx(largest, rel=1e-5) and alpha.number == 128
     assert spanet_checkpoint.imports_of(path) == [
         "collections.OrderedDict", "torch.FloatStorage", "torch._utils._rebuild_tensor_v2"

@@ -158,8 +158,8 @@ def depth_slider(
 ) -> Any:
     """Return a slider over the depth of a baseline: what each depth knows about the rain.
 
-    The arguments are those of :func:`derain_edu.course.views.depth.depth_views`. All depths are computed
-    once, so the slider answers at once.
+    The arguments are those of :func:`depth_views`. All depths are computed once, so the slider
+    answers at once.
     """
     views = depth_views(model, seen, rainy, mask)
     frames = [draw_depth(views, view.depth) for view in views]
