@@ -17,10 +17,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from derain_edu import files
 from derain_edu.errors import DerainError
 from derain_edu.files import write_atomically
-from derain_edu import files
-from derain_edu.training import checkpoints
 from derain_edu.training.checkpoints import (
     load_checkpoint,
     random_state,

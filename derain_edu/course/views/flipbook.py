@@ -1,10 +1,10 @@
 """The book form of what people move: pictures that turn in a page, without a kernel.
 
-A slider of ipywidgets needs a running notebook. While the book is built, the environment
-variable ``DERAIN_EDU_BOOK`` is 1, and :func:`derain_edu.course.views.sliders.shell` draws the
-pictures for up to :data:`MOST_FRAMES` positions of its first control beforehand. A page then
-holds them all, with a slider and a few lines of JavaScript, and loads nothing else. Without JavaScript it shows the
-picture where the slider starts.
+A slider of ipywidgets needs a running notebook. While the book is built, the environment variable
+``DERAIN_EDU_BOOK`` is 1, and :func:`derain_edu.course.views.sliders.shell` draws the pictures for
+up to :data:`MOST_FRAMES` positions of its first control beforehand. A page then holds them all,
+with a slider and a few lines of JavaScript, and loads nothing else. Without JavaScript it shows
+the picture where the slider starts.
 """
 
 from __future__ import annotations
