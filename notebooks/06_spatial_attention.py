@@ -749,7 +749,8 @@ plots.show(figure, "Each tensor as a point. The trained ones lie high and mostly
            "start bound; six lie at gradient zero, left of the bound.")
 small = [t for t in evidence.traces if t.largest <= t.start and not t.idle]
 print("trained, and still inside their bound:", ", ".join(t.name for t in small))
-print(f"a first gradient of {spanet_checkpoint.oldest_visible_gradient(40_001):.0e} would still be seen")
+oldest = spanet_checkpoint.oldest_visible_gradient(40_001)
+print(f"a first gradient of {oldest:.0e} would still be seen")
 assert min(t.square**0.5 for t in evidence.traces if not t.idle) > 1e-5
 
 # %% [markdown]

@@ -45,6 +45,7 @@ from derain_edu.experiments.results import load_results
 from derain_edu.experiments.statistics import interval, summarize
 from derain_edu.inference.restoration import derain_tensor
 from derain_edu.models.idle_parts import idle_parameters
+from derain_edu.models.registry import run_code
 from derain_edu.text import compare_guess, say, table as text_table
 
 de.choose_device("cpu", verbose=True)  # the budget is counted in minutes of a CPU
@@ -125,7 +126,6 @@ import torch
 from torch import nn
 
 from derain_edu.models import register_model
-from derain_edu.models.registry import run_code
 
 @dataclass(frozen=True)
 class MyConfig:

@@ -68,7 +68,7 @@ errors = [try_cell(), try_cell()]
 shown = {"before": before, "after": distributions(), "calls": calls, "errors": errors}
 if errors == [None, None]:
     import derain_edu as de
-    from derain_edu.experiments import load_results
+    from derain_edu.experiments.results import load_results
     network = de.create_model("prenet", pretrained="open")
     shown["file"], shown["photo"] = de.__file__, list(de.load_photo("china").shape)
     shown["parameters"] = sum(p.numel() for p in network.parameters())

@@ -129,16 +129,16 @@ def test_planned_rain_follows_the_plan():
 
 
 def test_the_trainer_does_what_the_plan_says(monkeypatch):
-    import derain_edu.training as training
+    from derain_edu.training import trainer
 
     seen = []
-    real = training.objective
+    real = trainer.objective
 
     def spy(model, batch, config, loss, stages=None):
         seen.append((tuple(batch["rainy"].shape), stages, loss(batch["clean"], batch["clean"])))
         return real(model, batch, config, loss, stages)
 
-    monkeypatch.setattr(training, "objective", spy)
+    monkeypatch.setattr(trainer, "objective", spy)
     run = train(TINY)
     shapes = [shape for shape, _, _ in seen]
     assert shapes == [(3, 3, 16, 16)] * 5 + [(2, 3, 24, 24)] * 5

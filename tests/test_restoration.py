@@ -178,7 +178,7 @@ def test_tensors_that_are_no_pictures(rainy):
 MEASURE = """
 import resource, sys, torch
 from derain_edu.models import create_model
-from derain_edu.restoration import derain
+from derain_edu.inference.restoration import derain
 from PIL import Image
 model = create_model("prn", channels=8, blocks=1, stages=1)
 for name in sys.argv[1:]:

@@ -111,7 +111,20 @@ def test_the_scales_follow_from_the_seed_survive_saving_and_are_not_trained():
     first.calibrate(x)
     assert not torch.equal(first.scales, scales)
     with pytest.raises(DerainError, match="'zero' has no scales"):
-        fresh("prn", "zero").calibrate()
+        fresh("prn", "zero").calibrate(x)
+
+
+def test_no_photo_is_read_to_build_a_network(monkeypatch):
+    """Also not for the scales of a matched graft, which are measured in rain."""
+    from derain_edu.datasets import photos, synthetic
+
+    def read(*_):
+        raise AssertionError("a photo is read")
+
+    monkeypatch.setattr(synthetic, "load_photo", read)
+    monkeypatch.setattr(photos, "load_photo", read)
+    model = create_model("transplant", host="prn", graft="matched", stages=2)
+    assert (model.scales != 1).all()
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from derain_edu.training import checkpoints
 from derain_edu.training.checkpoints import load_checkpoint
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.trainer import train
@@ -47,17 +48,21 @@ def go(out: Path, data: Pairs) -> None:
 
 
 def die_in(name: str, file: str, call: int, before: Callable[..., None]) -> None:
-    """Let the ``call``-th use of ``os.<name>`` on a file called ``file`` be the last."""
-    real, calls = getattr(os, name), []
+    """Let the ``call``-th use of ``os.<name>``, while ``file`` is written, be the last."""
+    real, write, calls, written = getattr(os, name), checkpoints.write_atomically, [], []
+
+    def noted(path, content):
+        written.append(path.name)  # the temporary name says nothing about the final one
+        write(path, content)
 
     def replacement(target, *others):
-        path = target if name == "replace" else os.readlink(f"/proc/self/fd/{target}")
-        calls.extend([1] if Path(path).name == f"{file}.part" else [])
+        calls.extend([1] if written and written[-1] == file else [])
         if len(calls) == call:
             before(target, *others)
             die()
         return real(target, *others)
 
+    checkpoints.write_atomically = noted
     setattr(os, name, replacement)
 
 
