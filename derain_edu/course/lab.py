@@ -66,12 +66,13 @@ def lab_arguments(
 def lab_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for the course's JupyterLab.
 
-    ``derain_edu/course/jupyter`` becomes the first configuration folder: its ``labconfig`` turns the
-    news pop-up off. What users set in their own JupyterLab still wins. An empty
+    ``course/jupyter`` becomes the first configuration folder: its ``labconfig`` turns the news
+    pop-up off. What users set in their own JupyterLab still wins. An empty
     ``JUPYTER_TOKEN`` would open the server to everyone on this machine, so it is dropped.
     """
     result = dict(environ)
-    folders = [str(PACKAGE / "course" / "jupyter"), *filter(None, [result.get("JUPYTER_CONFIG_PATH")])]
+    own = str(PACKAGE / "course" / "jupyter")
+    folders = [own, *filter(None, [result.get("JUPYTER_CONFIG_PATH")])]
     result["JUPYTER_CONFIG_PATH"] = os.pathsep.join(folders)
     if not result.get("JUPYTER_TOKEN"):
         result.pop("JUPYTER_TOKEN", None)

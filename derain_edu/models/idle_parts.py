@@ -19,6 +19,7 @@ def idle_parameters(model: nn.Module, loss: Tensor) -> list[str]:
 
     Examples
     --------
+    >>> import torch
     >>> model = nn.ModuleDict({"used": nn.Linear(2, 1), "forgotten": nn.Linear(2, 1)})
     >>> idle_parameters(model, model["used"](torch.ones(1, 2)).sum())
     ['forgotten.weight', 'forgotten.bias']

@@ -1,6 +1,6 @@
 """The checkers of the exercises: one for each exercise card of the lessons.
 
->>> from derain_edu import exercises
+>>> from derain_edu.course import exercises
 >>> verdict = exercises.check("08.1", lambda graph: ...)
 ⏳ 08.1: not attempted yet
 
