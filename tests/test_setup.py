@@ -58,7 +58,7 @@ def test_every_photo_is_attributed(photo_rows):
         assert row["author"] in line and row["source"] in line and row["changes"] in line
         assert row["licence"].replace("-", " ") in line.replace("-", " ")
     assert {row["licence"] for row in photo_rows} == {
-        "CC0-1.0", "public domain", "CC-BY-1.0", "CC-BY-2.0", "CC-BY-3.0", "CC-BY-4.0",
+        "CC0-1.0", "public domain", "CC-BY-2.0", "CC-BY-3.0", "CC-BY-4.0",
         "CC-BY-SA-2.0", "CC-BY-SA-2.5", "CC-BY-SA-3.0", "CC-BY-SA-3.0-PL", "CC-BY-SA-4.0",
     }  # fmt: skip
 
