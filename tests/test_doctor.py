@@ -246,7 +246,7 @@ def test_a_damaged_photo(monkeypatch, tmp_path):
     files = {"china": wrong, "rocket": tmp_path / "gone.png"}
     monkeypatch.setattr(photos, "photo_path", lambda name: files.get(name) or right(name))
     [finding] = problems("photos")
-    assert "2 of 57 can't be read: china, rocket" in finding.found
+    assert "2 of 251 can't be read: china, rocket" in finding.found
 
 
 def test_damaged_weights(monkeypatch, tmp_path):

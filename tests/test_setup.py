@@ -24,6 +24,7 @@ from PIL import Image
 from derain_edu.course import lab, notebooks, run
 from derain_edu.course.run import run_course
 from derain_edu.errors import DerainError
+from derain_edu.photos import SPLITS
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = ROOT / "data" / "photos"
@@ -40,15 +41,15 @@ def photo_rows() -> list[dict[str, str]]:
 
 def test_photo_list_agrees_with_the_files(photo_rows):
     files = {path.name for path in PHOTOS.iterdir()} - {"photos.csv", "ATTRIBUTION.md"}
-    assert files == {row["file"] for row in photo_rows} and len(files) == len(photo_rows) == 57
+    assert files == {row["file"] for row in photo_rows} and len(files) == len(photo_rows) == 251
     for row in photo_rows:
         with Image.open(PHOTOS / row["file"]) as picture:
             assert picture.size == (int(row["width"]), int(row["height"]))
             assert max(picture.size) <= 1024 and picture.mode in ("RGB", "L")
         assert row["name"] == Path(row["file"]).stem
         assert row["licence"] and row["author"] and row["source"] and row["changes"]
-        assert row["split"] in ("train", "extra", "validation", "test")
-    assert sum((PHOTOS / name).stat().st_size for name in files) < 7_000_000
+        assert row["split"] in SPLITS
+    assert sum((PHOTOS / name).stat().st_size for name in files) < 17_000_000
 
 
 def test_every_photo_is_attributed(photo_rows):
@@ -58,8 +59,8 @@ def test_every_photo_is_attributed(photo_rows):
         assert row["author"] in line and row["source"] in line and row["changes"] in line
         assert row["licence"].replace("-", " ") in line.replace("-", " ")
     assert {row["licence"] for row in photo_rows} == {
-        "CC0-1.0", "public domain", "CC-BY-1.0", "CC-BY-2.0", "CC-BY-3.0", "CC-BY-4.0",
-        "CC-BY-SA-2.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0",
+        "CC0-1.0", "public domain", "CC-BY-2.0", "CC-BY-3.0", "CC-BY-4.0",
+        "CC-BY-SA-2.0", "CC-BY-SA-2.5", "CC-BY-SA-3.0", "CC-BY-SA-3.0-PL", "CC-BY-SA-4.0",
     }  # fmt: skip
 
 
@@ -161,7 +162,7 @@ def test_the_wheel_works_outside_the_repository(wheel, tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
     )
     assert shown.returncode == 0, shown.stderr
-    assert str(tmp_path) in shown.stdout and " 57 torch.Size([3, 427, 640])" in shown.stdout
+    assert str(tmp_path) in shown.stdout and " 251 torch.Size([3, 427, 640])" in shown.stdout
     assert "False []" in shown.stdout
     copied = {path.name for path in (tmp_path / "derain-edu-course").rglob("*.ipynb")}
     assert copied == {f"{name}.ipynb" for name in notebooks.lesson_names()} and copied

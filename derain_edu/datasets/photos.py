@@ -2,8 +2,10 @@
 
 Every photo is openly licensed (see ``data/photos/ATTRIBUTION.md``) and belongs to exactly one
 split, so a model that was trained on ``train`` has never seen a pixel of ``validation`` or
-``test``. The lessons and all experiments train on the thirteen photos of ``train``; the general
-PReNet also on those of ``extra``, most of which are small.
+``test``. The lessons and all experiments train on the thirteen photos of ``train``; a general
+network also on those of ``extra``, all kinds of scenes. ``dry_validation`` and ``dry_test`` hold
+what is easily taken for rain (fences, stripes, hair, reeds, twigs against a white sky, letters,
+lights at night): they show whether a network leaves pictures without rain alone.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from torch import Tensor
 from derain_edu.errors import DerainError
 from derain_edu.files import data_folder
 
-SPLITS = ("train", "extra", "validation", "test")
+SPLITS = ("train", "extra", "validation", "test", "dry_validation", "dry_test")
 
 
 @lru_cache(maxsize=1)
@@ -34,7 +36,7 @@ def photo_names(split: str | None = None) -> list[str]:
 
     Parameters
     ----------
-    split : {"train", "extra", "validation", "test"}, optional
+    split : {"train", "extra", "validation", "test", "dry_validation", "dry_test"}, optional
         Only the photos of this split, or of several: ``"train+extra"``. Default: all of them.
 
     Raises
