@@ -10,7 +10,7 @@ import torch
 import derain_edu as de
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.curriculum import Curriculum, Steps, equal_steps
-from derain_edu.training.plan import Plan, PlannedRain
+from derain_edu.training.plan import Plan, PlannedRain, open_data
 from derain_edu.training.trainer import Trainer, train
 
 GROWING = Curriculum(
@@ -170,3 +170,22 @@ def test_a_run_with_a_curriculum_resumes_to_the_bit(tmp_path, monkeypatch):
         assert torch.equal(a, b)
     with pytest.raises(de.DerainError, match="curriculum"):
         train(replace(cut, curriculum=GROWING))
+
+
+def test_an_epoch_is_all_samples_also_where_batches_grow():
+    sizes = Steps((2, 8, 3), (0.0, 0.5, 0.8))
+    config = replace(TINY, steps=None, epochs=1, curriculum=Curriculum(batch_size=sizes))
+    _, _, plan = open_data(config)
+    assert 1000 <= plan.spent()[0] < 1000 + 8
+    steady = replace(TINY, steps=None, epochs=1, curriculum=None, batch_size=8)
+    assert open_data(steady)[2].steps == 125
+
+
+def test_rains_and_sizes_share_their_photos():
+    rain, sizes = equal_steps("light", "heavy"), equal_steps(16, 24)
+    schedules = Curriculum(rain=rain, patch_size=sizes)
+    data = PlannedRain(Plan(replace(TINY, curriculum=schedules)))
+    first, *others = data.streams.values()
+    assert len(others) == 3
+    kept = {id(picture) for picture in first.pictures}
+    assert all({id(picture) for picture in stream.pictures} <= kept for stream in others)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+import derain_edu as de
 from derain_edu.datasets.pairs import LAYOUTS, PairedFolder
 from derain_edu.datasets.patches import RandomPatches
 from derain_edu.datasets.synthetic import SyntheticRain
@@ -240,3 +241,26 @@ def test_augmented_photos_are_also_seen_from_further_away():
     near, far = (SyntheticRain([photo], patch_size=16, augment=on) for on in (False, True))
     assert [min(p.shape[1:]) for p in near.pictures] == [80, 56, 40]
     assert [min(p.shape[1:]) for p in far.pictures] == [80, 56, 40, 28, 20]
+
+
+def test_a_round_is_put_in_order_once(tmp_path, monkeypatch):
+    """A permutation of 600,000 pairs for each patch would cost more than the patch."""
+    for folder in ("rainy", "clean"):
+        (tmp_path / folder).mkdir()
+        for name in ("a.webp", "b.tif", "c.png"):
+            de.to_pil(torch.rand(3, 8, 8)).save(tmp_path / folder / name)
+    patches = RandomPatches(de.PairedFolder(tmp_path), 8)
+    assert len(patches.pairs) == 3  # also the formats that derain reads and writes
+    drawn = []
+    monkeypatch.setattr(np.random, "default_rng", counting(np.random.default_rng, drawn))
+    for index in range(6):
+        patches[index]
+    assert sum(len(seed) == 3 and seed[2] == 0 for seed in drawn) == 2  # two rounds
+
+
+def counting(real, seen):
+    def default_rng(seed):
+        seen.append(seed)
+        return real(seed)
+
+    return default_rng

@@ -116,3 +116,13 @@ def test_a_table_may_have_rows_with_different_columns(tmp_path):
     runner._append(tmp_path / "a.csv", {"variant": "baseline", "seed": 0, "missing_all": 2})
     assert [row["missing_first"] for row in rows(tmp_path / "a.csv")] == ["1.5", ""]
     assert [row["missing_all"] for row in rows(tmp_path / "a.csv")] == ["", "2"]
+
+
+def test_a_complete_experiment_keeps_its_provenance(tmp_path):
+    """Asked for again, it runs nothing, and says nothing new about machine and commit."""
+    path = runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    story = path.with_suffix(".json")
+    told = {**json.loads(story.read_text(encoding="utf-8")), "commit": "of that day"}
+    story.write_text(json.dumps(told), encoding="utf-8")
+    runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    assert json.loads(story.read_text(encoding="utf-8"))["commit"] == "of that day"

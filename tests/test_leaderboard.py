@@ -31,7 +31,6 @@ import torch
 from torch import nn
 
 from derain_edu.models import register_model
-from derain_edu.models.registry import run_code
 
 
 @dataclass(frozen=True)
@@ -459,3 +458,23 @@ def test_benchmarks_that_are_missing(empty_cache, filled_cache, monkeypatch):
     assert str(lines[0]).startswith(
         "rain100l is not in the cache: get it with `derain-edu download"
     )
+
+
+def test_own_code_may_postpone_its_annotations(tmp_path):
+    """A dataclass then looks for its module while the file runs."""
+    code = tmp_path / "my_net.py"
+    code.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from torch import nn\n"
+        "from derain_edu.models import register_model\n"
+        "@dataclass(frozen=True)\n"
+        "class Config:\n"
+        "    channels: int = 4\n"
+        "register_model('postponed', lambda config: nn.Identity(), Config)\n",
+        encoding="utf-8",
+    )
+    try:
+        assert run_code(code) == ["postponed"]
+    finally:
+        _REGISTERED.pop("postponed", None)

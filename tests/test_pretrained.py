@@ -127,3 +127,10 @@ def test_the_best_weights_are_the_authors_where_the_cache_has_them(empty_cache):
     assert best_pretrained("prn") == "official-rain100l"
     assert best_pretrained("prenet") == "open"  # its own file is not there
     assert best_pretrained("residual") == best_pretrained("prenet_gru") == "open"  # none exists
+
+
+def test_a_model_has_its_own_weights_only():
+    """The name of one model may begin another's."""
+    assert list_pretrained("pre") == []
+    tags = list_pretrained("prenet")
+    assert "open" in tags and "open-light" in tags

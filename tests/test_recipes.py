@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from derain_edu.training.recipes import (
     minutes_of,
     recipe,
 )
+from derain_edu.training.trainer import Trainer
 
 WEIGHTS = sorted(open_weights_folder().glob("*.safetensors"))
 
@@ -61,3 +63,8 @@ def test_the_history_of_a_recipe_begins_at_nothing():
     for name in RECIPES:
         first, *rest = history_of(name)
         assert RECIPES[first].pretrained is None and all(RECIPES[r].pretrained for r in rest)
+
+
+def test_a_recipe_with_another_number_of_stages():
+    config = replace(recipe("open-prn"), stages=2, steps=1, out=None, validate_every=0)
+    assert Trainer(config).model.config.stages == 2

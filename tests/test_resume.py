@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -295,3 +296,24 @@ def test_stop_requests_outside_the_main_thread():
     thread.start()
     thread.join()
     assert seen == [[]]
+
+
+def test_many_writers_of_one_file_leave_one_whole_file(tmp_path):
+    """Nobody takes another one's temporary file, and no reader sees a part."""
+    path, contents = tmp_path / "a.bin", [bytes([k]) * 50_000 for k in range(8)]
+    write_atomically(path, contents[0])
+
+    def write_and_read(content):
+        for _ in range(10):
+            write_atomically(path, content)
+            assert path.read_bytes() in contents
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write_and_read, contents))
+    assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_long_name_can_be_written(tmp_path):
+    path = tmp_path / ("n" * 250 + ".csv")  # 254 bytes: the longest that file systems take is 255
+    write_atomically(path, b"x")
+    assert path.read_bytes() == b"x"

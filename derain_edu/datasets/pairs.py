@@ -16,7 +16,7 @@ from derain_edu.images import to_tensor
 Pair = tuple[Path, Path]  # the files of the rainy and of the clean picture
 
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class PairedFolder(Dataset):

@@ -20,11 +20,17 @@ class RandomPatches(Dataset):
 
     def __init__(self, pairs: PairedFolder, patch_size: int = 100, seed: int = 0) -> None:
         self.pairs, self.patch_size, self.seed = pairs, patch_size, seed
+        self._drawn = (-1, np.empty(0, int))  # a round, and its order: drawn once, not per patch
+
+    def _order(self, turn: int) -> np.ndarray:
+        if self._drawn[0] != turn:
+            rng = np.random.default_rng((self.seed, turn, 0))
+            self._drawn = (turn, rng.permutation(len(self.pairs)))
+        return self._drawn[1]
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         turn, place = divmod(index, len(self.pairs))
-        order = np.random.default_rng((self.seed, turn, 0)).permutation(len(self.pairs))
-        pair = self.pairs[int(order[place])]
+        pair = self.pairs[int(self._order(turn)[place])]
         if min(pair["rainy"].shape[-2:]) < self.patch_size:
             raise DerainError(
                 f"{pair['name']} is smaller than a patch of {self.patch_size}: lower patch_size"

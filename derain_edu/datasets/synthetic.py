@@ -11,6 +11,7 @@ one into such a stream.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -87,11 +88,25 @@ class SyntheticRain(Dataset):
             for photo in photos
             for small in _at_scales(photo, scales, patch_size)
         ]
+        self._check_size()
+
+    def _check_size(self) -> None:
         if not self.pictures:
             raise DerainError(
-                f"no photo is at least {patch_size}×{patch_size} pixels: "
+                f"no photo is at least {self.patch_size}×{self.patch_size} pixels: "
                 "give larger photos or a smaller patch_size"
             )
+
+    def again(self, rain: Rain | Sequence[tuple[Rain, float]], patch_size: int) -> SyntheticRain:
+        """Return the stream of the same photos in another rain, in patches as large or larger.
+
+        It shares the photos with this one, so it needs next to no memory.
+        """
+        other = copy.copy(self)
+        other.patch_size, (other.rains, other.odds) = patch_size, _mix(rain)
+        other.pictures = [p for p in self.pictures if min(p.shape[-2:]) >= patch_size]
+        other._check_size()
+        return other
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         if index < 0:

@@ -107,7 +107,8 @@ def write_scores(scores: Sequence[Score], path: str | Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Score)])
+            names = [field.name for field in fields(Score)]
+            writer = csv.DictWriter(file, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(asdict(score) for score in scores)
     except OSError as error:

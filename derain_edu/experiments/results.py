@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import platform
@@ -17,7 +18,7 @@ from derain_edu import __version__
 from derain_edu.errors import DerainError
 from derain_edu.experiments.measurements import Measurement
 from derain_edu.experiments.tables import Experiment
-from derain_edu.files import PACKAGE, data_folder
+from derain_edu.files import PACKAGE, data_folder, write_atomically
 
 
 def load_results(name: str) -> list[dict[str, Any]]:
@@ -44,13 +45,12 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def _append(path: Path, row: dict[str, Any]) -> None:
     """Add a row by writing the whole file anew and renaming it: a kill can't leave half a line."""
     rows = [*_rows(path), row]
-    temporary = path.with_suffix(".csv.part")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        columns = dict.fromkeys(column for row in rows for column in row)
-        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
+    columns = dict.fromkeys(column for row in rows for column in row)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
 
 
 def describe(experiment: Experiment | Measurement, path: Path) -> None:
@@ -67,7 +67,7 @@ def describe(experiment: Experiment | Measurement, path: Path) -> None:
         "threads": torch.get_num_threads(),
     }
     text = json.dumps({"experiment": content.pop("name"), **content}, indent=2, default=asdict)
-    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    write_atomically(path.with_suffix(".json"), f"{text}\n".encode())
 
 
 def _commit() -> str | None:

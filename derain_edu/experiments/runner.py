@@ -75,11 +75,13 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
     path = (folder or data_folder() / "results") / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     done = {(row["variant"], int(row["seed"])) for row in _rows(path)}
-    for variant, seed in _cells(experiment):
-        if (variant, seed) not in done:
-            measure = run_cell if isinstance(experiment, Experiment) else take_measurement
-            _append(path, measure(experiment, variant, seed))
-    describe(experiment, path)
+    missing = [cell for cell in _cells(experiment) if cell not in done]
+    for variant, seed in missing:
+        measure = run_cell if isinstance(experiment, Experiment) else take_measurement
+        _append(path, measure(experiment, variant, seed))
+    # Where nothing ran, commit, machine and versions stay those of the runs.
+    if missing or not path.with_suffix(".json").exists():
+        describe(experiment, path)
     return path
 
 

@@ -134,11 +134,12 @@ class PlannedRain(Dataset):
         patches = schedules.patch_size.values if schedules.patch_size else (config.patch_size,)
         rains = schedules.rain.values if schedules.rain else (config.data,)
         photos = [load_photo(name) for name in photo_names(config.photos)]
+        first = SyntheticRain(
+            photos, rain_named(rains[0]), min(patches), config.seed,
+            augment=config.augment, hard=config.hard,
+        )  # fmt: skip
         self.streams = {
-            (rain, size): SyntheticRain(
-                photos, rain_named(rain), size, config.seed,
-                augment=config.augment, hard=config.hard,
-            )
+            (rain, size): first.again(rain_named(rain), size)
             for rain in dict.fromkeys(rains)
             for size in dict.fromkeys(patches)
         }
@@ -150,6 +151,17 @@ class PlannedRain(Dataset):
 
 
 ENDLESS_EPOCH = 1000  # samples; data without an end need a stated epoch
+
+
+def _steps_for(config: TrainConfig, samples: float) -> int:
+    """Return the fewest steps that use so many samples, also where the batch size changes."""
+    steps = math.ceil(samples / config.batch_size)
+    schedule = config.curriculum.batch_size if config.curriculum else None
+    if schedule is not None:
+        steps = max(1, math.floor(samples / max(schedule.values)))
+        while (missing := samples - Plan(config, steps).spent()[0]) > 0:
+            steps += max(1, math.floor(missing / max(schedule.values)))
+    return steps
 
 
 def open_data(
@@ -179,7 +191,7 @@ def open_data(
         data = RandomPatches(data, config.patch_size, config.seed)
     steps = config.steps
     if config.epochs is not None:
-        steps = math.ceil(config.epochs * epoch / config.batch_size)
+        steps = _steps_for(config, config.epochs * epoch)
     plan = Plan(config, steps)
     if data is None:
         data = PlannedRain(plan)

@@ -100,7 +100,7 @@ class Trainer:
     def _new_model(self) -> nn.Module:
         config = self.config
         stages = {} if config.stages is None else {"stages": config.stages}
-        model = create_model(config.model, config.pretrained, **config.options, **stages)
+        model = create_model(config.model, config.pretrained, **{**config.options, **stages})
         of_stages = (config.stage_weights, config.checkpoint_stages, self.plan.curriculum.stages)
         if not hasattr(model, "unroll") and any(of_stages):
             raise DerainError(f"{config.model} has no stages to weight, to checkpoint or to grow")
