@@ -1,5 +1,6 @@
 # make lab      open the course in JupyterLab (the first time: installs everything into .venv)
 # make test     check everything: style, units and conformance, all lessons, a real browser, the book
+# make quick    style and unit tests only: before each commit
 # make lint     only its first part: ruff, spelling, notebooks up to date (some seconds)
 # make course   run all lessons without a browser and print minutes, memory and result of each
 # make book     build the course as a book of HTML pages, build/book/index.html
@@ -21,7 +22,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab test lint course notebooks book
+.PHONY: help install lab test quick lint course notebooks book
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -74,6 +75,14 @@ test: $(INSTALLED)
 		echo "--- $$part"; \
 		$(PY) -m pytest $$part -v || failed=1; \
 	done; \
+	exit $$failed
+
+# What a contributor runs before each commit: no lessons, no browser, no reference data.
+quick: $(INSTALLED)
+	@failed=0; \
+	{ $(LINT); } || failed=1; \
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(SLOW:%=--ignore=%) --ignore=tests/conformance -q \
+		-n auto --maxprocesses=4 --dist=worksteal || failed=1; \
 	exit $$failed
 
 course: $(INSTALLED)
