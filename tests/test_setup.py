@@ -19,11 +19,11 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from derain_edu.photos import SPLITS
 from PIL import Image
 
 from derain_edu.course import lab, notebooks, run
 from derain_edu.course.run import run_course
+from derain_edu.datasets.photos import SPLITS
 from derain_edu.errors import DerainError
 
 ROOT = Path(__file__).resolve().parent.parent
