@@ -112,8 +112,8 @@ def test_unknown_names_are_explained():
 
 
 def test_a_table_may_have_rows_with_different_columns(tmp_path):
-    runner._append(tmp_path / "a.csv", {"variant": "PRN", "seed": 0, "missing_first": 1.5})
-    runner._append(tmp_path / "a.csv", {"variant": "baseline", "seed": 0, "missing_all": 2})
+    runner.append_row(tmp_path / "a.csv", {"variant": "PRN", "seed": 0, "missing_first": 1.5})
+    runner.append_row(tmp_path / "a.csv", {"variant": "baseline", "seed": 0, "missing_all": 2})
     assert [row["missing_first"] for row in rows(tmp_path / "a.csv")] == ["1.5", ""]
     assert [row["missing_all"] for row in rows(tmp_path / "a.csv")] == ["", "2"]
 

@@ -10,11 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from derain_edu.course.notebooks import (
-    find_lesson,
-    lesson_folder,
-    lesson_names,
-)
+from derain_edu.course.notebooks import find_lesson, lesson_folder, lesson_names
 
 CELL_SECONDS = 600  # a headless cell that runs longer is stuck
 

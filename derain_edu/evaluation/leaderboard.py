@@ -26,7 +26,7 @@ from torch import nn
 
 from derain_edu.datasets.held_out import RAINS, SETS
 from derain_edu.errors import DerainError
-from derain_edu.evaluation.provenance import _minutes, loaded
+from derain_edu.evaluation.provenance import loaded, training_minutes
 from derain_edu.evaluation.scores import SCORES, measure
 from derain_edu.files import data_folder, file_hash, write_atomically
 from derain_edu.models.pretrained import open_weights_folder, read_weights
@@ -95,7 +95,7 @@ def measured_entry(
     """
     path, name = Path(weights), checked_name(name)
     network = loaded(path, model)
-    known, source = _minutes(path, minutes)
+    known, source = training_minutes(path, minutes)
     return Entry(
         name=name,
         model=model or read_weights(path).model or "?",

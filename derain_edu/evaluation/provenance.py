@@ -39,7 +39,8 @@ def loaded(weights: str | Path, model: str | None = None) -> nn.Module:
     return load_model(model, path) if model else load_model(path)
 
 
-def _minutes(path: Path, stated: float | None) -> tuple[float | None, str]:
+def training_minutes(path: Path, stated: float | None) -> tuple[float | None, str]:
+    """Return the minutes of training on a CPU, and who says so: "log", "stated" or "unknown"."""
     run = run_of(path)
     # A run that started from other weights does not know how long those took.
     if run is not None and run["config"].get("pretrained") is None and _on_cpu(run):

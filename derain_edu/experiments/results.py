@@ -29,22 +29,23 @@ def load_results(name: str) -> list[dict[str, Any]]:
     DerainError
         If nothing is recorded under that name.
     """
-    rows = _rows(data_folder() / "results" / f"{name}.csv")
+    rows = read_rows(data_folder() / "results" / f"{name}.csv")
     if not rows:
         raise DerainError(f"no results for {name!r}: run derain-edu experiment {name} first")
     return [{key: _number(value) for key, value in row.items()} for row in rows]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as text; none if there is no such file."""
     if not path.is_file():
         return []
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def _append(path: Path, row: dict[str, Any]) -> None:
+def append_row(path: Path, row: dict[str, Any]) -> None:
     """Add a row by writing the whole file anew and renaming it: a kill can't leave half a line."""
-    rows = [*_rows(path), row]
+    rows = [*read_rows(path), row]
     columns = dict.fromkeys(column for row in rows for column in row)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(columns), lineterminator="\n")
@@ -55,7 +56,7 @@ def _append(path: Path, row: dict[str, Any]) -> None:
 
 def describe(experiment: Experiment | Measurement, path: Path) -> None:
     """Write the JSON beside the CSV: the question, the budget, the machine, the minutes."""
-    rows = _rows(path)
+    rows = read_rows(path)
     content = {
         **{key: value for key, value in asdict(experiment).items() if not callable(value)},
         "minutes": round(sum(float(row["minutes"]) for row in rows), 2),

@@ -3,7 +3,7 @@
 ``derain-edu experiment NAME`` trains every cell of the table that is not recorded yet, measures
 it, and adds one line to ``data/results/NAME.csv``; a killed run continues where it stopped.
 ``NAME.json`` says on which machine, with which versions and in how many minutes. Lessons read
-these files with :func:`load_results` and repeat a small cell live.
+these files with :func:`~derain_edu.experiments.results.load_results` and repeat a small cell live.
 
 Each row holds what its network scores on held-out pairs, what it cost (steps, samples, compute,
 minutes), and how it got there: the score at each tenth of its budget.
@@ -27,7 +27,7 @@ from derain_edu.datasets.held_out import held_out_patches
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.experiments.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
-from derain_edu.experiments.results import _append, _rows, describe
+from derain_edu.experiments.results import append_row, describe, read_rows
 from derain_edu.experiments.tables import Experiment, find_experiment
 from derain_edu.files import data_folder
 from derain_edu.map_scores import auc
@@ -74,11 +74,11 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
             experiment = replace(experiment, steps=2)
     path = (folder or data_folder() / "results") / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = {(row["variant"], int(row["seed"])) for row in _rows(path)}
+    done = {(row["variant"], int(row["seed"])) for row in read_rows(path)}
     missing = [cell for cell in _cells(experiment) if cell not in done]
     for variant, seed in missing:
         measure = run_cell if isinstance(experiment, Experiment) else take_measurement
-        _append(path, measure(experiment, variant, seed))
+        append_row(path, measure(experiment, variant, seed))
     # Where nothing ran, commit, machine and versions stay those of the runs.
     if missing or not path.with_suffix(".json").exists():
         describe(experiment, path)

@@ -309,6 +309,5 @@ def save_onnx(proto: Any, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, proto.SerializeToString())
     except OSError as error:
-        path.with_name(path.name + ".part").unlink(missing_ok=True)
         raise DerainError(f"{path} can't be written ({error}): choose another place") from error
     return path

@@ -149,7 +149,6 @@ class PlannedRain(Dataset):
         return self.streams[setting.rain, setting.patch_size][index]
 
 
-
 ENDLESS_EPOCH = 1000  # samples; data without an end need a stated epoch
 
 
