@@ -31,7 +31,7 @@ SLIDER = """\
 import io, time
 import ipywidgets
 from PIL import Image
-from derain_edu.sliders import shell
+from derain_edu.course.views.sliders import shell
 
 def draw():
     if slider.value == 2:
