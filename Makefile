@@ -51,7 +51,7 @@ lab: $(INSTALLED)
 LINT = lint=0; \
 	$(PY) -m ruff check . || lint=1; \
 	$(PY) -m codespell_lib || lint=1; \
-	$(PY) -m pytest -q -p no:cacheprovider tests/test_notebooks_in_step.py -k up_to_date || lint=1; \
+	$(PY) -m pytest -q -p no:cacheprovider tests/course/test_notebooks_in_step.py -k up_to_date || lint=1; \
 	[ $$lint = 0 ]
 
 lint: $(INSTALLED)
@@ -60,7 +60,7 @@ lint: $(INSTALLED)
 # Quick tests and lessons run side by side, one thread each. The browser, which measures how quickly
 # a slider answers, and the book come after them with every core. All parts run even if one fails.
 # What needs chromium skips, and says so, where there is none.
-SLOW := tests/notebooks tests/browser tests/book
+SLOW := tests/lessons tests/browser tests/book
 test: $(INSTALLED)
 	@failed=0; \
 	echo "--- style"; \
@@ -69,7 +69,7 @@ test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(PY) -m pytest $(SLOW:%=--ignore=%) \
 		-n auto --maxprocesses=4 --dist=worksteal --durations=5 || failed=1; \
 	echo "--- lessons, two at a time"; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests/notebooks -v -n 2 --dist=worksteal \
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/lessons -v -n 2 --dist=worksteal \
 		--durations=25 --durations-min=5 || failed=1; \
 	for part in tests/browser tests/book; do \
 		echo "--- $$part"; \

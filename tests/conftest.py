@@ -19,7 +19,7 @@ import torch
 
 from derain_edu.course.doctor import find_browser
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[1]
 CACHED_SETS = {"official-weights": "official", "rain100l": "benchmarks", "rain100h": "benchmarks"}
 
 if "PYTEST_XDIST_WORKER" in os.environ:

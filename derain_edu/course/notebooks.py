@@ -23,8 +23,8 @@ How a lesson is written
 Below the table, the notebook gets a link that opens it in Colab. The second cell is the only one
 that may use the network. The source holds the solved exercises;
 :mod:`derain_edu.course.exercise_cells` says how they are written, and how the student's notebook
-and the one in ``notebooks/solutions`` are made of them. ``tests/test_notebooks_in_step.py`` checks
-this form, the length of the cells (at most 25 lines of code, 100 characters wide), and that the
+and the one in ``notebooks/solutions`` are made of them. ``test_notebooks_in_step.py`` checks this
+form, the length of the cells (at most 25 lines of code, 100 characters wide), and that the
 notebooks are up to date.
 """
 

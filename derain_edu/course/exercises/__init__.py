@@ -6,7 +6,7 @@
 
 A lesson calls :func:`check` below each stub. The checkers of lesson NN are in ``lesson_NN.py``;
 how one is written is told in :mod:`derain_edu.course.exercises.checking`. What each of them
-accepts and rejects, and with which words, is tested by ``tests/exercises``.
+accepts and rejects, and with which words, is tested by ``tests/course/exercises``.
 """
 
 from __future__ import annotations

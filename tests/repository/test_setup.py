@@ -26,7 +26,7 @@ from derain_edu.course.run import run_course
 from derain_edu.datasets.photos import SPLITS
 from derain_edu.errors import DerainError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ROOT / "data" / "photos"
 
 

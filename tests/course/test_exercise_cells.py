@@ -18,7 +18,7 @@ from derain_edu.course.exercise_cells import (
 from derain_edu.course.notebooks import lesson_cells
 from derain_edu.errors import DerainError
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
 WITH_EXERCISES = [path for path in SOURCES if path.stem[:2] in [f"0{k}" for k in range(1, 10)]]
 MARKS = "[●○]{5}"

@@ -18,7 +18,7 @@ from derain_edu.course.notebooks import (
 )
 from derain_edu.errors import DerainError
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
 LONGEST_CELL, WIDEST_LINE = 25, 100
 ROWS = ("Goals", "Before you start", "Time", "Papers")

@@ -20,7 +20,7 @@ from derain_edu.course.notebooks import lesson_cells
 from derain_edu.errors import DerainError
 
 HERE = Path(__file__).resolve().parent
-SOURCES = sorted((HERE.parent.parent / "notebooks").glob("[0-9][0-9]_*.py"))
+SOURCES = sorted((HERE.parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
 
 
 def answers() -> dict[str, dict]:

@@ -1,21 +1,15 @@
-"""The public names, the bundled photos, the device and the seed."""
+"""The public names, and the rooms of the house: who imports whom."""
 
 from __future__ import annotations
 
 import ast
-import csv
-import random
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 import derain_edu as de
-from derain_edu.datasets.photos import SPLITS, photo_path
-from derain_edu.files import data_folder
 
 PACKAGE = Path(de.__file__).parent
 
@@ -40,74 +34,6 @@ def test_import_is_lazy():
     code = "import sys, derain_edu; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_splits_are_disjoint_and_complete():
-    splits = [de.photo_names(split) for split in SPLITS]
-    assert sorted(sum(splits, [])) == de.photo_names()
-    assert all(splits)
-    assert de.photo_names("extra+train") == sorted(splits[0] + splits[1])
-    for wrong in ("exam", "train+exam", "train+"):
-        with pytest.raises(de.DerainError, match=", ".join(SPLITS)):
-            de.photo_names(wrong)
-
-
-def test_every_photo_has_licence_and_author():
-    with open(data_folder() / "photos" / "photos.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    attribution = (data_folder() / "photos" / "ATTRIBUTION.md").read_text(encoding="utf-8")
-    for row in rows:
-        assert row["licence"] and row["author"] and row["source"]
-        assert row["file"] in attribution and row["author"] in attribution
-    assert {row["file"] for row in rows} == {
-        path.name
-        for path in (data_folder() / "photos").iterdir()
-        if path.suffix in (".jpg", ".png", ".webp")
-    }
-
-
-def test_photos_load_as_promised():
-    for name in de.photo_names():
-        photo = de.load_photo(name, long_side=64)
-        assert photo.shape[0] == 3 and max(photo.shape[1:]) == 64
-        assert photo.dtype == torch.float32 and 0 <= photo.min() and photo.max() <= 1
-    assert torch.equal(de.load_photo("china"), de.to_tensor(photo_path("china")))
-    with pytest.raises(de.DerainError, match="no bundled photo 'street'"):
-        de.load_photo("street")
-
-
-def test_a_seed_repeats_every_generator():
-    drawn = []
-    for _ in range(2):
-        de.set_seed(7)
-        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
-    assert drawn[0] == drawn[1]
-
-
-def test_the_device_is_named(capsys):
-    assert de.choose_device("cpu", verbose=True).type == "cpu"
-    assert "cpu" in capsys.readouterr().out
-    with pytest.raises(de.DerainError, match="'warp-drive' can't be used"):
-        de.choose_device("warp-drive")
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of Linux")
-def test_memory_is_kept_for_the_next_tensor():
-    """Counted, not timed: after some tensors, the system has no new page to bring for the next."""
-    code = (
-        "import resource, torch\n"
-        "from derain_edu.devices import reuse_memory\n"
-        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "reuse_memory() or exit('skip')\n"
-        "[torch.ones(64 << 20, dtype=torch.uint8).sum() for _ in range(20)]\n"
-        "before = faults()\n"
-        "[torch.ones(64 << 20, dtype=torch.uint8).sum() for _ in range(3)]\n"
-        "print(faults() - before)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    if "skip" in done.stderr:
-        pytest.skip("this C library has no such setting")
-    assert int(done.stdout) < 1000  # three times 64 MiB are 49,152 pages
 
 
 def modules_in(package: Path) -> dict[str, Path]:
@@ -200,3 +126,13 @@ def test_the_house_has_a_small_ground():
     folders = [path for path in PACKAGE.iterdir() if path.is_dir() and path.name[0] not in "._"]
     assert len(files) <= 12
     assert {path.name for path in folders} - set(ROOMS) == set()
+
+
+# What is tested by its way, not by its room.
+SLICES = {"repository", "lessons", "conformance", "browser", "book"}
+
+
+def test_tests_stand_in_the_rooms_that_they_test():
+    folder = Path(__file__).resolve().parents[1]
+    rooms = {path.relative_to(folder).parts[0] for path in folder.rglob("test_*.py")}
+    assert rooms == {*ROOMS, *SLICES}

@@ -22,7 +22,7 @@ import yaml
 import derain_edu
 from derain_edu.course import notebooks
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = sorted((ROOT / "derain_edu").rglob("*.py"))
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))

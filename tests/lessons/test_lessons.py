@@ -4,7 +4,7 @@ nbval is the gate: unlike other runners it also fails when a slider's callback r
 runs. Each lesson gets a pytest of its own, so that it starts with a fresh kernel and its own
 cache: empty (what a newcomer has), and for some lessons filled with the research data. The
 notebooks with the solutions run once, too, with the fuller cache that their lesson can use. (That
-the solutions are right is tested in ``tests/exercises``.)
+the solutions are right is tested in ``tests/course/exercises``.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 SOLVED = sorted((NOTEBOOKS / "solutions").glob("[0-9][0-9]_*.ipynb"))
 USE_RESEARCH_DATA = ("00", "01", "03", "05", "06")

@@ -1,4 +1,4 @@
-"""What each process does under torchrun; run by test_distributed.py.
+"""What each process does under torchrun; run by test_ranks.py.
 
 Trains the run ``whole`` in one go; the run ``stopped``, where one rank alone presses Ctrl-C, and
 its continuation; and a run whose data hold a NaN in the other rank's share. Every rank prints
