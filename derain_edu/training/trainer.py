@@ -106,6 +106,11 @@ class Trainer:
             raise DerainError(f"{config.model} has no stages to weight, to checkpoint or to grow")
         if not hasattr(model, "attend") and config.attention_mask:
             raise DerainError(f"{config.model} has no attention map that a mask could teach")
+        if config.attention_mask and any(of_stages):
+            raise DerainError(
+                "a mask teaches together with the last picture only: leave out attention_mask, or "
+                "stage_weights, checkpoint_stages and a curriculum of stages"
+            )
         return model.train().to(self.device, memory_format=config.layout)
 
     # -- one step -------------------------------------------------------------------------------
