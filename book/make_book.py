@@ -32,8 +32,8 @@ HASH = "derain_edu_book"  # the key in the metadata of an executed notebook
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SOURCES = ("derain_edu", "data/photos", "data/results")  # what a lesson can see, beside its cells
 
-sys.path.insert(0, str(HERE))  # book_pictures.py
-from book_pictures import course_map  # noqa: E402
+sys.path.insert(0, str(HERE))  # course_map.py
+from course_map import course_map  # noqa: E402
 
 from derain_edu.course.notebooks import cell_texts, find_lesson, lesson_folder, lesson_names  # noqa: E402
 from derain_edu.course.run import run_lesson  # noqa: E402
