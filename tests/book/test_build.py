@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from base64 import b64encode
@@ -55,18 +56,18 @@ def test_the_hash_changes_with_cells_and_files_and_with_nothing_else(tmp_path):
 
 @pytest.fixture
 def lessons(monkeypatch, tmp_path):
-    """Two lessons, and a list of those that ran."""
+    """Two lessons that take a newcomer's environment, and a list of those that ran."""
     for name in ("00_one", "01_two"):
         nbformat.write(notebook(code=name), tmp_path / f"{name}.ipynb")
     ran: list[str] = []
 
-    def run_lesson(path: Path, out: Path):
+    def run_lesson(path: Path, out: Path, environment: dict[str, str]):
+        cache = Path(environment["DERAIN_EDU_CACHE"])
+        assert environment["DERAIN_EDU_BOOK"] == "1" and not cache.exists()
         ran.append(path.stem)
         nbformat.write(nbformat.read(path, 4), out / path.name)
-        return SimpleNamespace(error=None, seconds=1.0)
+        return SimpleNamespace(error=None, details="", seconds=1.0)
 
-    for name in ("DERAIN_EDU_BOOK", "DERAIN_EDU_CACHE"):  # execute() sets them
-        monkeypatch.setenv(name, "")
     monkeypatch.setattr(make_book, "lesson_folder", lambda: tmp_path)
     monkeypatch.setattr(make_book, "common_hash", lambda: "the same")
     monkeypatch.setattr(make_book, "run_lesson", run_lesson)
@@ -75,25 +76,38 @@ def lessons(monkeypatch, tmp_path):
 
 def test_only_what_has_changed_runs_again(lessons):
     folder, ran = lessons
+    environment = dict(os.environ)
     for _ in range(2):
         make_book.execute(["00_one", "01_two"], folder / "executed")
     assert ran == ["00_one", "01_two"]
+    assert os.environ == environment
     nbformat.write(notebook(code="new"), folder / "01_two.ipynb")
     make_book.execute(["00_one", "01_two"], folder / "executed")
     assert ran == ["00_one", "01_two", "01_two"]
+
+
+def test_what_a_test_ran_need_not_run_again_but_a_test_runs_it_always(lessons):
+    folder, ran = lessons
+    for _ in range(2):
+        make_book.run_as_newcomer("00_one", folder / "executed", make_book.common_hash())
+    assert ran == ["00_one", "00_one"]
+    make_book.execute(["00_one", "01_two"], folder / "executed")
+    assert ran == ["00_one", "00_one", "01_two"]
 
 
 def test_a_lesson_that_fails_stops_the_build_and_leaves_the_others(lessons, monkeypatch):
     folder, ran = lessons
     good = make_book.run_lesson
 
-    def fails(path: Path, out: Path):
-        run = good(path, out)
-        run.error = "AssertionError: worse" if path.stem == "01_two" else None
+    def fails(path: Path, out: Path, environment: dict[str, str]):
+        run = good(path, out, environment)
+        if path.stem == "01_two":
+            run.error = "AssertionError: worse"
+            run.details = "assert a < b\nAssertionError: worse"
         return run
 
     monkeypatch.setattr(make_book, "run_lesson", fails)
-    with pytest.raises(SystemExit, match="AssertionError: worse"):
+    with pytest.raises(SystemExit, match="assert a < b\nAssertionError: worse"):
         make_book.execute(["00_one", "01_two"], folder / "executed")
     assert [path.name for path in (folder / "executed").iterdir()] == ["00_one.ipynb"]
 
