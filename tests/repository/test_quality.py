@@ -409,6 +409,15 @@ def test_make_lint_runs_three_checks_and_fails_with_each(tmp_path, broken):
     order = ("-m ruff", "-m codespell_lib", "up_to_date", "-n auto")
     places = [shown.index(word) for word in order]
     assert places == sorted(places)
+    tests = subprocess.run(["make", "test", "PY=./python"], cwd=tmp_path, capture_output=True)
+    assert (tests.returncode == 0) == (broken is None)
+    summary = tests.stdout.decode().split("All parts:\n")[1]
+    lines = re.findall(r"^--- (.+): 0 min \d+ s(, FAILED)?$", summary, re.MULTILINE)
+    assert [name.split()[0].rstrip(",") for name, _ in lines] == [
+        "style", "unit", "lessons", "browser", "book", "in",
+    ]  # fmt: skip
+    failed = {None: 0, "pytest": 5}.get(broken, 1)  # all parts run even if one fails
+    assert [bool(fault) for _, fault in lines] == [True] * failed + [False] * (6 - failed)
 
 
 def load_yaml(name: str) -> dict:
