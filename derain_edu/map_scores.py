@@ -28,13 +28,27 @@ from derain_edu.errors import DerainError
 
 @dataclass(frozen=True)
 class Score:
-    """What a threshold finds. A share of nothing counts as 1: no claim, no mistake."""
+    """What a threshold finds. A share of nothing counts as 1: no claim, no mistake.
+
+    Attributes
+    ----------
+    threshold : float
+        A pixel is called rain if its value is at least this.
+    precision : float
+        Of the pixels that are called rain, the share that are rainy.
+    recall : float
+        Of the rainy pixels, the share that are called rain.
+    iou : float
+        Pixels that are rainy and called rain, as a share of those that are either.
+    false_alarms : float
+        Of the dry pixels, the share that are called rain.
+    """
 
     threshold: float
-    precision: float  # of the pixels that are called rain, how many are
-    recall: float  # of the rainy pixels, how many are called rain
-    iou: float  # rainy and called rain, of those that are either
-    false_alarms: float  # of the dry pixels, how many are called rain
+    precision: float
+    recall: float
+    iou: float
+    false_alarms: float
 
 
 def score_at(values: Tensor, mask: Tensor, threshold: float) -> Score:
@@ -85,10 +99,20 @@ def roc(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Bin:
-    """Pixels with nearly the same value."""
+    """Pixels with nearly the same value.
 
-    value: float  # their mean value: what the map says
-    share: float  # how many of them are rainy: what is true
+    Attributes
+    ----------
+    value : float
+        Mean value of these pixels: what the map says.
+    share : float
+        The share of them that are rainy: what is true.
+    number : int
+        How many pixels there are.
+    """
+
+    value: float
+    share: float
     number: int
 
 

@@ -31,9 +31,21 @@ REINSTALL = "install derain-edu again, or work in a full clone of the repository
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report."""
+    """One line of the report.
 
-    state: str  # "ok", "note" (fine, but worth knowing) or "problem" (something will not work)
+    Attributes
+    ----------
+    state : str
+        ``"ok"``, ``"note"`` (fine, but worth knowing) or ``"problem"`` (something will not work).
+    topic : str
+        What was looked at, such as ``"packages"``.
+    found : str
+        What is there.
+    advice : str, default ""
+        What to do about it.
+    """
+
+    state: str
     topic: str
     found: str
     advice: str = ""

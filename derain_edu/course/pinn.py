@@ -38,14 +38,30 @@ Jet = tuple[Tensor, Tensor, Tensor, Tensor]  # u, u_x, u_t, u_xx
 
 @dataclass(frozen=True)
 class Way:
-    """How the terms count, and how hard the equation is, as functions of the progress."""
+    """How the terms count, and how hard the equation is, as functions of the progress.
 
-    equation: float | Steps = 1.0  # weight of the squared residual of the equation
-    initial: float | Steps = 1.0  # weight of the squared error at t = 0
-    boundary: float | Steps = 1.0  # weight of the squared error at x = ±1
-    viscosity: float | Steps = NU  # a larger one makes a smoother, easier solution
-    hard: bool = False  # u = u0 + t (1 − x²) network: both conditions hold by construction
-    shuffled: bool = False  # the same steps in a random order
+    Attributes
+    ----------
+    equation : float | Steps, default 1.0
+        Weight of the squared residual of the equation.
+    initial : float | Steps, default 1.0
+        Weight of the squared error at t = 0.
+    boundary : float | Steps, default 1.0
+        Weight of the squared error at x = ±1.
+    viscosity : float | Steps, default NU
+        ν. A larger one makes a smoother, easier solution. The default is 0.01 / π.
+    hard : bool, default False
+        Use u = u0 + t (1 − x²) network, which meets both conditions by construction.
+    shuffled : bool, default False
+        Take the same steps in a random order.
+    """
+
+    equation: float | Steps = 1.0
+    initial: float | Steps = 1.0
+    boundary: float | Steps = 1.0
+    viscosity: float | Steps = NU
+    hard: bool = False
+    shuffled: bool = False
 
     def at(self, progress: float) -> dict[str, float]:
         """Return the three weights and the viscosity at ``progress`` in [0, 1)."""
@@ -177,11 +193,21 @@ def losses(networks: Networks, way: Way, points: dict[str, Tensor], nu: float) -
 
 @dataclass(frozen=True)
 class Solved:
-    """Trained networks, one per seed, and how their training went."""
+    """Trained networks, one per seed, and how their training went.
+
+    Attributes
+    ----------
+    networks : Networks
+        One network per seed.
+    way : Way
+        How they were trained.
+    log : list[dict[str, Any]]
+        Rows: step, progress, and lists over the seeds (losses, gradients, cosine, error).
+    """
 
     networks: Networks
     way: Way
-    log: list[dict[str, Any]]  # step, progress; lists over seeds: losses, gradients, cosine, error
+    log: list[dict[str, Any]]
 
     @torch.no_grad()
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:

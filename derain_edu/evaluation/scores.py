@@ -24,11 +24,25 @@ from derain_edu.metrics import PROTOCOLS, psnr, ssim
 
 @dataclass(frozen=True)
 class Score:
-    """One row of an evaluation."""
+    """One row of an evaluation.
+
+    Attributes
+    ----------
+    name : str
+        Of the picture, or ``"mean"``.
+    psnr_rainy : float
+        Rainy against clean, dB.
+    psnr_derained : float
+        Derained against clean, dB.
+    ssim_rainy : float
+        Rainy against clean, at most 1.
+    ssim_derained : float
+        Derained against clean, at most 1.
+    """
 
     name: str
-    psnr_rainy: float  # dB
-    psnr_derained: float  # dB
+    psnr_rainy: float
+    psnr_derained: float
     ssim_rainy: float
     ssim_derained: float
 

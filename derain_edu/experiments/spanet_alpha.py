@@ -38,12 +38,22 @@ CAPS = (0.9, 0.5)  # α are held down to these
 
 @dataclass(frozen=True)
 class Factors:
-    """The counts, and where they come from."""
+    """The counts, and where they come from.
 
-    source: str  # "counted now" or "recorded"
-    counts: list[dict[str, Any]]  # rows: factor, low, high, count
-    summary: dict[str, Any]  # alpha, beta: extremes, quantiles, shares; beyond: distance → share;
-    # capped: the largest α allowed → the same shares
+    Attributes
+    ----------
+    source : str
+        ``"counted now"`` or ``"recorded"``.
+    counts : list[dict[str, Any]]
+        Rows: factor, low, high, count.
+    summary : dict[str, Any]
+        ``alpha`` and ``beta``: extremes, quantiles, shares; ``beyond``: distance → share;
+        ``capped``: the largest α allowed → the same shares.
+    """
+
+    source: str
+    counts: list[dict[str, Any]]
+    summary: dict[str, Any]
 
 
 def learned_factors() -> Factors:

@@ -23,6 +23,28 @@ class Experiment:
     A variant is a dict: ``model``, options of that model, and where needed ``train``, fields of
     :class:`~derain_edu.training.config.TrainConfig` that are its own, and ``budget``, its share of
     the steps.
+
+    Attributes
+    ----------
+    name : str
+        Also the name of its files in ``data/results``.
+    question : str
+        What it asks.
+    variants : dict[str, dict[str, Any]]
+        Name → what the variant changes, see above.
+    seeds : tuple[int, ...], default (0, 1, 2)
+        One run per variant and seed.
+    steps : int, default 600
+        Optimizer steps of each run.
+    samples : int | None, default None
+        Train on this many fixed samples. None: on endless fresh ones.
+    train : dict[str, Any]
+        Fields of TrainConfig that all variants share.
+    judge : tuple[str, ...], default ("light",)
+        The rains of the held-out pairs.
+    examine : str | None, default None
+        A further look at each trained network, see ``EXAMINATIONS`` in
+        :mod:`~derain_edu.experiments.measurements`. None: none.
     """
 
     name: str
@@ -30,10 +52,10 @@ class Experiment:
     variants: dict[str, dict[str, Any]]
     seeds: tuple[int, ...] = (0, 1, 2)
     steps: int = 600
-    samples: int | None = None  # train on this many fixed samples; None: endless fresh ones
-    train: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig for all
-    judge: tuple[str, ...] = ("light",)  # the rains of the held-out pairs
-    examine: str | None = None  # also do this to each trained network, see measurements.py
+    samples: int | None = None
+    train: dict[str, Any] = field(default_factory=dict)
+    judge: tuple[str, ...] = ("light",)
+    examine: str | None = None
 
 
 _SMALL = {"patch_size": 32, "batch_size": 4, "data": "light", "loss": "neg_ssim+l1", "lr": 2e-3}

@@ -28,7 +28,15 @@ ORDERS = ("easy_to_hard", "hard_to_easy", "random")
 
 @dataclass(frozen=True)
 class Steps:
-    """A schedule that goes up (or down) in steps: ``values[i]`` from progress ``starts[i]`` on."""
+    """A schedule that goes up (or down) in steps: ``values[i]`` from progress ``starts[i]`` on.
+
+    Attributes
+    ----------
+    values : tuple[Any, ...]
+        What the schedule returns, one value after the other.
+    starts : tuple[float, ...]
+        The progress in [0, 1) at which each value begins. The first is 0, and they increase.
+    """
 
     values: tuple[Any, ...]
     starts: tuple[float, ...]
@@ -59,15 +67,35 @@ def equal_steps(*values: Any) -> Steps:
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What changes during training, and in which order. What is None stays as configured."""
+    """What changes during training, and in which order. What is None stays as configured.
 
-    stages: Steps | None = None  # T of a progressive network
-    patch_size: Steps | None = None  # pixels, the side of the patches
-    batch_size: Steps | None = None  # patches per step
-    rain: Steps | None = None  # presets of rain.py, or a name of its MIXES
-    loss: Steps | None = None  # see losses.py, for example "l1" and then "neg_ssim+l1"
-    order: str = "easy_to_hard"  # as written; "hard_to_easy": backwards; "random": shuffled
-    seed: int = 0  # of the random order
+    Attributes
+    ----------
+    stages : Steps | None, default None
+        T of a progressive network, whole numbers from 1.
+    patch_size : Steps | None, default None
+        Side of the patches in pixels, whole numbers from 1.
+    batch_size : Steps | None, default None
+        Patches per step, whole numbers from 1.
+    rain : Steps | None, default None
+        Rain presets, or names of :data:`~derain_edu.rain.presets.MIXES`.
+    loss : Steps | None, default None
+        Losses of :func:`~derain_edu.training.losses.make_loss`, such as ``"l1"`` and then
+        ``"neg_ssim+l1"``.
+    order : str, default "easy_to_hard"
+        ``"easy_to_hard"``: as written. ``"hard_to_easy"``: reversed. ``"random"``: the same steps,
+        shuffled, which is the control of an experiment.
+    seed : int, default 0
+        Seed of the random order.
+    """
+
+    stages: Steps | None = None
+    patch_size: Steps | None = None
+    batch_size: Steps | None = None
+    rain: Steps | None = None
+    loss: Steps | None = None
+    order: str = "easy_to_hard"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:

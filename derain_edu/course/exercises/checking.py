@@ -40,7 +40,17 @@ class Untouched(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a checker found: ``state`` is right, wrong or untouched."""
+    """What a checker found: ``state`` is right, wrong or untouched.
+
+    Attributes
+    ----------
+    number : str
+        Of the exercise, such as ``"03.1"``.
+    state : str
+        ``"right"``, ``"wrong"`` or ``"untouched"``.
+    text : str
+        The reason, in one sentence.
+    """
 
     number: str
     state: str

@@ -116,14 +116,30 @@ def _after(module: nn.Module, change: Callable[[Tensor], Tensor | None]) -> Iter
 
 @dataclass(frozen=True)
 class AngleView:
-    """What a network with direction weights does in rain of one angle."""
+    """What a network with direction weights does in rain of one angle.
 
-    angle: float  # degrees from the vertical
-    rainy: Tensor  # (3, H, W)
-    weights: Tensor  # (4, H, W): the direction weights of the first stage
-    on_streaks: list[float]  # mean weight of each direction on streaks …
-    elsewhere: list[float]  # … and on the other pixels
-    auc: float  # of the first attention map
+    Attributes
+    ----------
+    angle : float
+        Of the rain, degrees from the vertical.
+    rainy : Tensor
+        (3, H, W).
+    weights : Tensor
+        (4, H, W), the direction weights of the first stage.
+    on_streaks : list[float]
+        Mean weight of each direction on streaks.
+    elsewhere : list[float]
+        The same on the other pixels.
+    auc : float
+        Of the first attention map.
+    """
+
+    angle: float
+    rainy: Tensor
+    weights: Tensor
+    on_streaks: list[float]
+    elsewhere: list[float]
+    auc: float
 
     @property
     def leaning(self) -> float:

@@ -34,12 +34,26 @@ RIDGE = 1e-8  # of the features' mean square: keeps the regression solvable if a
 
 @dataclass(frozen=True)
 class DepthView:
-    """What is known about the rain at one depth."""
+    """What is known about the rain at one depth.
 
-    depth: int  # 0: after the head; k: after block k
-    channel: Tensor  # (H, W), the single channel with the AUC farthest from 0.5, bright where rainy
+    Attributes
+    ----------
+    depth : int
+        0: after the head; k: after block k.
+    channel : Tensor
+        (H, W), the single channel whose AUC is farthest from 0.5, bright where rainy.
+    channel_auc : float
+        Of this channel.
+    read_out : Tensor
+        (H, W), the read-out's guess of the rain layer (mean of RGB).
+    read_out_auc : float
+        Of this guess.
+    """
+
+    depth: int
+    channel: Tensor
     channel_auc: float
-    read_out: Tensor  # (H, W), the read-out's guess of the rain layer (mean of RGB)
+    read_out: Tensor
     read_out_auc: float
 
     @property

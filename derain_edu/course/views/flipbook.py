@@ -45,11 +45,21 @@ _SCRIPT = """\
 
 @dataclass(frozen=True)
 class Frame:
-    """One position of a slider."""
+    """One position of a slider.
 
-    label: str  # what stands beside the slider, for example "0.25"
+    Attributes
+    ----------
+    label : str
+        The text beside the slider, such as ``"0.25"``.
+    png : bytes
+        The picture.
+    words : str, default ""
+        What it shows, in a sentence, for those who can't see it.
+    """
+
+    label: str
     png: bytes
-    words: str = ""  # the same as a sentence, for those who can't see the picture
+    words: str = ""
 
 
 def in_book() -> bool:

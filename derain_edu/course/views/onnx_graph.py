@@ -93,11 +93,21 @@ def _at(options: Mapping[str, Any], name: str, position: int) -> int:
 
 @dataclass(frozen=True)
 class Use:
-    """One convolution of a graph."""
+    """One convolution of a graph.
 
-    weight: str  # the stored tensor that it reads, perhaps through a Slice
-    stage: int  # counted from 1
-    position: int  # of the node in the graph
+    Attributes
+    ----------
+    weight : str
+        The stored tensor that it reads, perhaps through a Slice.
+    stage : int
+        Counted from 1.
+    position : int
+        Of the node in the graph.
+    """
+
+    weight: str
+    stage: int
+    position: int
 
 
 def weight_uses(graph: Any) -> list[Use]:

@@ -28,14 +28,30 @@ CHANGE_SCALE = 10  # changes between two stages are small: show them ten times a
 
 @dataclass(frozen=True)
 class StageView:
-    """All that the stage slider shows at one stage."""
+    """All that the stage slider shows at one stage.
 
-    stage: int  # counted from 1
-    picture: Tensor  # (3, H, W), the output of this stage, clamped
-    change: Tensor  # (3, H, W), |x_t − x_{t−1}| × CHANGE_SCALE, where x_0 is the rainy picture
-    psnr: float  # dB, protocol prenet_matlab
-    parameters: int  # of the network: the same at each stage
-    gflops: float  # 10⁹ multiplications and additions spent up to here
+    Attributes
+    ----------
+    stage : int
+        Counted from 1.
+    picture : Tensor
+        (3, H, W), the output of this stage, clamped.
+    change : Tensor
+        (3, H, W), |x_t − x_{t−1}| × :data:`CHANGE_SCALE`, where x_0 is the rainy picture.
+    psnr : float
+        dB, protocol prenet_matlab.
+    parameters : int
+        Of the network: the same at each stage.
+    gflops : float
+        10⁹ multiplications and additions up to and including this stage.
+    """
+
+    stage: int
+    picture: Tensor
+    change: Tensor
+    psnr: float
+    parameters: int
+    gflops: float
 
 
 @torch.no_grad()
