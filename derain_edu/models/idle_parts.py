@@ -36,7 +36,7 @@ def idle_parameters(model: nn.Module, loss: Tensor) -> list[str]:
 def dropped_results(source: str) -> list[str]:
     """Return the lines of a program that call a method and drop what it returns.
 
-    Only methods of tensors that have a twin with an underscore, which works in place: who writes
+    Only methods of tensors that also exist with an underscore, which works in place: who writes
     ``x.mul(w)`` on a line of its own most likely meant ``x.mul_(w)`` or ``x = x.mul(w)``. The
     search can't see types, so it also reports ``names.add(name)``, where ``names`` is a set.
 

@@ -123,8 +123,33 @@ def model_options(model: nn.Module) -> dict[str, Any]:
     return asdict(model.config)
 
 
+def model_name(model: nn.Module) -> str:
+    """Return the name under which :func:`create_model` knows a network, else that of its class.
+
+    >>> model_name(create_model("prenet_r", stages=2))
+    'prenet_r'
+    """
+    config = getattr(model, "config", None)
+    for name, (model_class, config_class, defaults) in _known().items():
+        if type(config) is not config_class:
+            continue
+        if isinstance(model_class, type) and type(model) is not model_class:
+            continue
+        # The options that tell the members of a family apart; PRN and PReNet share a class.
+        family = (options for owner, _, options in _known().values() if owner is model_class)
+        switches = {option for options in family for option in options}
+        member = config_class(**defaults)
+        if all(getattr(config, option) == getattr(member, option) for option in switches):
+            return name
+    return type(model).__name__
+
+
+def _known() -> dict[str, tuple[Callable[..., nn.Module], type, dict[str, Any]]]:
+    return {**_MODELS, **_OF_ONE_LESSON, **_REGISTERED}
+
+
 def _entry(name: str) -> tuple[Callable[..., nn.Module], type, dict[str, Any]]:
-    known = {**_MODELS, **_OF_ONE_LESSON, **_REGISTERED}
+    known = _known()
     if name not in known:
         raise DerainError(f"unknown model {name!r}: choose one of {', '.join(known)}")
     return known[name]

@@ -142,7 +142,7 @@ def check_ranges(config: Any) -> None:
     """Make the fields of a new configuration ranges; raise a DerainError if one can't be."""
     for field in fields(config):
         if field.name in _LIMITS:
-            single = field.type == "float"  # a string: annotations are not evaluated here
+            single = not isinstance(field.default, tuple)  # the others are ranges
             low, high = _checked(field.name, getattr(config, field.name), single)
             object.__setattr__(config, field.name, low if single else (low, high))
 
