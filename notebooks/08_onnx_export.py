@@ -42,7 +42,7 @@ from torch import nn
 from derain_edu.course import exercises
 from derain_edu.course.views import onnx_graph as views, plots
 from derain_edu.datasets.held_out import validation_pairs
-from derain_edu.evaluation.plain_prenet import plain_twin
+from derain_edu.evaluation.plain_prenet import as_plain_prenet
 from derain_edu.evaluation.timing import interleave, machine_line, speedup
 from derain_edu.inference.onnx_export import CHECKED, TOLERANCE, silence, sizes
 from derain_edu.inference.onnx_int8 import calibration_pictures, quantize_onnx
@@ -570,7 +570,7 @@ my_guess_int8 = None  # and one for int8
 int8_path = quantize_onnx(path, folder / "int8.onnx", calibration_pictures(8))  # some seconds
 int8 = de.load_onnx(int8_path)
 ways = {
-    "plain PyTorch": plain_twin(model).eval(),
+    "plain PyTorch": as_plain_prenet(model).eval(),
     "this package": model,
     "ONNX Runtime, float32": network,
     "ONNX Runtime, int8": int8,
