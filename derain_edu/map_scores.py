@@ -27,7 +27,7 @@ from derain_edu.errors import DerainError
 
 
 @dataclass(frozen=True)
-class Score:
+class MapScore:
     """What a threshold finds. A share of nothing counts as 1: no claim, no mistake.
 
     Attributes
@@ -51,7 +51,7 @@ class Score:
     false_alarms: float
 
 
-def score_at(values: Tensor, mask: Tensor, threshold: float) -> Score:
+def score_at(values: Tensor, mask: Tensor, threshold: float) -> MapScore:
     """Call every pixel with a value of at least ``threshold`` rain, and compare with the truth.
 
     Parameters
@@ -62,7 +62,7 @@ def score_at(values: Tensor, mask: Tensor, threshold: float) -> Score:
     Examples
     --------
     >>> score_at(torch.tensor([0.9, 0.8, 0.3, 0.1]), torch.tensor([True, False, True, False]), 0.5)
-    Score(threshold=0.5, precision=0.5, recall=0.5, iou=0.3333333333333333, false_alarms=0.5)
+    MapScore(threshold=0.5, precision=0.5, recall=0.5, iou=0.3333333333333333, false_alarms=0.5)
     """
     called, wet = values.flatten() >= threshold, _mask_of(values, mask)
     hits, calls, rainy = (int(x.sum()) for x in (called & wet, called, wet))
@@ -71,7 +71,7 @@ def score_at(values: Tensor, mask: Tensor, threshold: float) -> Score:
         return part / whole if whole else 1.0
 
     dry = wet.numel() - rainy
-    return Score(
+    return MapScore(
         threshold, share(hits, calls), share(hits, rainy), share(hits, calls + rainy - hits),
         (calls - hits) / dry if dry else 0.0,
     )

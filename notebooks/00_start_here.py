@@ -359,9 +359,9 @@ def stub(x):
     return ...  # write your code here
 
 
-verdicts = [checking.judge("00.1", answer) for answer in (stub, lambda x: 2 * x, lambda x: x / 2)]
-print(*verdicts, sep="\n")
-assert [verdict.state for verdict in verdicts] == ["untouched", "wrong", "right"]
+results = [checking.judge("00.1", answer) for answer in (stub, lambda x: 2 * x, lambda x: x / 2)]
+print(*results, sep="\n")
+assert [result.state for result in results] == ["untouched", "wrong", "right"]
 
 # %% [markdown]
 # A wrong answer gets a reason, and an example with the numbers. Nothing later in a lesson needs your

@@ -116,7 +116,7 @@ assert torch.allclose(rainy - clean, R.expand(3, -1, -1), atol=1e-6)  # up to fl
 
 # %% [markdown]
 # The equation allows both. "Thin, bright, slanted things are rain" stands nowhere in it: a network
-# has to learn that from examples. An example is a **pair**: the rainy picture O and its clean twin
+# has to learn that from examples. An example is a **pair**: the rainy picture O and the clean picture
 # B. With both, R = O − B is known exactly (here to the rounding of a 32-bit float).
 
 # %% [markdown]
@@ -423,16 +423,16 @@ pairs = {
     "cut to another size": (rainy[..., :-1], clean),
     "the same file twice": (clean, clean),
 }
-verdicts = {name: examine(*pair) for name, pair in pairs.items()}
-for name, verdict in verdicts.items():
-    print(f"{'✅' if verdict == 'fine' else '❌'} {name}: {verdict}")
-assert [verdict == "fine" for verdict in verdicts.values()] == [True, False, False, False, False]
+found = {name: examine(*pair) for name, pair in pairs.items()}
+for name, fault in found.items():
+    print(f"{'✅' if fault == 'fine' else '❌'} {name}: {fault}")
+assert [fault == "fine" for fault in found.values()] == [True, False, False, False, False]
 
 # %% [markdown]
 # ## 4 · Benchmarks, and their traps
 #
 # A benchmark is a folder of pairs that many papers share. Each has its own way to name them;
-# `de.PairedFolder(root, layout)` knows these, and complains by name when a twin is missing:
+# `de.PairedFolder(root, layout)` knows these, and names the file when one of a pair is missing:
 #
 # | layout | pairs look like |
 # |---|---|
@@ -467,14 +467,14 @@ for name, layout in (("Rain100L", "rain100l"), ("Rain100H", "rain100h")):
     data = de.PairedFolder(folder, layout)
     benchmarks[name] = [data[i] for i in range(len(data))]
     backgrounds = {pair["clean"].numpy().tobytes() for pair in benchmarks[name]}
-    verdicts = [examine(pair["rainy"], pair["clean"]) for pair in benchmarks[name]]
+    found = [examine(pair["rainy"], pair["clean"]) for pair in benchmarks[name]]
     print(f"{name}: {len(data)} pairs here, {len(backgrounds)} different backgrounds, "
-          f"{verdicts.count('fine')} fine, first picture {tuple(data[0]['clean'].shape)}")
+          f"{found.count('fine')} fine, first picture {tuple(data[0]['clean'].shape)}")
     assert len(data) < 100 or len(backgrounds) == 91
 if len(benchmarks) == 2:
-    twins = [torch.equal(a["clean"], b["clean"]) for a, b in zip(*benchmarks.values(), strict=True)]
-    print(f"the same background in Rain100L and Rain100H: {sum(twins)} of {len(twins)}")
-    assert all(twins)
+    equal = [torch.equal(a["clean"], b["clean"]) for a, b in zip(*benchmarks.values(), strict=True)]
+    print(f"the same background in Rain100L and Rain100H: {sum(equal)} of {len(equal)}")
+    assert all(equal)
 
 # %% [markdown]
 # The rain of Rain100 was drawn by a program, too. Does ours look like it? We let our `light` and
@@ -645,7 +645,7 @@ if exercises.check("01.3", psnr_y):
 
 # %%
 luma = metrics.luma  # (1, 3, H, W) -> (1, 1, H, W), black at 16/255 and white at 235/255
-steps = {
+views = {
     "RGB": lambda x: x,
     "Y, black 0, white 1": lambda x: (luma(x) * 255 - 16) / 219,
     "Y, 16 to 235": luma,
@@ -655,15 +655,15 @@ steps = {
 ladder = {}
 for name, picture in (("A: rain left", A), ("B: JPEG", B)):
     x, y = picture[None].double(), photo[None].double()  # (3, H, W) -> (1, 3, H, W)
-    errors = [(view(x) - view(y)).square().mean() for view in steps.values()]
+    errors = [(view(x) - view(y)).square().mean() for view in views.values()]
     ladder[name] = [-10 * math.log10(error) for error in errors]
-for k, step in enumerate(steps):
+for k, step in enumerate(views):
     print(f"{step:<22}" + "   ".join(f"{name} {s[k]:6.2f} dB" for name, s in ladder.items()))
 
 # %%
 figure, axes = plots.new_figure(1, 1, width=9, height=3.2)
 plots.draw_curves(axes[0, 0], ladder, ylabel="PSNR in dB")
-axes[0, 0].set_xticks(range(1, len(steps) + 1), steps, fontsize=8)
+axes[0, 0].set_xticks(range(1, len(views) + 1), views, fontsize=8)
 plots.show(figure, "PSNR of A and B over five steps from RGB to the protocol of PReNet: A rises "
                    "slowly, B jumps at the step from RGB to luma, and the two lines cross.")
 for name, scores in ladder.items():

@@ -159,10 +159,10 @@ def unroll(head, body, tail, rainy, stages):
 
 
 if exercises.check("03.1", unroll):
-    twin = de.create_model("prn")  # random weights: the loop is the same
-    body = torch.nn.Sequential(*twin.blocks)
-    mine = unroll(lambda both: F.relu(twin.head(both)), body, twin.tail, rainy, 2)
-    same = torch.equal(mine[-1], twin.unroll(rainy, 2)[-1])
+    prn = de.create_model("prn")  # random weights: the loop is the same
+    body = torch.nn.Sequential(*prn.blocks)
+    mine = unroll(lambda both: F.relu(prn.head(both)), body, prn.tail, rainy, 2)
+    same = torch.equal(mine[-1], prn.unroll(rainy, 2)[-1])
     print("your loop and the package's, on one fresh PRN: equal to the last bit?", same)
 
 # %% [markdown] tags=["solution"]
@@ -355,9 +355,9 @@ gains = (scores - scores[:, :1])[:, 1:]  # (6, 12), dB over the rainy input
 curves = {name: row.tolist() for name, row in zip(de.photo_names("test"), gains, strict=True)}
 plots.draw_curves(axes[0, 0], curves, xlabel="stage", ylabel="gain over rainy, dB")
 axes[0, 0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-steps = [(b - a).abs().mean() * 255 for _, _, xs in runs for a, b in pairwise(xs)]
-steps = torch.stack(steps).view(len(runs), STAGES).mean(dim=0)  # (6 · 12) -> (12,)
-plots.draw_curves(axes[0, 1], {"": steps.tolist()}, xlabel="stage", ylabel="change, grey levels")
+changes = [(b - a).abs().mean() * 255 for _, _, xs in runs for a, b in pairwise(xs)]
+changes = torch.stack(changes).view(len(runs), STAGES).mean(dim=0)  # (6 · 12) -> (12,)
+plots.draw_curves(axes[0, 1], {"": changes.tolist()}, xlabel="stage", ylabel="change, grey levels")
 axes[0, 1].set_yscale("log")
 for axis in axes.flat:
     axis.axvline(T, linestyle=":", color="grey")
@@ -367,7 +367,7 @@ plots.show(
 )
 
 # %% [markdown]
-# The dotted line is the trained T. Right: the steps get smaller and smaller, the loop comes to
+# The dotted line is the trained T. Right: the changes get smaller and smaller, the loop comes to
 # rest. Left: *where* it rests is another question. The loss asked for a good picture after T
 # stages, not for one that stays good.
 #
@@ -693,9 +693,9 @@ my_guess = None  # write a number
 # %%
 def blinded(model, channels):
     """Return a copy whose head ignores some of its six input channels."""
-    twin = copy.deepcopy(model)
-    twin.head.weight[:, channels] = 0  # (C, 6, 3, 3)
-    return twin
+    blind = copy.deepcopy(model)
+    blind.head.weight[:, channels] = 0  # (C, 6, 3, 3)
+    return blind
 
 
 # Six cuts of 64 × 64 pixels are enough for quick checks.

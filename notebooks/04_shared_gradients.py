@@ -622,9 +622,9 @@ figure, axes = plots.new_figure(width=5.5)
 plots.draw_curves(axes[0, 0], kept, counts, xlabel="stages T", ylabel="MiB kept for 64 × 64 pixels")
 plots.show(figure, "Memory kept for the backward pass grows in a straight line with the stages.")
 for name, values in kept.items():
-    steps = np.diff(values)
-    print(f"{name}: {steps.mean():.1f} MiB more with each stage; the weights stay the same")
-    assert steps[1:].max() < 1.05 * steps[1:].min()
+    added = np.diff(values)
+    print(f"{name}: {added.mean():.1f} MiB more with each stage; the weights stay the same")
+    assert added[1:].max() < 1.05 * added[1:].min()
 
 # %% [markdown]
 # A straight line: each stage keeps the same again. Batches and pixels multiply it. A user with an

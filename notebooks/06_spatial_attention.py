@@ -162,19 +162,19 @@ my_guess = None  # write a number
 # %%
 C = 4
 tiny = SpatialAttention(SPANetConfig(channels=C, alpha_init=1))
-steps = {"features": torch.rand(1, C, 6, 5)}
-steps["conv 3×3"] = tiny.conv1(steps["features"])  # (1, C, 6, 5)
-steps["round 1: four sweeps"] = tiny.irnn1(steps["conv 3×3"])  # (1, 4, C, 6, 5)
-steps["side by side"] = steps["round 1: four sweeps"].flatten(1, 2)  # (1, 4C, 6, 5)
-steps["conv 3×3, mixes"] = tiny.conv2(steps["side by side"])  # (1, C, 6, 5)
-steps["round 2, side by side"] = tiny.irnn2(steps["conv 3×3, mixes"]).flatten(1, 2)
-steps["conv 3×3, ReLU"] = torch.relu(tiny.conv3(steps["round 2, side by side"]))  # (1, C, 6, 5)
-steps["conv 1×1: one number"] = tiny.conv4(steps["conv 3×3, ReLU"])  # (1, 1, 6, 5)
-steps["sigmoid: the map"] = torch.sigmoid(steps["conv 1×1: one number"])
-for name, value in steps.items():
+pieces = {"features": torch.rand(1, C, 6, 5)}
+pieces["conv 3×3"] = tiny.conv1(pieces["features"])  # (1, C, 6, 5)
+pieces["round 1: four sweeps"] = tiny.irnn1(pieces["conv 3×3"])  # (1, 4, C, 6, 5)
+pieces["side by side"] = pieces["round 1: four sweeps"].flatten(1, 2)  # (1, 4C, 6, 5)
+pieces["conv 3×3, mixes"] = tiny.conv2(pieces["side by side"])  # (1, C, 6, 5)
+pieces["round 2, side by side"] = tiny.irnn2(pieces["conv 3×3, mixes"]).flatten(1, 2)
+pieces["conv 3×3, ReLU"] = torch.relu(tiny.conv3(pieces["round 2, side by side"]))  # (1, C, 6, 5)
+pieces["conv 1×1: one number"] = tiny.conv4(pieces["conv 3×3, ReLU"])  # (1, 1, 6, 5)
+pieces["sigmoid: the map"] = torch.sigmoid(pieces["conv 1×1: one number"])
+for name, value in pieces.items():
     print(f"{name:22} {tuple(value.shape)}")
-compare_guess(my_guess, steps["side by side"].shape[1], "channels", decimals=0)
-assert torch.equal(steps["sigmoid: the map"], tiny(steps["features"])), "this is the module"
+compare_guess(my_guess, pieces["side by side"].shape[1], "channels", decimals=0)
+assert torch.equal(pieces["sigmoid: the map"], tiny(pieces["features"])), "this is the module"
 
 # %% [markdown]
 # 4 directions × 4 channels = 16 (128 in the real network). The sigmoid squeezes any number into
@@ -552,9 +552,9 @@ def weigh(swept, scores):
 
 
 if exercises.check("06.4", weigh):
-    w = tiny.directions(steps["features"])  # (1, 4, 6, 5), after the branch's own sigmoid
-    module = tiny.sweep(tiny.irnn1, steps["conv 3×3"], w.unsqueeze(2))  # (1, 4C, 6, 5)
-    mine = weigh(steps["round 1: four sweeps"], torch.logit(w))  # logit undoes the sigmoid
+    w = tiny.directions(pieces["features"])  # (1, 4, 6, 5), after the branch's own sigmoid
+    module = tiny.sweep(tiny.irnn1, pieces["conv 3×3"], w.unsqueeze(2))  # (1, 4C, 6, 5)
+    mine = weigh(pieces["round 1: four sweeps"], torch.logit(w))  # logit undoes the sigmoid
     print("as in the package's module:", torch.allclose(mine, module, atol=1e-5))
 
 # %% [markdown] tags=["solution"]

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from derain_edu.training.curriculum import Steps
+from derain_edu.training.curriculum import StepSchedule
 
 NU = 0.01 / math.pi  # viscosity
 TERMS = ("equation", "initial", "boundary")
@@ -42,13 +42,13 @@ class Way:
 
     Attributes
     ----------
-    equation : float | Steps, default 1.0
+    equation : float | StepSchedule, default 1.0
         Weight of the squared residual of the equation.
-    initial : float | Steps, default 1.0
+    initial : float | StepSchedule, default 1.0
         Weight of the squared error at t = 0.
-    boundary : float | Steps, default 1.0
+    boundary : float | StepSchedule, default 1.0
         Weight of the squared error at x = ±1.
-    viscosity : float | Steps, default NU
+    viscosity : float | StepSchedule, default NU
         ν. A larger one makes a smoother, easier solution. The default is 0.01 / π.
     hard : bool, default False
         Use u = u0 + t (1 − x²) network, which meets both conditions by construction.
@@ -56,10 +56,10 @@ class Way:
         Take the same steps in a random order.
     """
 
-    equation: float | Steps = 1.0
-    initial: float | Steps = 1.0
-    boundary: float | Steps = 1.0
-    viscosity: float | Steps = NU
+    equation: float | StepSchedule = 1.0
+    initial: float | StepSchedule = 1.0
+    boundary: float | StepSchedule = 1.0
+    viscosity: float | StepSchedule = NU
     hard: bool = False
     shuffled: bool = False
 
@@ -67,14 +67,16 @@ class Way:
         """Return the three weights and the viscosity at ``progress`` in [0, 1)."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
-            name: value(progress) if isinstance(value, Steps) else float(value)
+            name: value(progress) if isinstance(value, StepSchedule) else float(value)
             for name, value in values.items()
             if name not in ("hard", "shuffled")
         }
 
 
-_FIRST = Steps((0.0, 1.0), (0.0, 0.2))
-_EASIER = Steps(tuple(NU * 2**k for k in (5, 4, 3, 2, 1, 0)), (0.0, 0.12, 0.24, 0.36, 0.48, 0.6))
+_FIRST = StepSchedule((0.0, 1.0), (0.0, 0.2))
+_EASIER = StepSchedule(
+    tuple(NU * 2**k for k in (5, 4, 3, 2, 1, 0)), (0.0, 0.12, 0.24, 0.36, 0.48, 0.6)
+)
 
 WAYS = {
     "all at once": Way(),

@@ -63,7 +63,7 @@ def evaluate(
     tile: int | None = None,
     on_score: Callable[[Score], None] | None = None,
 ) -> list[Score]:
-    """Derain every rainy picture of ``pairs`` and compare with its clean twin.
+    """Derain every rainy picture of ``pairs`` and compare it with the clean one.
 
     Parameters
     ----------

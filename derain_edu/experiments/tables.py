@@ -13,7 +13,7 @@ from typing import Any
 
 from derain_edu.errors import DerainError
 from derain_edu.models.transplant import GRAFTS
-from derain_edu.training.curriculum import Curriculum, Steps, equal_steps
+from derain_edu.training.curriculum import Curriculum, StepSchedule, equal_shares
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ _BASELINE = {"model": "residual", "channels": 16, "blocks": 5}
 _PRN = {"model": "prn", "channels": 16, "blocks": 3, "stages": 4}
 
 
-def _orders(rising: dict[str, dict[str, Steps]], *labels: str) -> dict[str, dict[str, Any]]:
+def _orders(rising: dict[str, dict[str, StepSchedule]], *labels: str) -> dict[str, dict[str, Any]]:
     """Return a variant per curriculum and order: the same steps, sorted in several ways."""
     orders = {
         label: "random" if label == "random order" else label.replace(" ", "_") for label in labels
@@ -84,11 +84,11 @@ def _orders(rising: dict[str, dict[str, Steps]], *labels: str) -> dict[str, dict
 # The patches grow with a constant number of pixels per step, as in Restormer's schedule: 16 of
 # 16², 4 of 32², 1 of 64².
 _RISING = {
-    "stages": {"stages": equal_steps(1, 2, 3, 4)},
-    "patches": {"patch_size": equal_steps(16, 32, 64), "batch_size": equal_steps(16, 4, 1)},
-    "loss": {"loss": equal_steps("l1", "neg_ssim+l1")},
+    "stages": {"stages": equal_shares(1, 2, 3, 4)},
+    "patches": {"patch_size": equal_shares(16, 32, 64), "batch_size": equal_shares(16, 4, 1)},
+    "loss": {"loss": equal_shares("l1", "neg_ssim+l1")},
 }
-_RAIN = {"rain": {"rain": equal_steps("drizzle", "light", "heavy")}}
+_RAIN = {"rain": {"rain": equal_shares("drizzle", "light", "heavy")}}
 
 EXPERIMENTS = {
     experiment.name: experiment

@@ -67,12 +67,12 @@ def _prn_form(model: PRN) -> PRN:
 def _spanet_form(model: SPANet) -> tuple[SPANet, dict[Any, Any]]:
     from derain_edu.inference.onnx_sweeps import (  # onnxscript: seconds to import
         TRANSLATIONS,
-        Sweeps,
+        ScanIRNN,
     )
 
     form = copy.deepcopy(model)
     for name in ("irnn1", "irnn2"):
-        setattr(form.attention, name, Sweeps(getattr(form.attention, name)))
+        setattr(form.attention, name, ScanIRNN(getattr(form.attention, name)))
     return form, TRANSLATIONS
 
 

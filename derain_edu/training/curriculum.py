@@ -2,11 +2,11 @@
 
 *Easy to hard* can mean many things for rain removal: few stages before many, small patches before
 large ones, light rain before heavy, a simple loss before a demanding one. Each of them is a
-:class:`Steps`, a function of the progress (0 at the start, 1 when the budget is spent) that is
-constant in between. A :class:`Curriculum` holds one for each thing that changes.
+:class:`StepSchedule`, a function of the progress (0 at the start, 1 when the budget is spent) that
+is constant in between. A :class:`Curriculum` holds one for each thing that changes.
 :class:`~derain_edu.training.plan.Plan` spells it out for a training run.
 
->>> stages = Steps((2, 4, 6), (0.0, 0.4, 0.7))
+>>> stages = StepSchedule((2, 4, 6), (0.0, 0.4, 0.7))
 >>> [stages(progress) for progress in (0, 0.39, 0.4, 0.99)]
 [2, 2, 4, 6]
 
@@ -27,7 +27,7 @@ ORDERS = ("easy_to_hard", "hard_to_easy", "random")
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepSchedule:
     """A schedule that goes up (or down) in steps: ``values[i]`` from progress ``starts[i]`` on.
 
     Attributes
@@ -56,13 +56,13 @@ class Steps:
         return self.values[bisect_right(self.starts, progress) - 1]
 
 
-def equal_steps(*values: Any) -> Steps:
+def equal_shares(*values: Any) -> StepSchedule:
     """Return a schedule that gives every value the same share of the run.
 
-    >>> equal_steps("light", "heavy").starts
+    >>> equal_shares("light", "heavy").starts
     (0.0, 0.5)
     """
-    return Steps(values, tuple(k / len(values) for k in range(len(values))))
+    return StepSchedule(values, tuple(k / len(values) for k in range(len(values))))
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ class Curriculum:
 
     Attributes
     ----------
-    stages : Steps | None, default None
+    stages : StepSchedule | None, default None
         T of a progressive network, whole numbers from 1.
-    patch_size : Steps | None, default None
+    patch_size : StepSchedule | None, default None
         Side of the patches in pixels, whole numbers from 1.
-    batch_size : Steps | None, default None
+    batch_size : StepSchedule | None, default None
         Patches per step, whole numbers from 1.
-    rain : Steps | None, default None
+    rain : StepSchedule | None, default None
         Rain presets, or names of :data:`~derain_edu.rain.presets.MIXES`.
-    loss : Steps | None, default None
+    loss : StepSchedule | None, default None
         Losses of :func:`~derain_edu.training.losses.make_loss`, such as ``"l1"`` and then
         ``"neg_ssim+l1"``.
     order : str, default "easy_to_hard"
@@ -89,11 +89,11 @@ class Curriculum:
         Seed of the random order.
     """
 
-    stages: Steps | None = None
-    patch_size: Steps | None = None
-    batch_size: Steps | None = None
-    rain: Steps | None = None
-    loss: Steps | None = None
+    stages: StepSchedule | None = None
+    patch_size: StepSchedule | None = None
+    batch_size: StepSchedule | None = None
+    rain: StepSchedule | None = None
+    loss: StepSchedule | None = None
     order: str = "easy_to_hard"
     seed: int = 0
 

@@ -300,7 +300,7 @@ def test_names_fit_into_a_cell(name):
 # -- adding ---------------------------------------------------------------------------------------
 
 
-def test_adding_counts_the_looks_and_refuses_twins(tmp_path, few):
+def test_adding_counts_the_looks_and_refuses_duplicates(tmp_path, few):
     path = tmp_path / "board.csv"
     assert board.add_entry("mine", RESIDUAL, path, minutes=4).looks == 1
     for name, weights, message in (

@@ -16,10 +16,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from derain_edu.course.exercises.checking import CHECKERS, Verdict, judge
+from derain_edu.course.exercises.checking import CHECKERS, CheckResult, judge
 from derain_edu.errors import DerainError
 
-__all__ = ["Verdict", "check", "numbers"]
+__all__ = ["CheckResult", "check", "numbers"]
 
 
 def numbers() -> list[str]:
@@ -29,7 +29,7 @@ def numbers() -> list[str]:
     return sorted(CHECKERS)
 
 
-def check(number: str, answer: Callable[..., Any]) -> Verdict:
+def check(number: str, answer: Callable[..., Any]) -> CheckResult:
     """Try an answer, print what was found, and return it.
 
     Parameters
@@ -41,7 +41,7 @@ def check(number: str, answer: Callable[..., Any]) -> Verdict:
 
     Returns
     -------
-    Verdict
+    CheckResult
         True if the answer is right. It is False for a wrong answer and for an untouched stub;
         neither raises, so a lesson runs to its end without them.
 
