@@ -290,7 +290,7 @@ def _one_picture(tensor: Tensor, name: str) -> Tensor:
 def _check_finite(x: Tensor, name: str) -> None:
     # The sum of finite pictures is finite, and unlike isfinite(x) it needs no memory of its own.
     if not torch.isfinite(x.sum(dtype=torch.float64)):
-        raise DerainError(f"{name} holds NaN or infinity: look where it was computed")
+        raise DerainError(f"{name} holds NaN or infinity: check how it was computed")
 
 
 def _check_range(low: float, high: float, name: str) -> None:

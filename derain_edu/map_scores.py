@@ -1,4 +1,4 @@
-"""How good is a map of the rain? Three questions to a number A per pixel, and a mask of the truth.
+"""How good is a map of the rain? Three questions about a number A per pixel, given the true mask.
 
 =============  =====================================  ===========================================
 question       measure                                what the map needs

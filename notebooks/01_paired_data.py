@@ -115,7 +115,7 @@ for name, (background, rain) in answers.items():
 assert torch.allclose(rainy - clean, R.expand(3, -1, -1), atol=1e-6)  # up to float rounding
 
 # %% [markdown]
-# The equation allows both. "Thin, bright, slanted things are rain" stands nowhere in it: a network
+# The equation allows both. Nothing in it says "thin, bright, slanted things are rain": a network
 # has to learn that from examples. An example is a **pair**: the rainy picture O and the clean picture
 # B. With both, R = O − B is known exactly (here to the rounding of a 32-bit float).
 
@@ -141,7 +141,7 @@ assert torch.equal(de.add_rain(clean, "light", seed=1, amount=0).rainy, clean)  
 
 # %% [markdown]
 # A picture can't be brighter than white. Where B + R passes 1, the camera (and `blend`) cuts it
-# off. What does somebody see of this rain who has the two pictures, and not the layer?
+# off. How much of this rain can you see in the two pictures, without the layer?
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 01.1 · Rain before a white sky
@@ -175,8 +175,8 @@ if exercises.check("01.1", rain_on):
     print(f"{lost:.0%} of this rain's light is lost in white")
 
 # %% [markdown] tags=["solution"]
-# The layer never needs R: `rainy - clean` is all that a pair tells. Before a white wall it rains,
-# too, and no pair of pictures knows.
+# The layer never needs R: `rainy - clean` is all that a pair tells. It rains before a white wall,
+# too, but no pair of pictures shows it.
 
 # %% [markdown]
 # Now let us count where O − B is not R, in this photo with a bright sky.
@@ -283,7 +283,7 @@ if exercises.check("01.2", undo_screen):
               f"mean error {error.mean():.4f}")
 
 # %% [markdown] tags=["solution"]
-# The screen hides the background, but leaves the share 1 − R of it. So whoever knows R gets B
+# The screen hides the background, but leaves the share 1 − R of it. So if you know R, you get B
 # back, up to rounding errors, which grow by the factor 1 / (1 − R). Addition needs no division, and
 # yet it loses what it cut off at white, for ever.
 
@@ -594,7 +594,7 @@ assert winner["prenet_matlab"] == "B" and winner["rgb"] == "A"
 # %% [markdown]
 # Same files, same truth. The protocols do not even agree **which picture is better**. In the paper
 # of PReNet, 0.49 dB lie between it and PRN (Rain100L); the scores of picture B lie many times
-# farther apart. Where does that come from? Take one of the four into your own hands.
+# farther apart. Where does that come from? Compute one of the four yourself.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 01.3 · The PSNR of a paper
@@ -830,7 +830,7 @@ if exercises.check("01.4", sample_pair):
 
 # %% [markdown] tags=["solution"]
 # The order matters: draw first, then cut both. And the generator is made new in each call, so
-# nobody can have used it before.
+# nothing can have used it before.
 
 # %% [markdown]
 # `de.SyntheticRain` does the same, and draws the rain of sample k from its own k, too:

@@ -1010,7 +1010,7 @@ assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
 # above 1 it explodes.
 #
 # In PRN a stage takes the place of w: the error passes tail, blocks and head on its way from x_t
-# to x_{t−1}. The `+ O` at the end is no shortcut: it skips to the rainy picture, not to the last
+# to x_{t−1}. The `+ O` at the end is not a shortcut: it skips to the rainy picture, not to the last
 # stage. In PReNet there is a second road, c_t = f · c_{t−1} + …
 #
 # A share is a product of what came in and the error that came back. Here only the second counts:
@@ -1094,7 +1094,7 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 #
 # <details><summary>Answer</summary>
 #
-# Not so. `.grad` is a sum, and a zero sum does not need zero parts: three uses may pull up and three
+# No. `.grad` is a sum, and a zero sum does not need zero parts: three uses may pull up and three
 # down. Section 4 finds such quarrels between the stages of trained networks: on some batches up to 4
 # of 6 pairs have a negative cosine, with the course's weights. Only the shares can tell.
 #

@@ -511,7 +511,7 @@ for what, share, order in (("stages", 0.25, "easy_to_hard"), ("patches", 0.4, "r
 
 # %% [markdown]
 # So "the same number of steps" can hide a discount of a third, and "growing patches" can mean other
-# samples. Whoever reports a curriculum has to say what it spent.
+# samples. If you report a curriculum, say what it spent.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 07.5 · For the same money
@@ -701,7 +701,7 @@ assert asleep
 # the first half. When −SSIM comes in, three networks wake up. Two never do.
 #
 # It is *initial first* again: the easy task led to a place from which the hard one is not reached. That
-# is no gain in stability.
+# is not a gain in stability.
 #
 # (A network that fails on two seeds of five makes a wide interval, so the verdict above says "can't
 # tell". The mean is the wrong question here; the dots are the answer.)
@@ -743,7 +743,7 @@ assert live["sorted"].plan.spent(4) == live["shuffled"].plan.spent(4)
 assert live["sorted"].plan.spent(4)[0] == live["one step"].plan.spent(4)[0], "the same samples"
 
 # %% [markdown]
-# One seed, 80 steps: whoever is ahead here proves nothing. Change the seed and see. That is the
+# One seed, 80 steps: being ahead here proves nothing. Change the seed and see. That is the
 # reason for section 6.
 
 # %% [markdown]
@@ -845,14 +845,14 @@ print("left over, of 255:", ", ".join(f"{rain} {value:+.1f}" for rain, value in 
 assert left["heavy"] > left["light"] > left["drizzle"]
 
 # %% [markdown]
-# The first row is the ruler: so well do two batches of the *same* task agree. Measured with it, one
+# The first row is the ruler: this is how well two batches of the *same* task agree. Measured with it, one
 # stage and four stages want the same: there is no conflict that sorting could repair.
 #
 # Drizzle and heavy rain pull against each other, as equation and initial condition did, and the last
 # line says why: in heavy rain much is left over; the lighter the rain, the less, down to taking away
 # too much.
 #
-# That is a conflict, and a warning: **who learns them one after the other forgets the first.** It is
+# That is a conflict, and a warning: **a network that learns them one after the other forgets the first.** It is
 # what section 6 saw, and these gradients would have told us before: they cost a few seconds.
 #
 # But they don't tell everything. L1 and −SSIM agree here (in other networks we saw them disagree), and
@@ -980,5 +980,5 @@ for name, found in errors.items():
 # - read a published schedule critically: what else changes at the same step?
 # - diagnose before you cure, and end in "don't" without regret.
 #
-# **Next:** lesson 08 takes a trained network out of Python. In lesson 09 a module moves into a strange
-# house.
+# **Next:** lesson 08 takes a trained network out of Python. In lesson 09 a module moves into another
+# network.

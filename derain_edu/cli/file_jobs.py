@@ -1,4 +1,4 @@
-"""What the commands do with files: which goes where, and in order."""
+"""What the commands do with files: where results go, and how each file is processed."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def output_paths(pictures: list[Path], output: Path | None) -> dict[Path, Path]:
             target = output / f"{picture.stem}{suffix}" if is_folder else output
         check_save_path(target)
         if target.resolve() in {path.resolve() for path in pictures}:
-            raise DerainError(f"{target} is a rainy picture and stays: choose another -o")
+            raise DerainError(f"{target} would overwrite a rainy picture: choose another -o")
         if target in targets.values():
-            raise DerainError(f"two pictures would become {target}: derain them one by one")
+            raise DerainError(f"two pictures would go to {target}: derain them one by one")
         targets[picture] = target
     return targets
 
@@ -168,7 +168,7 @@ def export_file(
     elif int8:
         quantize_onnx(network.path, target)
     else:
-        raise DerainError(f"{model} is an ONNX file already: --int8 makes a smaller one of it")
+        raise DerainError(f"{model} is an ONNX file already: --int8 makes a smaller one from it")
     return _about_export(target)
 
 

@@ -277,7 +277,7 @@ def write_card(text: str, path: str | Path, replace_old: bool = False) -> Path:
     """Write a card, but never over a file that is there, unless told to."""
     path = Path(path)
     if path.exists() and not replace_old:
-        raise DerainError(f"{path} is there already, perhaps with words of yours: use --replace")
+        raise DerainError(f"{path} exists already, perhaps with your own edits: use --replace")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode())

@@ -143,7 +143,7 @@ def picture_scores(
         for score in scores:
             if not math.isfinite(score.psnr_derained):
                 raise DerainError(
-                    f"the network's answer to {score.name} is not finite: train it again, with a "
+                    f"the network's output for {score.name} is not finite: train it again, with a "
                     "lower lr or with grad_clip"
                 )
         found[rain] = scores

@@ -1,4 +1,4 @@
-"""The claims of the notes that this course grew from, and what the recorded numbers say to them.
+"""The claims of the notes that this course grew from, and what the recorded numbers say about them.
 
 Each :class:`Claim` names the experiments that test it, and a function that turns their CSV files
 into findings: a sentence with a number, and whether it speaks for the claim. ``derain-edu claims``

@@ -163,13 +163,15 @@ def examine(path: str | Path) -> Evidence:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise nearly anything
-        raise DerainError(f"{path} is no file of tensors, or damaged: check the name") from error
+        raise DerainError(
+            f"{path} is not a file of tensors, or it is damaged: check the name"
+        ) from error
     keys = list(content) if isinstance(content, dict) else []
     layout = next((layout for layout in _LAYOUTS if set(layout) <= set(keys)), None)
     if layout is None:
         raise DerainError(
-            f"{path} holds no network beside an optimizer and a step number: only a checkpoint "
-            "that training can go on from is evidence of it"
+            f"{path} does not hold a network, an optimizer and a step number: give a checkpoint "
+            "that training can be resumed from"
         )
     net, optimizer, counter = (content[key] for key in layout)
     group = optimizer["param_groups"][0]
@@ -240,7 +242,7 @@ def start_bound(name: str, state: Mapping[str, Tensor]) -> float:
         return 0.2 if kind == "alpha" else 1.0
     weight = state.get(name.removesuffix(kind) + "weight")
     if kind not in ("weight", "bias") or weight is None or weight.dim() < 2:
-        raise DerainError(f"how {name} starts is not known: only convolutions and sweeps are")
+        raise DerainError(f"the start of {name} is unknown: only convolutions and sweeps are known")
     return 1 / math.sqrt(weight[0].numel())
 
 

@@ -88,7 +88,7 @@ def check_onnx_path(path: str | Path) -> Path:
     """Raise a DerainError now rather than after a minute of work, if this can't be the file."""
     path = Path(path)
     if path.suffix.lower() != ".onnx" or path.is_dir():
-        raise DerainError(f"{path} is no name for an ONNX file: choose one that ends in .onnx")
+        raise DerainError(f"{path} is not an ONNX file name: choose one that ends in .onnx")
     return path
 
 

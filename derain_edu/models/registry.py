@@ -67,7 +67,7 @@ def register_model(name: str, model_class: Callable[..., nn.Module], config_clas
     Raises
     ------
     DerainError
-        If the name is one of the course's, or ``config_class`` is no dataclass.
+        If the name is one of the course's, or ``config_class`` is not a dataclass.
     """
     if name in _MODELS or name in _OF_ONE_LESSON:
         raise DerainError(f"{name!r} is a model of the course: choose another name")
@@ -167,7 +167,7 @@ def run_code(path: str | Path) -> list[str]:
     """
     path = Path(path)
     if path.suffix != ".py" or not path.is_file():
-        raise DerainError(f"{path} is no Python file: give the file with your network")
+        raise DerainError(f"{path} is not a Python file: give the file with your network")
     spec = importlib.util.spec_from_file_location(f"own_code_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     # A dataclass with postponed annotations looks for its module here while the file runs.
@@ -182,6 +182,6 @@ def run_code(path: str | Path) -> list[str]:
     registered = [name for name, it in _REGISTERED.items() if before.get(name) != it]
     if not registered:
         raise DerainError(
-            f"{path} registers no network: let it call register_model(name, class, config class)"
+            f"{path} registers no network: call register_model(name, class, config class) in it"
         )
     return registered

@@ -22,8 +22,8 @@ computed and dropped, so they never acted and the branch was never trained.
 ==========================  =========================================================
 
 The output is the picture itself: nothing is added to the rainy one, and nothing is clamped. The
-released weights expect BGR; :mod:`derain_edu.models.pretrained` turns their first and last layer
-round, so this module, like all others, sees RGB only.
+released weights expect BGR; :mod:`derain_edu.models.pretrained` reverses the channels of their
+first and last layer, so this module, like all others, sees RGB only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""Rain to order: a clean picture in; the rainy one, the rain and everything that was drawn out.
+r"""Synthetic rain: a clean picture in; the rainy one, its rain and everything that was drawn out.
 
 What a raindrop looks like
     A falling drop is a small lens. It bends light from a wide part of the scene (mostly sky)
@@ -142,7 +142,7 @@ def add_rain(
     Raises
     ------
     DerainError
-        If ``clean`` is no such tensor, or the rain or one of its fields is unknown or unfit.
+        If ``clean`` is not such a tensor, or the rain or one of its fields is unknown or invalid.
 
     Examples
     --------

@@ -81,8 +81,8 @@ RECIPES: dict[str, TrainConfig] = {
         lr=4e-4,
         **_ON_A_GPU | {"data": "mix+faint", "patch_size": 96},
     ),
-    # The rain of training pairs is raggeder than drops, and one of their pictures was taken for
-    # rain: swept noise, and hard patches.
+    # The rain of the training pairs has more ragged edges than drawn drops: swept noise. And the
+    # network mistook details of one of their pictures for rain: hard patches.
     "open-prenet": TrainConfig(
         pretrained="runs/open-prenet-faint/model.safetensors",
         hard=0.4,

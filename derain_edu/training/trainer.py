@@ -103,9 +103,15 @@ class Trainer:
         model = create_model(config.model, config.pretrained, **{**config.options, **stages})
         of_stages = (config.stage_weights, config.checkpoint_stages, self.plan.curriculum.stages)
         if not hasattr(model, "unroll") and any(of_stages):
-            raise DerainError(f"{config.model} has no stages to weight, to checkpoint or to grow")
+            raise DerainError(
+                f"{config.model} has no stages to weight, to checkpoint or to grow: choose a "
+                "progressive network such as prn"
+            )
         if not hasattr(model, "attend") and config.attention_mask:
-            raise DerainError(f"{config.model} has no attention map that a mask could teach")
+            raise DerainError(
+                f"{config.model} has no attention map to compare with a mask: choose spanet, or "
+                "leave attention_mask out"
+            )
         return model.train().to(self.device, memory_format=config.layout)
 
     # -- one step -------------------------------------------------------------------------------

@@ -332,7 +332,7 @@ def test_code_that_does_not_run(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(de.DerainError, match=message):
         run_code(path)
-    with pytest.raises(de.DerainError, match="is no Python file"):
+    with pytest.raises(de.DerainError, match="is not a Python file"):
         run_code(tmp_path / "none.py")
 
 

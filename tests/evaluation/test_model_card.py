@@ -136,7 +136,7 @@ def test_change_of_clean_photos():
 
 def test_a_card_is_not_written_over(tmp_path):
     path = write_card("old", tmp_path / "new" / "CARD.md")
-    with pytest.raises(de.DerainError, match="is there already, perhaps with words of yours"):
+    with pytest.raises(de.DerainError, match="exists already, perhaps with your own edits"):
         write_card("new", path)
     assert path.read_text() == "old"
     assert write_card("new", path, replace_old=True).read_text() == "new"

@@ -236,7 +236,7 @@ def draw_angle(views: Sequence[AngleView], position: int, zoom: int = ZOOM) -> b
     return strip_png(rain, parts)
 
 
-# -- what people move -----------------------------------------------------------------------------
+# -- sliders --------------------------------------------------------------------------------------
 
 
 def threshold_slider(rainy: Tensor, values: Tensor, mask: Tensor) -> Any:

@@ -1,9 +1,9 @@
 """What the layers of a network know about the rain, depth by depth.
 
 A *read-out* is the best weighted sum of the channels at one depth: a linear regression of the rain
-layer on the features, pixel by pixel, fitted on some pairs and used on others. What it finds, that
-depth knows; what it misses, the layers behind it have to work out, because a weighted sum is all
-that it can do.
+layer on the features, pixel by pixel, fitted on some pairs and used on others. What it finds is
+known at that depth; what it misses, the layers behind it have to work out, because a weighted sum
+is all that it can do.
 
 How well a map finds rain is the area under the ROC curve (AUC). Draw one rainy and one dry pixel:
 the AUC is the chance that the map is larger at the rainy one. 0.5 is a coin, 1 is perfect. It does

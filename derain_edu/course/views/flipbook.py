@@ -1,4 +1,4 @@
-"""The book form of what people move: pictures that turn in a page, without a kernel.
+"""Sliders for the book: pictures that are drawn beforehand, so that no kernel is needed.
 
 A slider of ipywidgets needs a running notebook. While the book is built, the environment variable
 ``DERAIN_EDU_BOOK`` is 1, and :func:`derain_edu.course.views.sliders.shell` draws the pictures for

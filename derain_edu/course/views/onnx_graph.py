@@ -214,7 +214,7 @@ def _arrows(graph: Any, uses: list[Use], stage: int) -> list[tuple[Use, Use]]:
     return pairs
 
 
-# -- what people move -----------------------------------------------------------------------------
+# -- sliders --------------------------------------------------------------------------------------
 
 
 def frames_slider(name: str, frames: Mapping[str, bytes], start: int = 0) -> Any:

@@ -1,8 +1,7 @@
-"""What people move. Each widget is a thin shell: a slider that asks a pure function for a picture.
+"""The stage slider of lesson 03: the picture, the change and the score after each stage.
 
-The pure functions (``stage_views``, ``rain_view``, ``swipe``) know nothing of notebooks and are
-tested at the ends and in the middle of their ranges. The shells use only what ipywidgets 7.7
-(Colab) and 8 have in common.
+The pure functions (``stage_views``, ``draw_stage``) know nothing of notebooks and are tested at the
+ends and in the middle of their ranges; ``stage_slider`` puts a slider above them.
 """
 
 from __future__ import annotations
