@@ -20,7 +20,7 @@ from derain_edu.errors import DerainError
 from derain_edu.files import PACKAGE, in_checkout
 
 MARKS = {"ok": "[ok]  ", "note": "[note]", "problem": "[!!]  "}
-WIDTH, INDENT = 100, 18  # of the report, and of what stands below the first line of a finding
+WIDTH, INDENT = 100, 18  # of the report, and of what stands below its first line
 OLDEST_PYTHON = (3, 10)
 PRENET_MEMORY = 1.0  # GiB that PReNet takes with the default tile, Python and PyTorch included
 NOT_ON_COLAB = ("jupyterlab", "nbval")  # it has a notebook of its own, and nobody tests there
@@ -67,7 +67,7 @@ def _wrap(text: str, first: str, below: str) -> str:
 
 
 def examine() -> Iterator[ReportLine]:
-    """Yield what was found, topic by topic; a check that fails is a finding too."""
+    """Yield what was found, topic by topic; a check that fails gives one, too."""
     for topic, check in CHECKS.items():
         try:
             yield from check()
@@ -359,10 +359,10 @@ CHECKS: dict[str, Callable[[], Iterator[ReportLine]]] = {
 
 
 def report(say: Callable[[str], None] = print) -> bool:
-    """Print the findings as they come, and return True if none of them is a problem."""
+    """Print the lines as they come, and return True if none of them is a problem."""
     problems = 0
-    for finding in examine():
-        problems += finding.state == "problem"
-        say(str(finding))
+    for line in examine():
+        problems += line.state == "problem"
+        say(str(line))
     say(f"{problems or 'no'} problem{'' if problems == 1 else 's'} found")
     return problems == 0
