@@ -134,7 +134,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
             spanet_checkpoint.examine(path)
         with pytest.raises(DerainError, match="not a file that torch.save wrote"):
             spanet_checkpoint.imports_of(path)
-    with pytest.raises(DerainError, match="beside an optimizer and a step number"):
+    with pytest.raises(DerainError, match="does not hold a network, an optimizer and a step"):
         spanet_checkpoint.examine(weights)
 
 
