@@ -48,42 +48,61 @@ lab: $(INSTALLED)
 
 # What `make lint`, the first part of `make test`, and .pre-commit-config.yaml run: all three
 # checks, even if one fails.
-LINT = lint=0; \
-	$(PY) -m ruff check . || lint=1; \
-	$(PY) -m codespell_lib || lint=1; \
-	$(PY) -m pytest -q -p no:cacheprovider tests/course/test_notebooks_in_step.py -k up_to_date || lint=1; \
-	[ $$lint = 0 ]
+LINT = lint() { \
+	faults=0; \
+	$(PY) -m ruff check . || faults=1; \
+	$(PY) -m codespell_lib || faults=1; \
+	$(PY) -m pytest -q -p no:cacheprovider tests/course/test_notebooks_in_step.py -k up_to_date || faults=1; \
+	[ $$faults = 0 ]; \
+	}
 
 lint: $(INSTALLED)
-	@$(LINT)
+	@$(LINT); lint
+
+# `part NAME COMMAND ...` runs a part of the tests, prints how long it took, and notes whether it
+# failed. `summary` prints all parts again, and fails if one of them did.
+PARTS = failed=0; summary=; start=$$(date +%s); \
+	took() { \
+		line="--- $$1: $$(($$2 / 60)) min $$(($$2 % 60)) s$$3"; \
+		echo "$$line"; \
+	}; \
+	part() { \
+		name=$$1; shift; \
+		echo "--- $$name"; \
+		began=$$(date +%s); fault=; \
+		"$$@" || { failed=1; fault=", FAILED"; }; \
+		took "$$name" $$(($$(date +%s) - began)) "$$fault"; \
+		summary="$$summary$$line\n"; \
+	}; \
+	summary() { \
+		printf '%b' "\nAll parts:\n$$summary"; \
+		took "in all" $$(($$(date +%s) - start)); \
+		[ $$failed = 0 ]; \
+	}
 
 # Quick tests and lessons run side by side, one thread each. The browser, which measures how quickly
-# a slider answers, and the book come after them with every core. All parts run even if one fails.
-# What needs chromium skips, and says so, where there is none.
+# a slider answers, comes after them with every core, and the book last: it shows what the lessons'
+# newcomers saw, and runs none of them again. All parts run even if one fails. What needs chromium
+# skips, and says so, where there is none.
 SLOW := tests/lessons tests/browser tests/book
+SIDE_BY_SIDE = env OMP_NUM_THREADS=1 $(PY) -m pytest --dist=worksteal
+UNITS = $(SIDE_BY_SIDE) -n auto --maxprocesses=4 $(SLOW:%=--ignore=%)
 test: $(INSTALLED)
-	@failed=0; \
-	echo "--- style"; \
-	{ $(LINT); } || failed=1; \
-	echo "--- unit and conformance tests"; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(SLOW:%=--ignore=%) \
-		-n auto --maxprocesses=4 --dist=worksteal --durations=5 || failed=1; \
-	echo "--- lessons, two at a time"; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests/lessons -v -n 2 --dist=worksteal \
-		--durations=25 --durations-min=5 || failed=1; \
-	for part in tests/browser tests/book; do \
-		echo "--- $$part"; \
-		$(PY) -m pytest $$part -v || failed=1; \
-	done; \
-	exit $$failed
+	@$(LINT); $(PARTS); \
+	part style lint; \
+	part "unit and conformance tests" $(UNITS) --durations=5; \
+	part "lessons, two at a time" $(SIDE_BY_SIDE) tests/lessons -v -n 2 \
+		--durations=25 --durations-min=5; \
+	part browser $(PY) -m pytest tests/browser -v; \
+	part book $(PY) -m pytest tests/book -v; \
+	summary
 
 # What a contributor runs before each commit: no lessons, no browser, no reference data.
 quick: $(INSTALLED)
-	@failed=0; \
-	{ $(LINT); } || failed=1; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(SLOW:%=--ignore=%) --ignore=tests/conformance -q \
-		-n auto --maxprocesses=4 --dist=worksteal || failed=1; \
-	exit $$failed
+	@$(LINT); $(PARTS); \
+	part style lint; \
+	part "unit tests" $(UNITS) --ignore=tests/conformance -q; \
+	summary
 
 course: $(INSTALLED)
 	@$(PY) -m derain_edu course $(foreach lesson,$(ONLY),--only $(lesson)) $(if $(OUT),--out $(OUT))

@@ -19,7 +19,7 @@ extensions = [
     "sphinx_design",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "book_extension",
+    "sphinx_extension",
 ]
 exclude_patterns = ["included/*", "results/CLAIMS.md"]
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
@@ -32,11 +31,11 @@ HASH = "derain_edu_book"  # the key in the metadata of an executed notebook
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SOURCES = ("derain_edu", "data/photos", "data/results")  # what a lesson can see, beside its cells
 
-sys.path.insert(0, str(HERE))  # book_pictures.py
-from book_pictures import course_map  # noqa: E402
+sys.path.insert(0, str(HERE))  # course_map.py
+from course_map import course_map  # noqa: E402
 
 from derain_edu.course.notebooks import cell_texts, find_lesson, lesson_folder, lesson_names  # noqa: E402
-from derain_edu.course.run import run_lesson  # noqa: E402
+from derain_edu.course.run import LessonRun, run_lesson  # noqa: E402
 from derain_edu.course.views.flipbook import still  # noqa: E402
 
 
@@ -72,29 +71,46 @@ def prepared(notebook: Any) -> Any:
     return notebook
 
 
+def kept_hash(executed: Path) -> str | None:
+    """Return the hash with which a lesson ran, or None if it has not run."""
+    return nbformat.read(executed, 4).metadata.get(HASH) if executed.is_file() else None
+
+
+def run_as_newcomer(name: str, folder: Path, common: str) -> LessonRun:
+    """Run a lesson with an empty cache, and keep it, with its hash, if every cell ran.
+
+    What readers see must not depend on what this machine has downloaded. The tests of the lessons
+    call this, too, so that a book that is made after them finds every lesson.
+    """
+    source, target = lesson_folder() / f"{name}.ipynb", folder / f"{name}.ipynb"
+    wanted = lesson_hash(nbformat.read(source, 4), common)
+    with tempfile.TemporaryDirectory() as out:
+        cache = str(Path(out) / "empty_cache")
+        environment = {"DERAIN_EDU_BOOK": "1", "DERAIN_EDU_CACHE": cache}
+        run = run_lesson(source, Path(out), environment)
+        if run.error:
+            return run
+        notebook = nbformat.read(Path(out) / f"{name}.ipynb", 4)
+    notebook.metadata[HASH] = wanted
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(".unfinished")
+    nbformat.write(notebook, unfinished)
+    unfinished.replace(target)
+    return run
+
+
 def execute(names: Sequence[str], folder: Path) -> None:
     """Run the lessons that have changed, in order, and keep each as soon as it is done."""
-    os.environ["DERAIN_EDU_BOOK"] = "1"
-    folder.mkdir(parents=True, exist_ok=True)
     common = common_hash()
     for name in names:
-        source, target = lesson_folder() / f"{name}.ipynb", folder / f"{name}.ipynb"
-        wanted = lesson_hash(nbformat.read(source, 4), common)
-        if target.is_file() and nbformat.read(target, 4).metadata.get(HASH) == wanted:
+        wanted = lesson_hash(nbformat.read(lesson_folder() / f"{name}.ipynb", 4), common)
+        if kept_hash(folder / f"{name}.ipynb") == wanted:
             print(f"{name}: nothing has changed since it ran", flush=True)
             continue
         print(f"{name}: ", end="", flush=True)
-        with tempfile.TemporaryDirectory() as out:
-            # What readers see must not depend on what this machine has downloaded.
-            os.environ["DERAIN_EDU_CACHE"] = str(Path(out) / "empty_cache")
-            run = run_lesson(source, Path(out))
-            if run.error:
-                sys.exit(f"failed\n{run.error}")
-            notebook = nbformat.read(Path(out) / f"{name}.ipynb", 4)
-        notebook.metadata[HASH] = wanted
-        unfinished = target.with_suffix(".unfinished")
-        nbformat.write(notebook, unfinished)
-        unfinished.replace(target)
+        run = run_as_newcomer(name, folder, common)
+        if run.error:
+            sys.exit(f"failed\n{run.details}")
         print(f"ran in {run.seconds:.0f} s", flush=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import random
+import re
 import sys
 
 import numpy as np
@@ -52,6 +53,22 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cpu":
         return f"cpu: {torch.get_num_threads()} threads of {os.cpu_count()} cores"
     return str(device)
+
+
+# What PyTorch, its backends and ONNX Runtime say when an allocation fails. (The word "memory" alone
+# is not enough: "an illegal memory access" is a fault of a program, and no smaller tile helps.)
+_NO_ROOM = re.compile(
+    r"out of memory|can't allocate memory|not enough memory|failed to allocate memory"
+    r"|alloc_failed|bad_alloc|bad allocation",
+    re.IGNORECASE,
+)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that a tensor did not fit into the memory of its device."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return bool(_NO_ROOM.search(str(error)))
 
 
 def set_seed(seed: int) -> None:

@@ -12,12 +12,16 @@ import hashlib
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from derain_edu.errors import DerainError
 
 PACKAGE = Path(__file__).resolve().parent
 _PIECE = 1 << 20  # bytes that are read at once
+LOCK_SECONDS = 60.0
 _WAITS = (0.02, 0.1, 0.5, 1.0)  # seconds before the second, third … attempt to rename
 
 
@@ -69,6 +73,30 @@ def _replace(temporary: Path, path: Path) -> None:
         except PermissionError:
             time.sleep(wait)
     os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Be the only program that reads ``path``, changes what it says, and writes it again.
+
+    A lock beside the file keeps others waiting who do the same. (One that only reads needs none:
+    :func:`write_atomically` shows it the old file or the new one.)
+
+    Raises
+    ------
+    DerainError
+        If another program has held the lock for a minute.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        with FileLock(lock, timeout=LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise DerainError(
+            f"another program has been changing {path} for {LOCK_SECONDS:g} s: wait for it, or "
+            f"delete {lock} if there is none"
+        ) from error
 
 
 def file_hash(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from derain_edu.cli.board import Code, run_own
-from derain_edu.cli.options import Device, Layout, Stages, TileSize, Weights, given
+from derain_edu.cli.options import Device, Layout, Stages, TileSize, Weights, folder_of_pairs, given
 from derain_edu.errors import DerainError
 
 
@@ -48,18 +48,21 @@ def evaluate(
     from itertools import islice
 
     from derain_edu.cli.file_jobs import load_on
-    from derain_edu.evaluation.benchmarks import open_pairs, score_benchmarks
+    from derain_edu.evaluation.benchmarks import NAMED_PAIRS, open_pairs, score_benchmarks
     from derain_edu.evaluation.scores import HEADER, mean_score, write_scores
     from derain_edu.evaluation.scores import evaluate as measure
 
     if (data is None) == (not benchmarks):
         raise DerainError("say what to measure on: --data, such as synthetic, or --benchmarks")
+    if benchmarks and (stages or tile or layout != "plain"):
+        raise DerainError("--benchmarks goes without --stages, --tile and --layout: leave them out")
     run_own(code)
     if benchmarks:
         means = score_benchmarks(weights, model, protocol, limit, device, typer.echo)
         if csv is not None:
             write_scores(means, csv)
         return
+    folder_of_pairs(data, NAMED_PAIRS, layout)
     sentence, pairs = open_pairs(data, layout)
     network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
     typer.echo(f"{sentence}; protocol {protocol}\n{HEADER}")

@@ -5,8 +5,9 @@ Nothing here imports PyTorch, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +55,28 @@ TileSize = Annotated[
 Layout = Annotated[
     str, typer.Option(help="Of a folder: plain, rain100l, rain12, rain1400, rain800 or spa.")
 ]
+
+
+def folder_of_pairs(data: str | None, names: Sequence[str], layout: str) -> Path | None:
+    """Return the folder that ``--data`` means, or None where it is one of ``names``.
+
+    A name of the course goes before a folder of the same name, and says so.
+
+    Raises
+    ------
+    DerainError
+        If it is neither, or if --layout is given for what is no folder.
+    """
+    folder = None if data is None or data in names else Path(data)
+    if folder is not None and not folder.is_dir():
+        choices = ", ".join(names)
+        raise DerainError(f"--data {data!r} is neither {choices} nor a folder: check the name")
+    if folder is None and data is not None and Path(data).is_dir():
+        note = f"note: --data {data} is the course's own; ./{data} means the folder of that name"
+        typer.echo(note, err=True)
+    if folder is None and layout != "plain":
+        raise DerainError("--layout is about a folder of pairs, and --data names none: drop it")
+    return folder
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from derain_edu.cli.board import Code, run_own
-from derain_edu.cli.options import Layout, Stages, given
+from derain_edu.cli.options import Layout, Stages, folder_of_pairs, given
 
 
 def train(
@@ -67,6 +67,7 @@ def train(
     """
     from derain_edu.cli.file_jobs import train_config
     from derain_edu.devices import reuse_memory
+    from derain_edu.rain.presets import RAIN_NAMES
     from derain_edu.training.trainer import train as train_model
 
     reuse_memory()
@@ -78,8 +79,8 @@ def train(
         checkpoint_stages=checkpoint_stages, workers=workers, seed=seed, device=device,
         attention_mask=attention_mask, augment=augment,
     )  # fmt: skip
-    folder = Path(data) if data and Path(data).is_dir() else None
-    if data and folder is None:
+    folder = folder_of_pairs(data, RAIN_NAMES, layout)
+    if data is not None and folder is None:
         changes["data"] = data
     config = train_config(recipe, changes, out)
     pairs = None

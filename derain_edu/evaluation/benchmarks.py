@@ -19,6 +19,7 @@ from derain_edu.models import list_models
 from derain_edu.models.pretrained import list_pretrained
 
 BENCHMARKS = ("rain100l", "rain100h")
+NAMED_PAIRS = ("synthetic", *BENCHMARKS)  # what --data can name, beside a folder
 
 
 def open_pairs(data: str, layout: str = "plain") -> tuple[str, Any]:
@@ -56,7 +57,7 @@ def open_pairs(data: str, layout: str = "plain") -> tuple[str, Any]:
         part = f"{len(pairs)} of {total} pairs" if len(pairs) < total else f"all {total} pairs"
         return f"{data}: {part}", pairs
     if not Path(data).is_dir():
-        choices = ", ".join(("synthetic", *BENCHMARKS))
+        choices = ", ".join(NAMED_PAIRS)
         raise DerainError(f"--data {data!r} is neither {choices} nor a folder: check the name")
     pairs = PairedFolder(data, layout)
     return f"{data}: {len(pairs)} pairs", pairs

@@ -28,7 +28,7 @@ from derain_edu.datasets.held_out import RAINS, SETS
 from derain_edu.errors import DerainError
 from derain_edu.evaluation.provenance import loaded, training_minutes
 from derain_edu.evaluation.scores import SCORES, measure
-from derain_edu.files import data_folder, file_hash, write_atomically
+from derain_edu.files import changing, data_folder, file_hash, write_atomically
 from derain_edu.models.pretrained import open_weights_folder, read_weights
 from derain_edu.text import table
 from derain_edu.training.recipes import minutes_of
@@ -201,22 +201,33 @@ def add_entry(
         Let the entry take the place of one with the same name. Its looks at the test pictures
         are counted on.
     """
-    entries, name = read_board(board), checked_name(name)  # bad input: before the measurement
+    board, weights, name = Path(board), Path(weights), checked_name(name)
     if name in {entry.name for entry in read_board(course_board())}:
         raise DerainError(f"{name!r} is an entry of the course: choose another name")
+    _split_board(name, weights, board, replace_old)  # bad input: before the measurement
+    entry = measured_entry(name, weights, **more)
+    with changing(board):  # what others have added during the measurement stays
+        old, others = _split_board(name, weights, board, replace_old)
+        if old is not None:
+            entry = replace(entry, looks=old.looks + 1)
+        write_board([*others, entry], board)
+    return entry
+
+
+def _split_board(
+    name: str, weights: Path, board: Path, replace_old: bool
+) -> tuple[Entry | None, list[Entry]]:
+    """Return the entry of this name, if there is one, and the others; refuse what can't go in."""
+    entries = read_board(board)
     old = next((entry for entry in entries if entry.name == name), None)
     if old is not None and not replace_old:
         raise DerainError(f"{board} has an entry {name!r}: choose another name, or use --replace")
     others = [entry for entry in entries if entry.name != name]
-    if Path(weights).is_file():
-        digest = file_hash(Path(weights))
-        if twin := next((entry for entry in others if entry.sha256 == digest), None):
-            raise DerainError(f"{weights} is on {board} already, as {twin.name!r}")
-    entry = measured_entry(name, weights, **more)
-    if old is not None:
-        entry = replace(entry, looks=old.looks + 1)
-    write_board([*others, entry], board)
-    return entry
+    if weights.is_file():
+        digest = file_hash(weights)
+        if same := next((entry for entry in others if entry.sha256 == digest), None):
+            raise DerainError(f"{weights} is on {board} already, as {same.name!r}")
+    return old, others
 
 
 def league_name(text: str) -> str:

@@ -39,7 +39,7 @@ _NOT_IN_THE_RECIPE = ("model", "options", "stages", "out", "device", "log_every"
 _TO_SAY = "not stated: ask the author"
 _NO_BENCHMARK = "No picture of Rain100L or Rain100H was used, to train or to choose anything."
 _RANGES_OF_THE_MIX = (
-    " The ranges of its rain (rain_config.py) were chosen on the rain layers of twelve training "
+    " The ranges of its rain (rain/presets.py) were chosen on the rain layers of twelve training "
     "pairs of RainTrainH."
 )
 _HELD = "It never saw the photos of the splits validation and test, on which it is scored."

@@ -29,6 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from derain_edu.devices import ran_out_of_memory
 from derain_edu.errors import DerainError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -76,15 +77,34 @@ class OnnxModel(nn.Module):
             self._session = open_session(self._content, self.path, self.device.type)
         return self._session
 
-    def to(self, device: str | torch.device = "cpu", *args: Any, **kwargs: Any) -> OnnxModel:
+    def to(
+        self,
+        device: str | torch.device | torch.dtype | Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        non_blocking: bool = False,
+        **layout: Any,
+    ) -> OnnxModel:
         """Choose where ONNX Runtime computes: on the CPU or, with its CUDA provider, on a GPU.
+
+        It takes what ``nn.Module.to`` takes. A ``memory_format`` changes nothing: how numbers lie
+        in memory is ONNX Runtime's own affair.
 
         Raises
         ------
         DerainError
-            For another device, and for a GPU that ONNX Runtime can't use here.
+            For another device, for a GPU that ONNX Runtime can't use here, and for another type
+            than float32: the type of the numbers stands in the file.
         """
-        place = torch.device(device)
+        if isinstance(device, Tensor):
+            device, dtype = device.device, device.dtype
+        elif isinstance(device, torch.dtype):
+            device, dtype = None, device
+        if dtype not in (None, torch.float32):
+            raise DerainError(
+                f"{self.path} takes and returns float32, not {dtype}: a smaller network is made by "
+                "derain_edu.quantize_onnx"
+            )
+        place = self.device if device is None else torch.device(device)
         if place.type not in ("cpu", "cuda"):
             raise DerainError(f"{self.path} runs on cpu or cuda, not on {place}")
         if place.type == "cuda" and not has_cuda():
@@ -96,6 +116,27 @@ class OnnxModel(nn.Module):
             self.device, self._session = place, None
         return self
 
+    # nn.Module has ways of its own for these, which would find no parameters to move.
+    def cuda(self, device: int | torch.device | None = None) -> OnnxModel:
+        """Compute on a GPU, see :meth:`to`."""
+        return self.to(f"cuda:{device}" if isinstance(device, int) else device or "cuda")
+
+    def cpu(self) -> OnnxModel:
+        """Compute on the CPU, see :meth:`to`."""
+        return self.to("cpu")
+
+    def half(self) -> OnnxModel:
+        """Raise: see :meth:`to`."""
+        return self.to(torch.float16)
+
+    def bfloat16(self) -> OnnxModel:
+        """Raise: see :meth:`to`."""
+        return self.to(torch.bfloat16)
+
+    def double(self) -> OnnxModel:
+        """Raise: see :meth:`to`."""
+        return self.to(torch.float64)
+
     def forward(self, rainy: Tensor) -> Tensor:
         """Run the graph; the result comes back on the device of ``rainy``."""
         import numpy as np
@@ -104,7 +145,7 @@ class OnnxModel(nn.Module):
         try:
             (derained,) = self.session.run(None, {self.session.get_inputs()[0].name: array})
         except Exception as error:
-            if "alloc" in str(error) or "memory" in str(error).lower():
+            if ran_out_of_memory(error):
                 raise MemoryError(f"{self.path}: {error}") from error
             raise DerainError(
                 f"{self.path} can't compute {tuple(rainy.shape)} ({first_line(error)}): give "

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from derain_edu.devices import choose_device
+from derain_edu.devices import choose_device, ran_out_of_memory
 from derain_edu.errors import DerainError
 from derain_edu.images import PictureLike, check_batch, read_picture
 from derain_edu.inference.onnx_network import OnnxModel, has_cuda, load_onnx
@@ -117,8 +117,8 @@ def _tile_of_the_whole(height: int, width: int) -> int:
 def _run(model: nn.Module, window: Tensor) -> Tensor:
     try:
         derained = model(window)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out_of_memory(error):
             raise
         raise DerainError(
             f"a window of {window.shape[-1]}×{window.shape[-2]} pixels does not fit into the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from derain_edu.errors import DerainError
 from derain_edu.rain.config import NoiseRain, RainConfig
 
 # Measured against the training pairs of Rain100H, and chosen so that the authors' networks, which
@@ -154,9 +155,19 @@ MIXES = {
 }
 
 
+RAIN_NAMES = (*PRESETS, *MIXES)
+
+
 def rain_named(name: str) -> Any:
     """Return the mix of this name, or the name itself, which is then a preset's.
 
     This is what :class:`~derain_edu.datasets.synthetic.SyntheticRain` takes as its rain.
+
+    Raises
+    ------
+    DerainError
+        If neither a preset nor a mix has this name.
     """
+    if isinstance(name, str) and name not in RAIN_NAMES:
+        raise DerainError(f"unknown rain {name!r}: choose one of {', '.join(RAIN_NAMES)}")
     return MIXES.get(name, name)

@@ -192,6 +192,13 @@ class TrainConfig:
         for name in ("batch_size", "patch_size", "log_every", "save_every", "stop_after"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise DerainError(f"{name} must be at least 1, got {value}")
+        for name in ("workers", "hard", "validate_every", "validation_pairs", "attention_weight"):
+            if (value := getattr(self, name)) < 0:
+                raise DerainError(f"{name} must be at least 0, got {value}")
+        if self.hard > 1:
+            raise DerainError(f"hard is a share from 0 to 1, got {self.hard}")
+        if self.grad_clip is not None and self.grad_clip <= 0:
+            raise DerainError(f"grad_clip must be larger than 0, got {self.grad_clip}")
         if self.lr <= 0:
             raise DerainError(f"lr must be larger than 0, got {self.lr}")
         if self.ema is not None and not 0 < self.ema < 1:

@@ -28,7 +28,8 @@ def objective(
     Parameters
     ----------
     model : nn.Module
-        With ``unroll`` (progressive), ``attend`` (attention), or just a forward pass.
+        With ``attend`` (needed for ``config.attention_mask``), with ``unroll`` (progressive), or
+        with just a forward pass.
     batch : mapping
         ``rainy`` and ``clean`` (B, 3, H, W), on the model's device; ``mask`` (B, 1, H, W) where
         ``config.attention_mask`` is ``"true"``.
@@ -41,11 +42,11 @@ def objective(
     """
     rainy, low, maps = batch["rainy"], PRECISIONS[config.precision], None
     with torch.autocast(rainy.device.type, dtype=low, enabled=low is not None):
-        if hasattr(model, "unroll"):
-            pictures = model.unroll(rainy, stages, checkpoint=config.checkpoint_stages)
-        elif config.attention_mask:
+        if config.attention_mask:
             derained, maps = model.attend(rainy)  # (B, 3, H, W), (B, stages, H, W)
             pictures = [derained]
+        elif hasattr(model, "unroll"):
+            pictures = model.unroll(rainy, stages, checkpoint=config.checkpoint_stages)
         else:
             pictures = [model(rainy)]
     # A loss subtracts nearly equal numbers: always in float32.

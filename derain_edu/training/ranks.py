@@ -44,10 +44,11 @@ class Ranks:
 
     def device(self, prefer: str) -> torch.device:
         """Choose a device; where there are several GPUs, each local rank gets its own."""
+        if self.size > 1:
+            _use_own_gpu(prefer)
         device = choose_device(prefer)
         if device.type == "cuda" and self.size > 1:
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-            torch.cuda.set_device(device)
+            device = torch.device("cuda", torch.cuda.current_device())
         return device
 
     def share(self, batch: Sequence[Item]) -> Sequence[Item]:
@@ -93,6 +94,21 @@ class Ranks:
         return seconds, stops > 0
 
 
+def _use_own_gpu(prefer: str) -> None:
+    """Make the GPU of this local rank the current one, before anything touches a GPU.
+
+    The first tensor on "cuda" opens a context of some hundred MB on the current GPU. Without this,
+    that is GPU 0 for every rank.
+    """
+    if (prefer == "auto" or prefer.startswith("cuda")) and torch.cuda.is_available():
+        mine, there = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+        if mine >= there:
+            raise DerainError(
+                f"there are {there} GPUs for more processes: choose --nproc-per-node={there}"
+            )
+        torch.cuda.set_device(mine)
+
+
 @contextmanager
 def joined_ranks(prefer: str = "auto") -> Iterator[Ranks]:
     """Meet the other processes that torchrun started, and part from them at the end.
@@ -102,9 +118,11 @@ def joined_ranks(prefer: str = "auto") -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield Ranks()
         return
+    _use_own_gpu(prefer)
     mine = not dist.is_initialized()  # a caller may have met the others already
     if mine:
-        dist.init_process_group("nccl" if choose_device(prefer).type == "cuda" else "gloo")
+        device = "cpu" if prefer == "cpu" else choose_device(prefer).type
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:

@@ -112,6 +112,11 @@ class Trainer:
                 f"{config.model} has no attention map to compare with a mask: choose spanet, or "
                 "leave attention_mask out"
             )
+        if config.attention_mask and any(of_stages):
+            raise DerainError(
+                "attention_mask needs a loss on the last stage only: leave it out, or leave out "
+                "stage_weights, checkpoint_stages and a curriculum of stages"
+            )
         return model.train().to(self.device, memory_format=config.layout)
 
     # -- one step -------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Book:
 def book() -> Book:
     """Build the book as `make book` does, but run two lessons at a time, with one thread each.
 
-    Lessons that ran before and have not changed stay.
+    Lessons that ran before and have not changed stay: after tests/lessons, that is all of them.
     """
     lessons = [find_lesson(number) for number in ONLY] or lesson_names()
     halves = [half for half in (lessons[::2], lessons[1::2]) if half]

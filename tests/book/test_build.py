@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from base64 import b64encode
@@ -17,9 +18,9 @@ from PIL import Image
 from derain_edu.errors import DerainError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book"))
-import book_extension  # noqa: E402
-import book_pictures  # noqa: E402
+import course_map  # noqa: E402
 import make_book  # noqa: E402
+import sphinx_extension  # noqa: E402
 
 FIRST = "# 03 · Title\n\n**Why?**\n"
 
@@ -55,18 +56,18 @@ def test_the_hash_changes_with_cells_and_files_and_with_nothing_else(tmp_path):
 
 @pytest.fixture
 def lessons(monkeypatch, tmp_path):
-    """Two lessons, and a list of those that ran."""
+    """Two lessons that take a newcomer's environment, and a list of those that ran."""
     for name in ("00_one", "01_two"):
         nbformat.write(notebook(code=name), tmp_path / f"{name}.ipynb")
     ran: list[str] = []
 
-    def run_lesson(path: Path, out: Path):
+    def run_lesson(path: Path, out: Path, environment: dict[str, str]):
+        cache = Path(environment["DERAIN_EDU_CACHE"])
+        assert environment["DERAIN_EDU_BOOK"] == "1" and not cache.exists()
         ran.append(path.stem)
         nbformat.write(nbformat.read(path, 4), out / path.name)
-        return SimpleNamespace(error=None, seconds=1.0)
+        return SimpleNamespace(error=None, details="", seconds=1.0)
 
-    for name in ("DERAIN_EDU_BOOK", "DERAIN_EDU_CACHE"):  # execute() sets them
-        monkeypatch.setenv(name, "")
     monkeypatch.setattr(make_book, "lesson_folder", lambda: tmp_path)
     monkeypatch.setattr(make_book, "common_hash", lambda: "the same")
     monkeypatch.setattr(make_book, "run_lesson", run_lesson)
@@ -75,25 +76,38 @@ def lessons(monkeypatch, tmp_path):
 
 def test_only_what_has_changed_runs_again(lessons):
     folder, ran = lessons
+    environment = dict(os.environ)
     for _ in range(2):
         make_book.execute(["00_one", "01_two"], folder / "executed")
     assert ran == ["00_one", "01_two"]
+    assert os.environ == environment
     nbformat.write(notebook(code="new"), folder / "01_two.ipynb")
     make_book.execute(["00_one", "01_two"], folder / "executed")
     assert ran == ["00_one", "01_two", "01_two"]
+
+
+def test_what_a_test_ran_need_not_run_again_but_a_test_runs_it_always(lessons):
+    folder, ran = lessons
+    for _ in range(2):
+        make_book.run_as_newcomer("00_one", folder / "executed", make_book.common_hash())
+    assert ran == ["00_one", "00_one"]
+    make_book.execute(["00_one", "01_two"], folder / "executed")
+    assert ran == ["00_one", "00_one", "01_two"]
 
 
 def test_a_lesson_that_fails_stops_the_build_and_leaves_the_others(lessons, monkeypatch):
     folder, ran = lessons
     good = make_book.run_lesson
 
-    def fails(path: Path, out: Path):
-        run = good(path, out)
-        run.error = "AssertionError: worse" if path.stem == "01_two" else None
+    def fails(path: Path, out: Path, environment: dict[str, str]):
+        run = good(path, out, environment)
+        if path.stem == "01_two":
+            run.error = "AssertionError: worse"
+            run.details = "assert a < b\nAssertionError: worse"
         return run
 
     monkeypatch.setattr(make_book, "run_lesson", fails)
-    with pytest.raises(SystemExit, match="AssertionError: worse"):
+    with pytest.raises(SystemExit, match="assert a < b\nAssertionError: worse"):
         make_book.execute(["00_one", "01_two"], folder / "executed")
     assert [path.name for path in (folder / "executed").iterdir()] == ["00_one.ipynb"]
 
@@ -119,8 +133,8 @@ def test_widgets_leave_a_line_and_the_first_cell_is_folded():
 
 
 def test_a_card_holds_title_question_and_the_part_of_the_picture(monkeypatch, tmp_path):
-    monkeypatch.setitem(book_pictures.CENTRAL, "03", book_pictures.Central("a pic", 0.25, 0.75))
-    text = book_pictures.course_map({"03_title": notebook()}, tmp_path / "cards")
+    monkeypatch.setitem(course_map.CENTRAL, "03", course_map.Central("a pic", 0.25, 0.75))
+    text = course_map.course_map({"03_title": notebook()}, tmp_path / "cards")
     assert "{grid-item-card} 03 · Title" in text and "\nWhy?\n" in text
     assert ":img-alt: a picture" in text and ":img-top: /cards/03.png" in text
     image = Image.open(tmp_path / "cards" / "03.png")
@@ -129,20 +143,20 @@ def test_a_card_holds_title_question_and_the_part_of_the_picture(monkeypatch, tm
 
 def test_a_missing_central_picture_is_named_with_what_is_there():
     with pytest.raises(DerainError, match="03_title shows no picture(?s:.)*  a picture"):
-        book_pictures.central_picture(notebook(), book_pictures.Central("elephant"), "03_title")
+        course_map.central_picture(notebook(), course_map.Central("elephant"), "03_title")
 
 
 def test_a_lesson_that_has_not_run_gets_a_card_without_a_picture(tmp_path):
     bare = new_notebook(cells=[new_markdown_cell(FIRST)])
-    assert ":img-top:" not in book_pictures.course_map({"03_title": bare}, tmp_path)
+    assert ":img-top:" not in course_map.course_map({"03_title": bare}, tmp_path)
     poor = new_notebook(cells=[new_markdown_cell("# 03")])
     with pytest.raises(DerainError, match="no title, or no question"):
-        book_pictures.title_and_question(poor, "03_title")
+        course_map.title_and_question(poor, "03_title")
 
 
 def test_fields_and_their_comments_become_parameters():
     source = "class C:\n    a: int = 1  # pixels, a side\n    b: str | None = None  # name\n"
-    lines = book_extension.field_lines(source)
+    lines = sphinx_extension.field_lines(source)
     assert lines[3:5] == ["a : int, default 1", "    Pixels, a side."]
     assert lines[5:] == ["b : str | None, default None", "    Name."]
 
@@ -151,7 +165,7 @@ def test_fields_and_their_comments_become_parameters():
 def test_formulas_become_mathml(formula):
     from docutils import nodes
 
-    text = book_extension.mathml(nodes.math("", formula), as_block=False)
+    text = sphinx_extension.mathml(nodes.math("", formula), as_block=False)
     assert text.startswith("<math") and "\\" not in text and "code" not in text
 
 
@@ -159,18 +173,18 @@ def test_a_formula_that_can_not_be_converted_is_a_warning(monkeypatch):
     from docutils import nodes
 
     told = []
-    monkeypatch.setattr(book_extension.logger, "warning", lambda *words, **_: told.append(words))
-    assert book_extension.mathml(nodes.math("", r"\nonsense"), False) == r"<code>\nonsense</code>"
+    monkeypatch.setattr(sphinx_extension.logger, "warning", lambda *words, **_: told.append(words))
+    assert sphinx_extension.mathml(nodes.math("", r"\nonsense"), False) == r"<code>\nonsense</code>"
     assert len(told) == 1
 
 
-@pytest.mark.parametrize("number", sorted(book_pictures.CENTRAL))
+@pytest.mark.parametrize("number", sorted(course_map.CENTRAL))
 def test_the_lesson_of_each_card_still_has_its_picture(number):
     """A quick look into the source, so that nobody has to run all lessons to find it gone."""
     [source] = (Path(make_book.TOP) / "notebooks").glob(f"{number}_*.py")
     text = re.sub(r'"\s*\n\s*f?"', "", source.read_text(encoding="utf-8"))  # joined strings
-    assert book_pictures.CENTRAL[number].words in text, "choose others in book/book_pictures.py"
+    assert course_map.CENTRAL[number].words in text, "choose others in book/course_map.py"
 
 
 def test_every_lesson_has_a_card():
-    assert set(book_pictures.CENTRAL) == {name[:2] for name in make_book.lesson_names()}
+    assert set(course_map.CENTRAL) == {name[:2] for name in make_book.lesson_names()}

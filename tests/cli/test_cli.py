@@ -112,7 +112,14 @@ def test_every_command_has_help(command):
         (["evaluate", "--data", "nowhere"], "error: --data 'nowhere' is neither synthetic"),
         (["evaluate", "--data", "synthetic", "--protocol", "x"], "error: unknown protocol 'x'"),
         (["train"], "error: give exactly one budget"),
-        (["train", "--steps", "1", "--data", "hail"], "error: unknown rain 'hail'"),
+        (
+            ["train", "--steps", "1", "--data", "hail"],
+            "error: --data 'hail' is neither drizzle, light, heavy, storm, mix, mix+faint",
+        ),
+        (["train", "--steps", "1", "--layout", "spa"], "error: --layout is about a folder"),
+        (["train", "--steps", "1", "--workers", "-1"], "error: workers must be at least 0"),
+        (["evaluate", "--data", "synthetic", "--layout", "spa"], "error: --layout is about"),
+        (["evaluate", "--benchmarks", "--stages", "2"], "error: --benchmarks goes without"),
         (["train", "--recipe", "cake"], "error: unknown recipe 'cake'"),
         (
             ["train", "--recipe", "open-prenet-cpu"],
@@ -135,6 +142,17 @@ def test_errors_are_one_sentence_and_status_2(arguments, message, tmp_path, monk
     assert message in err
     if message.startswith("error: "):
         assert err.startswith("error: ") and err.count("\n") == 1
+
+
+def test_a_folder_does_not_hide_behind_a_name(tmp_path, monkeypatch):
+    """The name goes first, and says so; with ./ the folder is meant."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "heavy").mkdir()
+    options = ["train", "--model", "prn", "--stages", "1", "--steps", "1", "--out", "run"]
+    status, _, err = call(*options, "--data", "heavy")
+    assert status == 0 and "note: --data heavy is the course's own; ./heavy means" in err
+    status, _, err = call(*options, "--data", "./heavy", "--out", "other")
+    assert status == 2 and "heavy" in err and "note" not in err  # an empty folder: no pairs
 
 
 # ------------------------------------------------------------------------------ derain

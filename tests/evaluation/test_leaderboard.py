@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from derain_edu.evaluation import leaderboard as board
 from derain_edu.evaluation import provenance
 from derain_edu.evaluation.benchmarks import models_with, score_benchmarks
 from derain_edu.evaluation.scores import SCORES, measure, picture_scores
+from derain_edu.files import changing
 from derain_edu.models.pretrained import open_weights_folder
 from derain_edu.models.registry import _REGISTERED, run_code
 
@@ -316,6 +319,29 @@ def test_adding_counts_the_looks_and_refuses_duplicates(tmp_path, few):
         board.add_entry("mine", RESIDUAL, path, replace_old=True, minutes=-1)
     assert board.add_entry("mine", RESIDUAL, path, replace_old=True, minutes=4).looks == 2
     assert [(e.name, e.looks) for e in board.read_board(path)] == [("mine", 2)]
+
+
+def test_two_entries_made_at_once_both_stay(tmp_path, few, monkeypatch):
+    path, both_measure = tmp_path / "board.csv", threading.Barrier(2)
+    measured = board.measured_entry
+
+    def slow(name, weights, **more):
+        entry = measured(name, RESIDUAL, **more)
+        both_measure.wait(60)  # nobody writes before both have read the board
+        return replace(entry, sha256=name)
+
+    monkeypatch.setattr(board, "measured_entry", slow)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda n: board.add_entry(n, tmp_path / n, path, minutes=4), ("one", "two")))
+    assert {entry.name for entry in board.read_board(path)} == {"one", "two"}
+
+
+def test_a_lock_that_stays_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("derain_edu.files.LOCK_SECONDS", 0.1)
+    with changing(tmp_path / "board.csv"):
+        with pytest.raises(de.DerainError, match=r"another program .*, or delete .*\.lock"):
+            with changing(tmp_path / "board.csv"):
+                pass
 
 
 @pytest.mark.parametrize(

@@ -353,6 +353,39 @@ def test_devices(exported, monkeypatch):
     assert net.device == torch.device("cpu") and net(torch.rand(1, 3, 4, 4)).shape[-1] == 4
 
 
+def test_it_moves_as_modules_of_pytorch_do(exported, monkeypatch):
+    net = load_onnx(exported("residual")[1])
+    with pytest.raises(de.DerainError, match="no CUDA provider"):
+        net.cuda()  # nn.Module's own finds nothing to move and is silent
+    for convert in (net.half, net.double, net.bfloat16, lambda: net.to(torch.float16)):
+        with pytest.raises(de.DerainError, match="takes and returns float32"):
+            convert()
+    monkeypatch.setattr(onnx_network, "has_cuda", lambda: True)
+    for move in (net.cuda, lambda: net.to("cuda"), lambda: net.to(device="cuda")):
+        assert move() is net and net.device.type == "cuda"
+        # What says nothing about the device leaves it as it is.
+        assert net.to(memory_format=torch.channels_last).device.type == "cuda"
+        assert net.to(torch.float32).device.type == "cuda"
+        assert net.cpu().device.type == "cpu"
+    assert net.cuda(1).device == torch.device("cuda", 1)
+    assert net.to(torch.rand(1)).device.type == "cpu"  # as the tensor
+
+
+def test_a_fault_in_memory_is_not_a_lack_of_it(exported, monkeypatch):
+    net = load_onnx(exported("residual")[1])
+
+    class Faulty:
+        get_inputs = net.session.get_inputs
+
+        def run(self, *_):
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(onnx_network, "open_session", lambda *_: Faulty())
+    net._session = None
+    with pytest.raises(de.DerainError, match="illegal memory access"):
+        derain_tensor(net, torch.rand(3, 8, 9))
+
+
 def test_pictures_that_do_not_fit(exported, monkeypatch):
     net = load_onnx(exported("residual")[1])
     with pytest.raises(de.DerainError, match=r"can't compute \(1, 4, 8, 8\) .* give \(B, 3"):

@@ -167,6 +167,15 @@ def test_models_that_fail(model, message):
         derain_tensor(model, torch.rand(3, 8, 9))
 
 
+def test_a_fault_that_speaks_of_memory_stays_what_it_is():
+    class Faulty(nn.Module):
+        def forward(self, rainy):
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        derain_tensor(Faulty(), torch.rand(3, 8, 9))
+
+
 @pytest.mark.parametrize(
     "rainy", [np.zeros((3, 4, 4)), torch.rand(4, 4), torch.rand(3, 4, 4) * 9, torch.rand(3, 4) / 0]
 )

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 
 from derain_edu.errors import DerainError
+from derain_edu.training import ranks
 from derain_edu.training.checkpoints import load_checkpoint
 from derain_edu.training.ranks import Ranks, joined_ranks
 from derain_edu.training.trainer import train
@@ -106,6 +107,34 @@ def test_shares_are_the_batch():
         assert sum((list(Ranks(r, size).share(batch)) for r in range(size)), []) == batch
     with pytest.raises(DerainError, match="multiple of 5"):
         Ranks(0, 5).share(batch)
+
+
+@pytest.mark.parametrize("ask", ["join", "device"])
+def test_each_rank_turns_to_its_own_gpu_first(ask, monkeypatch):
+    """Whatever touches "cuda" before that would open a context on GPU 0."""
+    done = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda gpu: done.append(f"turn to {gpu}"))
+    for module, name in ((ranks, "choose_device"), (dist, "init_process_group")):
+        monkeypatch.setattr(
+            module, name, lambda *_, n=name: done.append(n) or torch.device("cuda")
+        )
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    if ask == "join":
+        with joined_ranks("auto") as found:
+            assert found == Ranks(1, 2)
+    else:
+        assert Ranks(1, 2).device("auto") == torch.device("cuda", 1)
+    assert done[0] == "turn to 1" and len(done) > 1
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DerainError, match="there are 1 GPUs .* choose --nproc-per-node=1"):
+        Ranks(1, 2).device("cuda")
 
 
 def test_one_process_needs_no_others(monkeypatch):

@@ -9,13 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from derain_edu.errors import DerainError
 from derain_edu.models import create_model
 from derain_edu.training.checkpoints import COLUMNS
 from derain_edu.training.config import SCHEDULES, TrainConfig
-from derain_edu.training.losses import neg_ssim
+from derain_edu.training.losses import make_loss, neg_ssim
+from derain_edu.training.objective import objective
 from derain_edu.training.trainer import Trainer, train
 
 TINY = {"model": "prn", "stages": 2, "options": {"channels": 4, "blocks": 1}}
@@ -117,6 +119,9 @@ def test_schedules_start_at_one_and_never_rise(name):
         ({"ema": 1.0}, "between 0 and 1"),
         ({"lr": 0.0}, "lr must be larger than 0"),
         ({"attention_mask": "wet"}, "unknown attention_mask 'wet': choose one of paper, released"),
+        ({"workers": -1}, "workers must be at least 0"),
+        ({"hard": 1.5}, "hard is a share from 0 to 1"),
+        ({"grad_clip": 0.0}, "grad_clip must be larger than 0"),
     ],
 )
 def test_impossible_configurations(changes, message):
@@ -128,7 +133,7 @@ def test_impossible_configurations(changes, message):
     ("changes", "message"),
     [
         ({"model": "prnet"}, "unknown model"),
-        ({"data": "snow"}, "snow"),
+        ({"data": "snow"}, "unknown rain 'snow': choose one of drizzle, .*, mix\\+noise"),
         ({"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
         (
             {"model": "residual", "stages": None, "stage_weights": (1.0,)},
@@ -196,6 +201,36 @@ def test_attention_is_taught_as_in_the_plain_loop(mask, acts):
         loss.backward()
         optimizer.step()
     assert torch.equal(weights(run.model), weights(model))
+
+
+class StagesAndMaps(nn.Module):
+    """A network that has both: stages, and a map of where it rains."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5))
+
+    def unroll(self, rainy, stages=None, checkpoint=False):
+        return [rainy * self.weight]
+
+    def attend(self, rainy):
+        return rainy * self.weight, self.weight.expand(len(rainy), 1, *rainy.shape[2:])
+
+
+def test_a_mask_teaches_a_network_with_stages_too(monkeypatch):
+    """Its part of the loss is not left out in silence, and what contradicts it is refused."""
+    config = tiny(model="prn", loss="l1", attention_mask="paper")
+    pairs = [Pairs()[k] for k in range(4)]
+    batch = {key: torch.stack([pair[key] for pair in pairs]) for key in ("rainy", "clean")}
+    model = StagesAndMaps()
+    found = objective(model, batch, config, make_loss("l1"))
+    derained, maps = model.attend(batch["rainy"])
+    wet = torch.ones(4, 1, 16, 16)
+    expected = F.l1_loss(derained, batch["clean"]) + (maps - wet).square().mean()
+    assert torch.allclose(found, expected)
+    monkeypatch.setattr("derain_edu.training.trainer.create_model", lambda *_, **__: model)
+    with pytest.raises(DerainError, match="attention_mask needs a loss on the last stage only"):
+        Trainer(tiny(attention_mask="paper", stage_weights=(0.5, 1.0)), data=Pairs())
 
 
 def test_synthetic_rain_teaches_with_its_true_streaks():

@@ -77,7 +77,7 @@ def central_picture(notebook: Any, central: Central, name: str) -> tuple[str, by
     shown = "\n".join(f"  {alt}" for alt, _ in found)
     raise DerainError(
         f"{name} shows no picture with {central.words!r} in its alternative text: choose other "
-        f"words for it in book/book_pictures.py. It shows:\n{shown}"
+        f"words for it in book/course_map.py. It shows:\n{shown}"
     )
 
 
