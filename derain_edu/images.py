@@ -30,13 +30,27 @@ _ROUNDING = 1e-6  # floats may leave [0, 1] by this much: resampling does it, an
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as the networks see it, and what is needed to give it back as it came."""
+    """A picture as the networks see it, and what is needed to give it back as it came.
 
-    rgb: Tensor  # (3, H, W) float32 in [0, 1]
-    name: str  # the file's name or "picture", for messages
-    alpha: Image.Image | None = None  # transparency, mode L, same size
-    grey: bool = False  # the source had one colour channel
-    icc_profile: bytes | None = None  # what its RGB (or grey) values mean, if the file says so
+    Attributes
+    ----------
+    rgb : Tensor
+        (3, H, W) float32 in [0, 1].
+    name : str
+        The file's name or ``"picture"``, for messages.
+    alpha : Image.Image | None, default None
+        Transparency, mode L, of the same size.
+    grey : bool, default False
+        Whether the source had one colour channel.
+    icc_profile : bytes | None, default None
+        What its RGB (or grey) values mean, if the file says so.
+    """
+
+    rgb: Tensor
+    name: str
+    alpha: Image.Image | None = None
+    grey: bool = False
+    icc_profile: bytes | None = None
 
     def give_back(self, rgb: Tensor) -> Image.Image:
         """Turn a processed (3, H, W) tensor into a picture of the source's kind.
@@ -276,7 +290,7 @@ def _one_picture(tensor: Tensor, name: str) -> Tensor:
 def _check_finite(x: Tensor, name: str) -> None:
     # The sum of finite pictures is finite, and unlike isfinite(x) it needs no memory of its own.
     if not torch.isfinite(x.sum(dtype=torch.float64)):
-        raise DerainError(f"{name} holds NaN or infinity: look where it was computed")
+        raise DerainError(f"{name} holds NaN or infinity: check how it was computed")
 
 
 def _check_range(low: float, high: float, name: str) -> None:

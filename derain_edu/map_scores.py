@@ -1,4 +1,4 @@
-"""How good is a map of the rain? Three questions to a number A per pixel, and a mask of the truth.
+"""How good is a map of the rain? Three questions about a number A per pixel, given the true mask.
 
 =============  =====================================  ===========================================
 question       measure                                what the map needs
@@ -27,17 +27,31 @@ from derain_edu.errors import DerainError
 
 
 @dataclass(frozen=True)
-class Score:
-    """What a threshold finds. A share of nothing counts as 1: no claim, no mistake."""
+class MapScore:
+    """What a threshold finds. A share of nothing counts as 1: no claim, no mistake.
+
+    Attributes
+    ----------
+    threshold : float
+        A pixel is called rain if its value is at least this.
+    precision : float
+        Of the pixels that are called rain, the share that are rainy.
+    recall : float
+        Of the rainy pixels, the share that are called rain.
+    iou : float
+        Pixels that are rainy and called rain, as a share of those that are either.
+    false_alarms : float
+        Of the dry pixels, the share that are called rain.
+    """
 
     threshold: float
-    precision: float  # of the pixels that are called rain, how many are
-    recall: float  # of the rainy pixels, how many are called rain
-    iou: float  # rainy and called rain, of those that are either
-    false_alarms: float  # of the dry pixels, how many are called rain
+    precision: float
+    recall: float
+    iou: float
+    false_alarms: float
 
 
-def score_at(values: Tensor, mask: Tensor, threshold: float) -> Score:
+def score_at(values: Tensor, mask: Tensor, threshold: float) -> MapScore:
     """Call every pixel with a value of at least ``threshold`` rain, and compare with the truth.
 
     Parameters
@@ -48,7 +62,7 @@ def score_at(values: Tensor, mask: Tensor, threshold: float) -> Score:
     Examples
     --------
     >>> score_at(torch.tensor([0.9, 0.8, 0.3, 0.1]), torch.tensor([True, False, True, False]), 0.5)
-    Score(threshold=0.5, precision=0.5, recall=0.5, iou=0.3333333333333333, false_alarms=0.5)
+    MapScore(threshold=0.5, precision=0.5, recall=0.5, iou=0.3333333333333333, false_alarms=0.5)
     """
     called, wet = values.flatten() >= threshold, _mask_of(values, mask)
     hits, calls, rainy = (int(x.sum()) for x in (called & wet, called, wet))
@@ -57,7 +71,7 @@ def score_at(values: Tensor, mask: Tensor, threshold: float) -> Score:
         return part / whole if whole else 1.0
 
     dry = wet.numel() - rainy
-    return Score(
+    return MapScore(
         threshold, share(hits, calls), share(hits, rainy), share(hits, calls + rainy - hits),
         (calls - hits) / dry if dry else 0.0,
     )
@@ -85,10 +99,20 @@ def roc(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Bin:
-    """Pixels with nearly the same value."""
+    """Pixels with nearly the same value.
 
-    value: float  # their mean value: what the map says
-    share: float  # how many of them are rainy: what is true
+    Attributes
+    ----------
+    value : float
+        Mean value of these pixels: what the map says.
+    share : float
+        The share of them that are rainy: what is true.
+    number : int
+        How many pixels there are.
+    """
+
+    value: float
+    share: float
     number: int
 
 

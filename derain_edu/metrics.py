@@ -173,8 +173,8 @@ def structural_similarity(
     """
     if padding == "valid" and min(x.shape[-2:]) < size:
         raise DerainError(
-            f"SSIM looks through a window of {size}×{size} pixels: a picture of "
-            f"{x.shape[-2]}×{x.shape[-1]} is too small"
+            f"SSIM needs pictures of at least {size}×{size} pixels, got "
+            f"{x.shape[-2]}×{x.shape[-1]}: give larger ones"
         )
     moments = torch.stack((x, y, x * x, y * y, x * y))  # (5, B, C, H, W)
     mu_x, mu_y, xx, yy, xy = _blur(moments, _window(window, size, sigma, x), padding)

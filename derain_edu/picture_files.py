@@ -33,7 +33,8 @@ def open_picture(file: Path | BytesIO, name: str) -> Image.Image:
     Raises
     ------
     DerainError
-        If there is no file, no picture in it, or one too large to be meant well.
+        If the file is missing, is not a picture, or unpacks to so many pixels that it may be an
+        attack (a decompression bomb).
     """
     if isinstance(file, Path):
         _check_file(file, name)

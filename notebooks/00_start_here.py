@@ -264,7 +264,7 @@ for name in found:
 assert scores["saw both"] > scores["saw light rain only"] + 3
 
 # %% [markdown]
-# A network knows the rain it has seen. (The two differ in more than that: ours has six stages in place
+# A network knows the rain it has seen. (The two differ in more than that: ours has six stages instead
 # of four, and learned from more photos and far more patches, on a GPU.)
 
 # %% [markdown]
@@ -307,7 +307,7 @@ plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart
 # |---|---|
 # | papers that cite this one | a citation search (Semantic Scholar, Google Scholar), sorted by year |
 # | what the authors really ran | their repository at the commit of the release, not its newest state |
-# | why nobody gets the number | the repository's closed issues: search for "PSNR", "reproduce" |
+# | why others can't reproduce a number | the repository's closed issues: search for "PSNR", "reproduce" |
 # | an independent number | a later paper's table, and its footnotes on training data |
 # | certainty | run the released weights with the released metric, image by image |
 
@@ -359,9 +359,9 @@ def stub(x):
     return ...  # write your code here
 
 
-verdicts = [checking.judge("00.1", answer) for answer in (stub, lambda x: 2 * x, lambda x: x / 2)]
-print(*verdicts, sep="\n")
-assert [verdict.state for verdict in verdicts] == ["untouched", "wrong", "right"]
+results = [checking.judge("00.1", answer) for answer in (stub, lambda x: 2 * x, lambda x: x / 2)]
+print(*results, sep="\n")
+assert [result.state for result in results] == ["untouched", "wrong", "right"]
 
 # %% [markdown]
 # A wrong answer gets a reason, and an example with the numbers. Nothing later in a lesson needs your

@@ -115,8 +115,8 @@ for name, (background, rain) in answers.items():
 assert torch.allclose(rainy - clean, R.expand(3, -1, -1), atol=1e-6)  # up to float rounding
 
 # %% [markdown]
-# The equation allows both. "Thin, bright, slanted things are rain" stands nowhere in it: a network
-# has to learn that from examples. An example is a **pair**: the rainy picture O and its clean twin
+# The equation allows both. Nothing in it says "thin, bright, slanted things are rain": a network
+# has to learn that from examples. An example is a **pair**: the rainy picture O and the clean picture
 # B. With both, R = O − B is known exactly (here to the rounding of a 32-bit float).
 
 # %% [markdown]
@@ -141,7 +141,7 @@ assert torch.equal(de.add_rain(clean, "light", seed=1, amount=0).rainy, clean)  
 
 # %% [markdown]
 # A picture can't be brighter than white. Where B + R passes 1, the camera (and `blend`) cuts it
-# off. What does somebody see of this rain who has the two pictures, and not the layer?
+# off. How much of this rain can you see in the two pictures, without the layer?
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 01.1 · Rain before a white sky
@@ -175,8 +175,8 @@ if exercises.check("01.1", rain_on):
     print(f"{lost:.0%} of this rain's light is lost in white")
 
 # %% [markdown] tags=["solution"]
-# The layer never needs R: `rainy - clean` is all that a pair tells. Before a white wall it rains,
-# too, and no pair of pictures knows.
+# The layer never needs R: `rainy - clean` is all that a pair tells. It rains before a white wall,
+# too, but no pair of pictures shows it.
 
 # %% [markdown]
 # Now let us count where O − B is not R, in this photo with a bright sky.
@@ -283,7 +283,7 @@ if exercises.check("01.2", undo_screen):
               f"mean error {error.mean():.4f}")
 
 # %% [markdown] tags=["solution"]
-# The screen hides the background, but leaves the share 1 − R of it. So whoever knows R gets B
+# The screen hides the background, but leaves the share 1 − R of it. So if you know R, you get B
 # back, up to rounding errors, which grow by the factor 1 / (1 − R). Addition needs no division, and
 # yet it loses what it cut off at white, for ever.
 
@@ -423,16 +423,16 @@ pairs = {
     "cut to another size": (rainy[..., :-1], clean),
     "the same file twice": (clean, clean),
 }
-verdicts = {name: examine(*pair) for name, pair in pairs.items()}
-for name, verdict in verdicts.items():
-    print(f"{'✅' if verdict == 'fine' else '❌'} {name}: {verdict}")
-assert [verdict == "fine" for verdict in verdicts.values()] == [True, False, False, False, False]
+found = {name: examine(*pair) for name, pair in pairs.items()}
+for name, fault in found.items():
+    print(f"{'✅' if fault == 'fine' else '❌'} {name}: {fault}")
+assert [fault == "fine" for fault in found.values()] == [True, False, False, False, False]
 
 # %% [markdown]
 # ## 4 · Benchmarks, and their traps
 #
 # A benchmark is a folder of pairs that many papers share. Each has its own way to name them;
-# `de.PairedFolder(root, layout)` knows these, and complains by name when a twin is missing:
+# `de.PairedFolder(root, layout)` knows these, and names the file when one of a pair is missing:
 #
 # | layout | pairs look like |
 # |---|---|
@@ -467,14 +467,14 @@ for name, layout in (("Rain100L", "rain100l"), ("Rain100H", "rain100h")):
     data = de.PairedFolder(folder, layout)
     benchmarks[name] = [data[i] for i in range(len(data))]
     backgrounds = {pair["clean"].numpy().tobytes() for pair in benchmarks[name]}
-    verdicts = [examine(pair["rainy"], pair["clean"]) for pair in benchmarks[name]]
+    found = [examine(pair["rainy"], pair["clean"]) for pair in benchmarks[name]]
     print(f"{name}: {len(data)} pairs here, {len(backgrounds)} different backgrounds, "
-          f"{verdicts.count('fine')} fine, first picture {tuple(data[0]['clean'].shape)}")
+          f"{found.count('fine')} fine, first picture {tuple(data[0]['clean'].shape)}")
     assert len(data) < 100 or len(backgrounds) == 91
 if len(benchmarks) == 2:
-    twins = [torch.equal(a["clean"], b["clean"]) for a, b in zip(*benchmarks.values(), strict=True)]
-    print(f"the same background in Rain100L and Rain100H: {sum(twins)} of {len(twins)}")
-    assert all(twins)
+    equal = [torch.equal(a["clean"], b["clean"]) for a, b in zip(*benchmarks.values(), strict=True)]
+    print(f"the same background in Rain100L and Rain100H: {sum(equal)} of {len(equal)}")
+    assert all(equal)
 
 # %% [markdown]
 # The rain of Rain100 was drawn by a program, too. Does ours look like it? We let our `light` and
@@ -594,7 +594,7 @@ assert winner["prenet_matlab"] == "B" and winner["rgb"] == "A"
 # %% [markdown]
 # Same files, same truth. The protocols do not even agree **which picture is better**. In the paper
 # of PReNet, 0.49 dB lie between it and PRN (Rain100L); the scores of picture B lie many times
-# farther apart. Where does that come from? Take one of the four into your own hands.
+# farther apart. Where does that come from? Compute one of the four yourself.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 01.3 · The PSNR of a paper
@@ -645,7 +645,7 @@ if exercises.check("01.3", psnr_y):
 
 # %%
 luma = metrics.luma  # (1, 3, H, W) -> (1, 1, H, W), black at 16/255 and white at 235/255
-steps = {
+views = {
     "RGB": lambda x: x,
     "Y, black 0, white 1": lambda x: (luma(x) * 255 - 16) / 219,
     "Y, 16 to 235": luma,
@@ -655,15 +655,15 @@ steps = {
 ladder = {}
 for name, picture in (("A: rain left", A), ("B: JPEG", B)):
     x, y = picture[None].double(), photo[None].double()  # (3, H, W) -> (1, 3, H, W)
-    errors = [(view(x) - view(y)).square().mean() for view in steps.values()]
+    errors = [(view(x) - view(y)).square().mean() for view in views.values()]
     ladder[name] = [-10 * math.log10(error) for error in errors]
-for k, step in enumerate(steps):
+for k, step in enumerate(views):
     print(f"{step:<22}" + "   ".join(f"{name} {s[k]:6.2f} dB" for name, s in ladder.items()))
 
 # %%
 figure, axes = plots.new_figure(1, 1, width=9, height=3.2)
 plots.draw_curves(axes[0, 0], ladder, ylabel="PSNR in dB")
-axes[0, 0].set_xticks(range(1, len(steps) + 1), steps, fontsize=8)
+axes[0, 0].set_xticks(range(1, len(views) + 1), views, fontsize=8)
 plots.show(figure, "PSNR of A and B over five steps from RGB to the protocol of PReNet: A rises "
                    "slowly, B jumps at the step from RGB to luma, and the two lines cross.")
 for name, scores in ladder.items():
@@ -830,7 +830,7 @@ if exercises.check("01.4", sample_pair):
 
 # %% [markdown] tags=["solution"]
 # The order matters: draw first, then cut both. And the generator is made new in each call, so
-# nobody can have used it before.
+# nothing can have used it before.
 
 # %% [markdown]
 # `de.SyntheticRain` does the same, and draws the rain of sample k from its own k, too:

@@ -552,9 +552,9 @@ assert max(out) > 0.3 and max(swapped) > 0.1
 # %% [markdown]
 # Read the bars before you agree with the metaphor. *Needed, and only once*: for most blocks that
 # holds. *In this order*: look at the count of swaps. Where neighbours can change places at no
-# cost, the order is no part of their job.
+# cost, the order is not part of their job.
 #
-# A block that costs next to nothing in all three panels is no specialist, but a near-identity that
+# A block that costs next to nothing in all three panels is not a specialist, but a near-identity that
 # has not yet earned its influence: after one minute, section 2 still shows. Hold on to *used
 # twice*. In lesson 03 a network will use all its blocks several times, and get better by it.
 
@@ -601,8 +601,8 @@ dark = (layers["R = O − B"].abs() < 1 / 255).float().mean()
 print(f"{dark:.0%} of the rain layer's values lie below one grey level")
 
 # %% [markdown]
-# The picture is everywhere and full of detail; the rain is zero at most places. Whoever predicts
-# rain can leave a pixel alone by answering zero. Whoever predicts the picture has to carry every
+# The picture is everywhere and full of detail; the rain is zero at most places. A network that
+# predicts rain can leave a pixel alone by answering zero. One that predicts the picture has to carry every
 # pixel of it through all layers first, and pays for each loss.
 #
 # To do *nothing*, a network that predicts rain needs a tail full of zeros. And the other one?
@@ -871,7 +871,7 @@ assert len({row["seed"] for row in rows}) >= 3
 #
 # <details><summary>Answer</summary>
 #
-# Two things. Overlap is no proof of equality: "can't tell" is not "the same" (in section 7 every
+# Two things. Overlap does not prove equality: "can't tell" is not "the same" (in section 7 every
 # line ends so). And these intervals are full of what seeds do to *both* networks. If the runs of a seed
 # saw the same samples, look at the differences seed by seed: they may be 0.3 dB each time.
 #

@@ -159,14 +159,14 @@ def unroll(head, body, tail, rainy, stages):
 
 
 if exercises.check("03.1", unroll):
-    twin = de.create_model("prn")  # random weights: the loop is the same
-    body = torch.nn.Sequential(*twin.blocks)
-    mine = unroll(lambda both: F.relu(twin.head(both)), body, twin.tail, rainy, 2)
-    same = torch.equal(mine[-1], twin.unroll(rainy, 2)[-1])
+    prn = de.create_model("prn")  # random weights: the loop is the same
+    body = torch.nn.Sequential(*prn.blocks)
+    mine = unroll(lambda both: F.relu(prn.head(both)), body, prn.tail, rainy, 2)
+    same = torch.equal(mine[-1], prn.unroll(rainy, 2)[-1])
     print("your loop and the package's, on one fresh PRN: equal to the last bit?", same)
 
 # %% [markdown] tags=["solution"]
-# One line for each edit: the loop; `rainy + …` in place of `x + …`; `torch.cat`. Nothing says which
+# One line for each edit: the loop; `rainy + …` instead of `x + …`; `torch.cat`. Nothing says which
 # stage it is: the parts are the same each time, and only x changes. Don't copy the parts and don't
 # detach x: training needs the way back through all stages (lesson 04).
 
@@ -355,9 +355,9 @@ gains = (scores - scores[:, :1])[:, 1:]  # (6, 12), dB over the rainy input
 curves = {name: row.tolist() for name, row in zip(de.photo_names("test"), gains, strict=True)}
 plots.draw_curves(axes[0, 0], curves, xlabel="stage", ylabel="gain over rainy, dB")
 axes[0, 0].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-steps = [(b - a).abs().mean() * 255 for _, _, xs in runs for a, b in pairwise(xs)]
-steps = torch.stack(steps).view(len(runs), STAGES).mean(dim=0)  # (6 · 12) -> (12,)
-plots.draw_curves(axes[0, 1], {"": steps.tolist()}, xlabel="stage", ylabel="change, grey levels")
+changes = [(b - a).abs().mean() * 255 for _, _, xs in runs for a, b in pairwise(xs)]
+changes = torch.stack(changes).view(len(runs), STAGES).mean(dim=0)  # (6 · 12) -> (12,)
+plots.draw_curves(axes[0, 1], {"": changes.tolist()}, xlabel="stage", ylabel="change, grey levels")
 axes[0, 1].set_yscale("log")
 for axis in axes.flat:
     axis.axvline(T, linestyle=":", color="grey")
@@ -367,7 +367,7 @@ plots.show(
 )
 
 # %% [markdown]
-# The dotted line is the trained T. Right: the steps get smaller and smaller, the loop comes to
+# The dotted line is the trained T. Right: the changes get smaller and smaller, the loop comes to
 # rest. Left: *where* it rests is another question. The loss asked for a good picture after T
 # stages, not for one that stays good.
 #
@@ -477,7 +477,7 @@ for name, x in ends.items():
 # %% [markdown]
 # ## 4 · Feature stages against picture stages
 #
-# The baseline has stages too: its blocks. But what flows between them has 32 channels and is no
+# The baseline has stages too: its blocks. But what flows between them has 32 channels and is not a
 # picture. Only the tail turns it into one, and the tail is a linear layer.
 #
 # So we may apply it after *each* block, and the difference from block to block is what this block
@@ -672,7 +672,7 @@ verdicts.latest()
 
 # %% [markdown]
 # Stage 1 does more than all others together: this held for all weights that we tried, so it is an
-# assert. The rest of the story is no law of the architecture; the verdicts depend on the training.
+# assert. The rest of the story is not a law of the architecture; the verdicts depend on the training.
 #
 # With the authors' PRN the error on the background *grows* from stage to stage, while the error on
 # the streaks falls by more: nothing is repaired, the background pays for the rain. And where the
@@ -693,9 +693,9 @@ my_guess = None  # write a number
 # %%
 def blinded(model, channels):
     """Return a copy whose head ignores some of its six input channels."""
-    twin = copy.deepcopy(model)
-    twin.head.weight[:, channels] = 0  # (C, 6, 3, 3)
-    return twin
+    blind = copy.deepcopy(model)
+    blind.head.weight[:, channels] = 0  # (C, 6, 3, 3)
+    return blind
 
 
 # Six cuts of 64 × 64 pixels are enough for quick checks.
@@ -753,9 +753,9 @@ for concat in ("on", "off"):
 verdicts.latest()
 
 # %% [markdown]
-# Look at the dots before the bars. Where one dot lies far from its sisters, a training went wrong,
+# Look at the dots before the bars. Where one dot lies far from the others, a training went wrong,
 # and no mean repairs that. These runs were recorded twice. The first time, with twice the learning
-# rate, no clipping and three seeds, one PRN ended 3 dB below its sisters, and the interval covered
+# rate, no clipping and three seeds, one PRN ended 3 dB below the others, and the interval covered
 # nearly everything. So the training was calmed, and two seeds were added.
 #
 # (The authors saw it too: "final loss may yield gradient vanish or explosion in few tries", PReNet
@@ -934,7 +934,7 @@ verdicts.latest()
 #
 # </details>
 #
-# **2. You train PRN with T = 12 in place of T = 6. What doubles: the weights, the time of a picture,
+# **2. You train PRN with T = 12 instead of T = 6. What doubles: the weights, the time of a picture,
 # the memory that a phone needs for the weights?**
 #
 # <details><summary>Answer</summary>

@@ -622,9 +622,9 @@ figure, axes = plots.new_figure(width=5.5)
 plots.draw_curves(axes[0, 0], kept, counts, xlabel="stages T", ylabel="MiB kept for 64 × 64 pixels")
 plots.show(figure, "Memory kept for the backward pass grows in a straight line with the stages.")
 for name, values in kept.items():
-    steps = np.diff(values)
-    print(f"{name}: {steps.mean():.1f} MiB more with each stage; the weights stay the same")
-    assert steps[1:].max() < 1.05 * steps[1:].min()
+    added = np.diff(values)
+    print(f"{name}: {added.mean():.1f} MiB more with each stage; the weights stay the same")
+    assert added[1:].max() < 1.05 * added[1:].min()
 
 # %% [markdown]
 # A straight line: each stage keeps the same again. Batches and pixels multiply it. A user with an
@@ -1010,7 +1010,7 @@ assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
 # above 1 it explodes.
 #
 # In PRN a stage takes the place of w: the error passes tail, blocks and head on its way from x_t
-# to x_{t−1}. The `+ O` at the end is no shortcut: it skips to the rainy picture, not to the last
+# to x_{t−1}. The `+ O` at the end is not a shortcut: it skips to the rainy picture, not to the last
 # stage. In PReNet there is a second road, c_t = f · c_{t−1} + …
 #
 # A share is a product of what came in and the error that came back. Here only the second counts:
@@ -1094,7 +1094,7 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 #
 # <details><summary>Answer</summary>
 #
-# Not so. `.grad` is a sum, and a zero sum does not need zero parts: three uses may pull up and three
+# No. `.grad` is a sum, and a zero sum does not need zero parts: three uses may pull up and three
 # down. Section 4 finds such quarrels between the stages of trained networks: on some batches up to 4
 # of 6 pairs have a negative cosine, with the course's weights. Only the shares can tell.
 #

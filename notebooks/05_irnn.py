@@ -401,7 +401,7 @@ assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)
 #
 # Every way has one stopover: where the news is between the rounds. Any pixel of the picture can be
 # it, also the two ends. So count one round first. Two pixels of a row are joined by one sweep of the
-# four. And a pixel and itself? Look at `right > 0` and its three sisters at the bright pixel.
+# four. And a pixel and itself? Look at `right > 0`, and at the other three sweeps, at the bright pixel.
 #
 # </details>
 
@@ -523,7 +523,7 @@ print(f"largest α: {alpha['largest']:6.3f}, remembers {reach(alpha['largest']):
 
 # %% [markdown]
 # Half of them ended below .1, nearly a third below zero; five of 256 are above .9. The middle half
-# remembers one to four pixels. So who does the far hearing?
+# remembers one to four pixels. So which α do the far hearing?
 #
 # **Predict:** we hold the five largest α down to .9 and change nothing else. 42 % came from beyond
 # 8 pixels; what is left of it?
@@ -608,7 +608,7 @@ assert thin < -0.05 < wide
 # picture apart once: `x.unbind(3)`. Forward they do the same. Backward, each index makes a gradient
 # of the size of the whole picture, all zeros but one line.
 #
-# **Predict:** double height and width. Four times as many pixels. By which factor grow the bytes
+# **Predict:** double height and width. Four times as many pixels. By which factor do the bytes grow
 # that forward and backward of the *indexing* loop write?
 
 # %%
@@ -635,7 +635,7 @@ assert counts["indexing"][2] > 6 * counts["indexing"][1]
 assert counts["unbind"][2] < 5 * counts["unbind"][1]
 
 # %% [markdown]
-# Nearly eight in place of four: for each of the L lines one gradient of L × L pixels. It is the
+# Nearly eight instead of four: for each of the L lines one gradient of L × L pixels. It is the
 # same formula, and autograd is not to blame: it does what the index says. The backward pass of
 # `unbind` writes all lines into one picture, once.
 
@@ -747,7 +747,7 @@ plots.show(
     "A tree: eight steps at the top, joined in three rounds; each box names the pixels it holds. "
     "All eight steps lead to the last box of the last round.",
 )
-print(f"a row of 8, in place of 7 steps: {rounds} rounds that wait for each other, "
+print(f"a row of 8, instead of 7 steps: {rounds} rounds that wait for each other, "
       f"but {sum(8 - 2**k for k in range(rounds))} joins")
 
 # %% [markdown]
@@ -812,7 +812,7 @@ compare_guess(my_guess, speedup(slowest, both_ways["numba"]), "times")
 # %% [markdown]
 # ## 10 · The way back, in three lines
 #
-# Who writes the loop also has to write its gradient. Let G_t be what arrives at h_t from outside.
+# If you write the loop, you also have to write its gradient. Let G_t be what arrives at h_t from outside.
 # h_t also goes into h_{t+1} with weight α, so what arrives in total, behind the ReLU, is
 #
 # $$g_t = [h_t > 0]\,(G_t + \alpha\,g_{t+1}), \qquad

@@ -162,19 +162,19 @@ my_guess = None  # write a number
 # %%
 C = 4
 tiny = SpatialAttention(SPANetConfig(channels=C, alpha_init=1))
-steps = {"features": torch.rand(1, C, 6, 5)}
-steps["conv 3×3"] = tiny.conv1(steps["features"])  # (1, C, 6, 5)
-steps["round 1: four sweeps"] = tiny.irnn1(steps["conv 3×3"])  # (1, 4, C, 6, 5)
-steps["side by side"] = steps["round 1: four sweeps"].flatten(1, 2)  # (1, 4C, 6, 5)
-steps["conv 3×3, mixes"] = tiny.conv2(steps["side by side"])  # (1, C, 6, 5)
-steps["round 2, side by side"] = tiny.irnn2(steps["conv 3×3, mixes"]).flatten(1, 2)
-steps["conv 3×3, ReLU"] = torch.relu(tiny.conv3(steps["round 2, side by side"]))  # (1, C, 6, 5)
-steps["conv 1×1: one number"] = tiny.conv4(steps["conv 3×3, ReLU"])  # (1, 1, 6, 5)
-steps["sigmoid: the map"] = torch.sigmoid(steps["conv 1×1: one number"])
-for name, value in steps.items():
+pieces = {"features": torch.rand(1, C, 6, 5)}
+pieces["conv 3×3"] = tiny.conv1(pieces["features"])  # (1, C, 6, 5)
+pieces["round 1: four sweeps"] = tiny.irnn1(pieces["conv 3×3"])  # (1, 4, C, 6, 5)
+pieces["side by side"] = pieces["round 1: four sweeps"].flatten(1, 2)  # (1, 4C, 6, 5)
+pieces["conv 3×3, mixes"] = tiny.conv2(pieces["side by side"])  # (1, C, 6, 5)
+pieces["round 2, side by side"] = tiny.irnn2(pieces["conv 3×3, mixes"]).flatten(1, 2)
+pieces["conv 3×3, ReLU"] = torch.relu(tiny.conv3(pieces["round 2, side by side"]))  # (1, C, 6, 5)
+pieces["conv 1×1: one number"] = tiny.conv4(pieces["conv 3×3, ReLU"])  # (1, 1, 6, 5)
+pieces["sigmoid: the map"] = torch.sigmoid(pieces["conv 1×1: one number"])
+for name, value in pieces.items():
     print(f"{name:22} {tuple(value.shape)}")
-compare_guess(my_guess, steps["side by side"].shape[1], "channels", decimals=0)
-assert torch.equal(steps["sigmoid: the map"], tiny(steps["features"])), "this is the module"
+compare_guess(my_guess, pieces["side by side"].shape[1], "channels", decimals=0)
+assert torch.equal(pieces["sigmoid: the map"], tiny(pieces["features"])), "this is the module"
 
 # %% [markdown]
 # 4 directions × 4 channels = 16 (128 in the real network). The sigmoid squeezes any number into
@@ -288,7 +288,7 @@ if exercises.check("06.2", in_order):
 
 # %% [markdown] tags=["solution"]
 # The package counts the same pairs without making them: it sorts all values and adds up the ranks of
-# the rainy ones. That takes n log n steps in place of n².
+# the rainy ones. That takes n log n steps instead of n².
 
 # %% [markdown]
 # An order is not yet a decision. Someone has to say: from here on I call it rain. Move the threshold.
@@ -515,7 +515,7 @@ assert by_stage[0] == max(by_stage)
 # Two different questions, two different answers: what a map *knows* (AUC), and what it is *worth*
 # (dB). The map that had a teacher does nearly all of it; the other three know a little about rain, and
 # the picture hardly misses what they know. (In *these* weights: a longer training may find them work.)
-# With the true mask in place of the first map the picture gets better: a part of the error that is left
+# With the true mask instead of the first map the picture gets better: a part of the error that is left
 # comes from not knowing *where*.
 
 # %% [markdown]
@@ -552,9 +552,9 @@ def weigh(swept, scores):
 
 
 if exercises.check("06.4", weigh):
-    w = tiny.directions(steps["features"])  # (1, 4, 6, 5), after the branch's own sigmoid
-    module = tiny.sweep(tiny.irnn1, steps["conv 3×3"], w.unsqueeze(2))  # (1, 4C, 6, 5)
-    mine = weigh(steps["round 1: four sweeps"], torch.logit(w))  # logit undoes the sigmoid
+    w = tiny.directions(pieces["features"])  # (1, 4, 6, 5), after the branch's own sigmoid
+    module = tiny.sweep(tiny.irnn1, pieces["conv 3×3"], w.unsqueeze(2))  # (1, 4C, 6, 5)
+    mine = weigh(pieces["round 1: four sweeps"], torch.logit(w))  # logit undoes the sigmoid
     print("as in the package's module:", torch.allclose(mine, module, atol=1e-5))
 
 # %% [markdown] tags=["solution"]
@@ -708,12 +708,12 @@ print(f"{total:,} parameters; Adam made {max(t.steps for t in evidence.traces):,
 assert total == sum(p.numel() for p in model.parameters())
 
 # %% [markdown]
-# ### 6.2 Who never got a gradient?
+# ### 6.2 Which tensors never got a gradient?
 #
 # Adam keeps two running means for each weight: of its gradients, and of their squares. A tensor
 # whose means are exactly 0.0 after 40,001 steps never got a gradient that counts.
 #
-# **Predict:** how many of the 283,716 parameters are that?
+# **Predict:** for how many of the 283,716 parameters is that so?
 
 # %%
 my_guess = None  # write a number
@@ -960,7 +960,7 @@ assert drop.mean() > 0
 # %% [markdown]
 # Untrained weights lie around .5 everywhere, so they say nothing; but each round of sweeps now reaches
 # the next layer at half its size. The *order* of the pixels suffers little, the *level* of the map
-# much: what was nearly a probability is none any more. A bug that has been trained over is part of
+# much: what was nearly a probability no longer is one. A bug that has been trained over is part of
 # the network. That is why this course has two modes, and two sets of weights.
 
 # %% [markdown]
@@ -993,8 +993,8 @@ print(f"counter {evidence.counter:,}, Adam: {max(steps_of_idle):,} steps; counte
 assert np.allclose(in_file, other) and not np.allclose(in_file, script)
 
 # %% [markdown]
-# The schedule fits (one division by ten), the start does not: this run began at 5e-4. Who trains with
-# the released script trains at ten times the rate. Whether that matters for the result, the file
+# The schedule fits (one division by ten), the start does not: this run began at 5e-4. Anyone who trains with
+# the released script trains at ten times that rate. Whether that matters for the result, the file
 # can't say; *that* the published weights are not what the published script makes, it can.
 
 # %% [markdown]
@@ -1118,7 +1118,7 @@ print(f"about {max(needed, 3)} pairs for an interval of ± 0.1 dB")
 # <details><summary>Answer</summary>
 #
 # The AUC can be 1: it asks for the order only, and any rising change of scale leaves it as it is. At
-# the threshold .5 the map finds nothing. And it is no probability: where it rains for sure it says at
+# the threshold .5 the map finds nothing. And it is not a probability: where it rains for sure it says at
 # most .1, so the gap is large. Three questions, three answers.
 #
 # </details>
@@ -1183,4 +1183,4 @@ print("  finding rain (AUC) needs less")
 #
 # **Next:** lesson 07 asks when it helps to learn the easy things first. In lesson 09 this module moves
 # out: it is taken from SPANet and built into the networks of lessons 02 and 03, and we will see why a
-# good module can lose points in a strange house.
+# good module can lose points in another network.

@@ -49,7 +49,7 @@ from derain_edu.experiments.runner import cell_config
 from derain_edu.experiments.statistics import summarize
 from derain_edu.experiments.tables import find_experiment
 from derain_edu.text import compare_guess
-from derain_edu.training.curriculum import Curriculum, Steps
+from derain_edu.training.curriculum import Curriculum, StepSchedule
 from derain_edu.training.losses import make_loss
 from derain_edu.training.plan import Plan, PlannedRain
 from derain_edu.training.trainer import Trainer
@@ -443,10 +443,10 @@ exercises.check("07.4", level_at)
 # level, and another order is only another progress.
 
 # %% [markdown]
-# In the package this is `Steps`, and a `Curriculum` takes one for each thing that changes.
+# In the package this is `StepSchedule`, and a `Curriculum` takes one for each thing that changes.
 
 # %%
-grow = Curriculum(stages=Steps((1, 2, 4), (0.0, 0.4, 0.7)))
+grow = Curriculum(stages=StepSchedule((1, 2, 4), (0.0, 0.4, 0.7)))
 print([grow.stages(k / 10) for k in range(10)])
 
 tables = {name: find_experiment(name) for name in ("curricula", "rain_curricula")}  # section 6
@@ -511,7 +511,7 @@ for what, share, order in (("stages", 0.25, "easy_to_hard"), ("patches", 0.4, "r
 
 # %% [markdown]
 # So "the same number of steps" can hide a discount of a third, and "growing patches" can mean other
-# samples. Whoever reports a curriculum has to say what it spent.
+# samples. If you report a curriculum, say what it spent.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 07.5 · For the same money
@@ -640,11 +640,11 @@ verdicts.latest()
 
 # %% [markdown]
 # The largest effect of this lesson, and not the one that was promised. Easy-to-hard is about 16 dB
-# *worse* in light rain than its shuffled twin: it treats every picture as if it poured. What it knows
+# *worse* in light rain than the shuffled run: it treats every picture as if it poured. What it knows
 # is what it saw *last*. The reverse order knows light rain again, and in heavy rain it is hardly
 # better than the rainy picture.
 #
-# Is it at least good for heavy rain? It beats its twin there, but the network that saw heavy rain only
+# Is it at least good for heavy rain? It beats the shuffled run there, but the network that saw heavy rain only
 # is about 2 dB ahead: the easy lessons were lost time.
 
 # %%
@@ -701,7 +701,7 @@ assert asleep
 # the first half. When −SSIM comes in, three networks wake up. Two never do.
 #
 # It is *initial first* again: the easy task led to a place from which the hard one is not reached. That
-# is no gain in stability.
+# is not a gain in stability.
 #
 # (A network that fails on two seeds of five makes a wide interval, so the verdict above says "can't
 # tell". The mean is the wrong question here; the dots are the answer.)
@@ -743,7 +743,7 @@ assert live["sorted"].plan.spent(4) == live["shuffled"].plan.spent(4)
 assert live["sorted"].plan.spent(4)[0] == live["one step"].plan.spent(4)[0], "the same samples"
 
 # %% [markdown]
-# One seed, 80 steps: whoever is ahead here proves nothing. Change the seed and see. That is the
+# One seed, 80 steps: being ahead here proves nothing. Change the seed and see. That is the
 # reason for section 6.
 
 # %% [markdown]
@@ -762,8 +762,8 @@ my_guess = None  # write a factor, such as 1.5 or 0.5
 # %%
 lengths = (92, 64, 48, 36, 36, 24)  # thousands of iterations
 starts = tuple(sum(lengths[:k]) / sum(lengths) for k in range(6))
-restormer = Curriculum(patch_size=Steps((128, 160, 192, 256, 320, 384), starts),
-                       batch_size=Steps((8, 5, 4, 2, 1, 1), starts))  # per GPU
+restormer = Curriculum(patch_size=StepSchedule((128, 160, 192, 256, 320, 384), starts),
+                       batch_size=StepSchedule((8, 5, 4, 2, 1, 1), starts))  # per GPU
 plan = Plan(replace(base, steps=sum(lengths), curriculum=restormer))
 patches, batches = (np.array(views.levels_of(plan, f)) for f in ("patch_size", "batch_size"))
 compare_guess(my_guess, batches[-1] / batches[0], decimals=3)
@@ -845,14 +845,14 @@ print("left over, of 255:", ", ".join(f"{rain} {value:+.1f}" for rain, value in 
 assert left["heavy"] > left["light"] > left["drizzle"]
 
 # %% [markdown]
-# The first row is the ruler: so well do two batches of the *same* task agree. Measured with it, one
+# The first row is the ruler: this is how well two batches of the *same* task agree. Measured with it, one
 # stage and four stages want the same: there is no conflict that sorting could repair.
 #
 # Drizzle and heavy rain pull against each other, as equation and initial condition did, and the last
 # line says why: in heavy rain much is left over; the lighter the rain, the less, down to taking away
 # too much.
 #
-# That is a conflict, and a warning: **who learns them one after the other forgets the first.** It is
+# That is a conflict, and a warning: **a network that learns them one after the other forgets the first.** It is
 # what section 6 saw, and these gradients would have told us before: they cost a few seconds.
 #
 # But they don't tell everything. L1 and −SSIM agree here (in other networks we saw them disagree), and
@@ -913,7 +913,7 @@ plots.show(figure, "A flow chart. Does one-step training fail? Is it the order? 
 # </details>
 #
 # **3. You train on drizzle, then on light rain, then on heavy rain, and the score in light rain ends 16 dB
-# below that of the shuffled twin. Which cheap measurement would have warned you?**
+# below that of the shuffled run. Which cheap measurement would have warned you?**
 #
 # <details><summary>Answer</summary>
 #
@@ -980,5 +980,5 @@ for name, found in errors.items():
 # - read a published schedule critically: what else changes at the same step?
 # - diagnose before you cure, and end in "don't" without regret.
 #
-# **Next:** lesson 08 takes a trained network out of Python. In lesson 09 a module moves into a strange
-# house.
+# **Next:** lesson 08 takes a trained network out of Python. In lesson 09 a module moves into another
+# network.

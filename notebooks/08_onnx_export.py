@@ -8,7 +8,7 @@
 # | **Goals** | tell eager code, graph and runtime apart; read what is inside an exported file; choose a tolerance, and say what it means in grey levels; catch a frozen size; keep a loop in the graph; ask of a speed-up where it comes from; say what a byte stands for, and which layer breaks with few bits; run a network where no PyTorch is |
 # | **Before you start** | lessons 03 and 05 |
 # | **Time** | 100 minutes, 55 of them for the exercises; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
-# | **Papers** | Ren et al., CVPR 2019 (PReNet, arXiv 1901.09221); Jacob et al., CVPR 2018 (whole numbers in place of floats, arXiv 1712.05877) |
+# | **Papers** | Ren et al., CVPR 2019 (PReNet, arXiv 1901.09221); Jacob et al., CVPR 2018 (whole numbers instead of floats, arXiv 1712.05877) |
 
 # %% tags=["bootstrap"]
 # On Colab this cell installs the course package; everywhere else it only imports it.
@@ -42,7 +42,7 @@ from torch import nn
 from derain_edu.course import exercises
 from derain_edu.course.views import onnx_graph as views, plots
 from derain_edu.datasets.held_out import validation_pairs
-from derain_edu.evaluation.plain_prenet import plain_twin
+from derain_edu.evaluation.plain_prenet import as_plain_prenet
 from derain_edu.evaluation.timing import interleave, machine_line, speedup
 from derain_edu.inference.onnx_export import CHECKED, TOLERANCE, silence, sizes
 from derain_edu.inference.onnx_int8 import calibration_pictures, quantize_onnx
@@ -111,7 +111,7 @@ print("stored:", ", ".join(views.stored_tensors(graph)))
 # None. The file holds three operations and two numbers, and nothing of our class, not even the line
 # that wrote the visits.
 #
-# Look at the first line: one visit saw **letters** in place of sizes, and made
+# Look at the first line: one visit saw **letters** instead of sizes, and made
 # the graph; a letter stands for any size (section 3). The visits with numbers came later: this package
 # compares file and network at three other sizes before it keeps a file (section 2).
 #
@@ -296,7 +296,7 @@ assert lost["blocks.2.conv1"] < 0.5 / 255, "half a grey level would not see it"
 
 # %% [markdown]
 # The tolerance lies far above rounding, and finds three of the four lost weights. Half a grey level
-# would have found two. And 1e-5 is no magic: one middling weight of the gates' 73,728 moves the
+# would have found two. And 1e-5 is not magic: one middling weight of the gates' 73,728 moves the
 # picture less than that, and one that is one percent too large, deep inside, hides in the rounding.
 #
 # So smaller is better, as long as rounding stays below.
@@ -426,7 +426,7 @@ if exercises.check("08.2", frozen_sizes):
         print(f"{name:12} frozen: {frozen_sizes(proto.graph)}")
 
 # %% [markdown] tags=["solution"]
-# Who looks at the input only misses what `Dim.AUTO` does.
+# If you look at the input only, you miss what `Dim.AUTO` does.
 
 # %% [markdown]
 # `de.export_onnx` looks, too. But sizes are not all that can go wrong. It also *runs* the graph at
@@ -570,7 +570,7 @@ my_guess_int8 = None  # and one for int8
 int8_path = quantize_onnx(path, folder / "int8.onnx", calibration_pictures(8))  # some seconds
 int8 = de.load_onnx(int8_path)
 ways = {
-    "plain PyTorch": plain_twin(model).eval(),
+    "plain PyTorch": as_plain_prenet(model).eval(),
     "this package": model,
     "ONNX Runtime, float32": network,
     "ONNX Runtime, int8": int8,
@@ -665,7 +665,7 @@ assert len(rewritten["nodes joined"].node) < len(rewritten["as exported"].node)
 # convolution would need dozens of turns. (On a processor without such blocks the last two lines are
 # alike.)
 #
-# And int8? One byte in place of four: a quarter of the memory traffic, and instructions (VNNI on
+# And int8? One byte instead of four: a quarter of the memory traffic, and instructions (VNNI on
 # newer processors) that multiply four bytes where a float takes one. Without them int8 gains less.
 #
 # And there is a trap. Such an older processor adds products of bytes in pairs, in 16 bits, and 255 Â· 127
@@ -1000,9 +1000,9 @@ print(f"inside {inner:.2f} dB, outside {outer:.2f} dB; apart by {levels_apart:.0
 assert levels_apart <= 1.01
 
 # %% [markdown]
-# The same picture. Now who breaks the contract? None of these raises an error.
+# The same picture. Now we break the contract on purpose. None of these mistakes raises an error.
 #
-# **Predict:** a program gives BGR in place of RGB (and turns the result back). How many dB does that
+# **Predict:** a program gives BGR instead of RGB (and turns the result back). How many dB does that
 # cost, on the mean of four photos?
 
 # %%
@@ -1036,7 +1036,7 @@ assert kept["0 to 255"] < right - 3 and kept["not clamped"] < right and kept["âˆ
 # ruins a few pixels, which are then black or white.
 #
 # Mixed-up colours cost a few tenths of a decibel: rain is grey. **That is the dangerous kind**, a mistake
-# that nobody notices until other weights or photos make it dear. So a contract is checked by numbers
+# that nobody notices until other weights or photos make it costly. So a contract is checked by numbers
 # that must agree, never by looking at a picture.
 #
 # And a swap that the shape can see, channels last, is refused at once:
@@ -1076,11 +1076,11 @@ assert refused
 #
 # At this size the weights are right, and the rest is rounding. It says nothing of other sizes:
 # `IfWidth` passes this test, and computes the wrong branch for up to 10 columns (exercise 08.3). It
-# says nothing of the contract either: whether a program sends RGB or BGR is no part of the graph.
+# says nothing of the contract either: whether a program sends RGB or BGR is not part of the graph.
 #
 # </details>
 #
-# **2. You export PReNet with T = 12 in place of 4. How many `Conv` nodes are there, and how large is
+# **2. You export PReNet with T = 12 instead of 4. How many `Conv` nodes are there, and how large is
 # the file?**
 #
 # <details><summary>Answer</summary>
@@ -1118,7 +1118,7 @@ assert refused
 #
 # <details><summary>Answer</summary>
 #
-# BGR in place of RGB costs about that much (section 7), and nobody sees it. Don't look at pictures:
+# BGR instead of RGB costs about that much (section 7), and nobody sees it. Don't look at pictures:
 # print the first numbers that go into the network, on both sides, for the same photo. Then those that
 # come out, before the clamp and after it. The first pair that differs is where the contract breaks.
 #
@@ -1129,8 +1129,8 @@ assert refused
 #
 # - tell eager code, graph and runtime apart, and say what is left behind: everything that is Python;
 # - read a file: nodes per stage, weights once, three tensors from stage to stage;
-# - choose a tolerance: above rounding, and as far below a mistake as you can. 1e-5 is no matter of
-#   beauty: it is .0026 of a grey level, and tells "added in another order" from most cases of "one
+# - choose a tolerance: above rounding, and as far below a mistake as you can. 1e-5 is not a matter of
+#   taste: it is .0026 of a grey level, and tells "added in another order" from most cases of "one
 #   weight is lost";
 # - catch a frozen size before your users do, and say what can't be exported: decisions by sizes or
 #   values in Python, Python loops over the picture, random numbers;

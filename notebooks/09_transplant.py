@@ -125,7 +125,7 @@ assert max(lost.values()) < 0, "a transplant without training costs something"
 
 # %% [markdown]
 # Both lose. But *why*? There are two suspects: gates as such (a block that worked at full power now
-# works at A), or *this* map. We give the host other maps in place of the module's own.
+# works at A), or *this* map. We give the host other maps instead of the module's own.
 #
 # **Predict:** the true mask of the rain as the map. How many dB, against the host alone?
 
@@ -631,7 +631,7 @@ assert curves["dropped"][-1] > curves["dropped"][0]
 # %% [markdown]
 # *Dropped* spends its first steps on repairing what the transplant broke. *Zero* has nothing to repair
 # and never leaves the host's side; its γ have moved a little, in whatever direction a few batches
-# pushed them. A safe start is no gain: it only makes sure that a loss is not the surgeon's.
+# pushed them. A safe start is not a gain: it only makes sure that a loss does not come from the operation.
 
 # %% [markdown]
 # ## 6 · What else moved?
@@ -706,7 +706,7 @@ plots.show(figure, "The true mask, and three maps of the same module: an even on
 # ## 7 · The recorded experiment
 #
 # Now the question of section 1, with controls: two hosts, five ways, the same steps and samples for
-# everybody, several seeds. `derain-edu experiment transplant` repeats it.
+# all of them, several seeds. `derain-edu experiment transplant` repeats it.
 
 # %%
 WAYS = ("none", "blocks", "dropped", "matched", "zero")
@@ -726,7 +726,7 @@ for name, some in of.items():
         print(f"  {graft:8} {middle:6.2f} ± {half:.2f} {ones[0]['parameters']:12,}  {areas}")
 
 # %% [markdown]
-# The seeds differ in how good everybody is, so we compare *within* each seed: same start of the host,
+# The seeds differ in how good all networks are, so we compare *within* each seed: same start of the host,
 # same samples, one thing changed.
 
 # %%
@@ -747,7 +747,7 @@ plots.show(figure, "What four ways gain over the host alone, for both hosts: a b
 
 # %% [markdown]
 # And on the way there? Each way against the host alone, at every tenth of the budget, mean over the
-# seeds. If a bad start were the reason of a bad end, *dropped* and *zero* would part at the beginning,
+# seeds. If a bad start were the reason for a bad end, *dropped* and *zero* would part at the beginning,
 # and never meet again.
 
 # %%
@@ -866,7 +866,7 @@ for name, (A, _) in grown.items():
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
 #
-# **1. The trained module costs the trained baseline 1.67 dB. With the true mask in place of its map the
+# **1. The trained module costs the trained baseline 1.67 dB. With the true mask instead of its map the
 # same host *gains* 1.94 dB. Which explanation is out, and which one stays?**
 #
 # <details><summary>Answer</summary>

@@ -167,7 +167,7 @@ print(f"{code.name}: {len(lines)} lines; registers", run_code(code))
 assert text.startswith("# my_net.py")
 
 # %% [markdown]
-# **Predict:** how many parameters has it? A 3×3 convolution from a to b channels has 9·a·b weights
+# **Predict:** how many parameters does it have? A 3×3 convolution from a to b channels has 9·a·b weights
 # and b biases.
 
 # %%
@@ -303,7 +303,7 @@ assert min(ahead) > 0 and ahead[2] < ahead[1] < ahead[0]
 # multiplications of a forward pass. (The count needs no arithmetic: on PyTorch's device `meta`
 # tensors have a shape, but no numbers.)
 #
-# **Predict:** half the *width*, 16 channels in place of 32. By which factor does the work fall?
+# **Predict:** half the *width*, 16 channels instead of 32. By which factor does the work fall?
 
 # %%
 my_guess = None  # write a number
@@ -583,7 +583,7 @@ plots.show(plots.picture_row({k: 2 * v for k, v in layers.items()}, width=11), "
 # (25.8, 27.1): 20 pictures each, looked at once per version, at the very end, and nothing was chosen by
 # them.
 #
-# It is no happy end. Light drops over foreign pictures are still a third of a decibel below where they
+# This is not a happy ending. Light drops over foreign pictures are still a third of a decibel below where they
 # were. Rain and patches changed at once again, so nobody knows which did what. (A short test before, 300
 # steps with hard patches and 300 without, one run each: .8 dB more on RainTrainH, .7 less on validation.)
 # And on Rain100L the authors' network is 2.7 dB ahead. If you have photos of your own, you know what to
@@ -611,7 +611,7 @@ assert apart <= 1e-5
 # %% [markdown]
 # ### The card
 #
-# Who gets your file asks: what is it, what did it learn from, what does it score, *where does it
+# Whoever gets your file will ask: what is it, what did it learn from, what does it score, *where does it
 # fail*, and may I use it? A model card answers these five. The tool writes what can be measured or
 # read from the run, and nothing else.
 
@@ -725,7 +725,7 @@ print(f"{filled} of {len(my_paper)} filled" if filled else "seven empty lines: y
 #
 # <details><summary>Answer</summary>
 #
-# The mean adds what does not belong together: with us +4.6 dB in heavy rain and −3.2 dB in light rain
+# The mean adds what does not belong together: here +4.6 dB in heavy rain and −3.2 dB in light rain
 # made +0.7 dB (section 2). It made 8 of 24 validation pictures worse than doing nothing, and changed dry
 # photos by 9.6 grey levels (section 4). A mean shows none of this.
 #

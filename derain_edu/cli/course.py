@@ -66,7 +66,7 @@ def pictures(
 
 @course_app.command()
 def claims() -> None:
-    """Write data/results/CLAIMS.md again: what the recorded numbers say to eleven claims."""
+    """Write data/results/CLAIMS.md again: what the recorded numbers say about eleven claims."""
     from derain_edu.experiments.claims import CLAIMS
     from derain_edu.experiments.claims_page import write_claims
 

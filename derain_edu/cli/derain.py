@@ -49,7 +49,7 @@ def derain(
     reuse_memory()
     run_own(code)
     if clean is not None and len(pictures) > 1:
-        raise DerainError("--clean is the twin of one photo: give one photo")
+        raise DerainError("--clean belongs to one photo: give one photo")
     targets = output_paths(pictures, output)
     network = load_on(device, model, weights, typer.echo, **given(stages=stages))
     problems = derain_files(targets, network, tile, clean, typer.echo)

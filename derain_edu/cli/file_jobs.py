@@ -1,4 +1,4 @@
-"""What the commands do with files: which goes where, and in order."""
+"""What the commands do with files: where results go, and how each file is processed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from derain_edu.training.recipes import recipe as find_recipe
 
 
 def output_paths(pictures: list[Path], output: Path | None) -> dict[Path, Path]:
-    """Return where the derained twin of each picture goes.
+    """Return where the derained version of each picture goes.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def output_paths(pictures: list[Path], output: Path | None) -> dict[Path, Path]:
             target = output / f"{picture.stem}{suffix}" if is_folder else output
         check_save_path(target)
         if target.resolve() in {path.resolve() for path in pictures}:
-            raise DerainError(f"{target} is a rainy picture and stays: choose another -o")
+            raise DerainError(f"{target} would overwrite a rainy picture: choose another -o")
         if target in targets.values():
-            raise DerainError(f"two pictures would become {target}: derain them one by one")
+            raise DerainError(f"two pictures would go to {target}: derain them one by one")
         targets[picture] = target
     return targets
 
@@ -78,7 +78,7 @@ def derain_files(
     tile : int, optional
         See :func:`derain_edu.inference.restoration.derain_tensor`.
     clean : Path, optional
-        The clean twin of the (one) picture, for the scores.
+        The clean picture (of a single rainy one), for the scores.
     say : callable
         Gets one line per picture.
 
@@ -102,11 +102,12 @@ def _derain_file(
     began = time.perf_counter()
     source = read_picture(picture)
     check_save_path(target, transparent=source.alpha is not None)
-    twin = None if clean is None else to_tensor(clean)
-    if twin is not None and twin.shape != source.rgb.shape:
+    truth = None if clean is None else to_tensor(clean)
+    if truth is not None and truth.shape != source.rgb.shape:
         raise DerainError(
-            f"{clean} is {twin.shape[2]}×{twin.shape[1]} pixels and {picture} is "
-            f"{source.rgb.shape[2]}×{source.rgb.shape[1]}: they are no twins"
+            f"{clean} is {truth.shape[2]}×{truth.shape[1]} pixels and {picture} is "
+            f"{source.rgb.shape[2]}×{source.rgb.shape[1]}: "
+            "give the clean picture that belongs to it"
         )
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
@@ -115,12 +116,12 @@ def _derain_file(
     seconds = time.perf_counter() - began
     line = f"{picture} -> {target}  ({result.width}×{result.height} pixels, {seconds:.1f} s)"
     line += "".join(f"\nnote: {note.message}" for note in notes)
-    if twin is not None:
+    if truth is not None:
         derained = to_tensor(result)
-        before, after = psnr(source.rgb, twin), psnr(derained, twin)
+        before, after = psnr(source.rgb, truth), psnr(derained, truth)
         line += f"\nPSNR {before:.2f} -> {after:.2f} dB"
-        if min(twin.shape[1:]) >= 11:  # the window of SSIM
-            line += f", SSIM {ssim(source.rgb, twin):.4f} -> {ssim(derained, twin):.4f}"
+        if min(truth.shape[1:]) >= 11:  # the window of SSIM
+            line += f", SSIM {ssim(source.rgb, truth):.4f} -> {ssim(derained, truth):.4f}"
         line += " (on Y, prenet_matlab)"
     return line
 
@@ -167,7 +168,7 @@ def export_file(
     elif int8:
         quantize_onnx(network.path, target)
     else:
-        raise DerainError(f"{model} is an ONNX file already: --int8 makes a smaller one of it")
+        raise DerainError(f"{model} is an ONNX file already: --int8 makes a smaller one from it")
     return _about_export(target)
 
 

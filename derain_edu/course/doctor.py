@@ -20,7 +20,7 @@ from derain_edu.errors import DerainError
 from derain_edu.files import PACKAGE, in_checkout
 
 MARKS = {"ok": "[ok]  ", "note": "[note]", "problem": "[!!]  "}
-WIDTH, INDENT = 100, 18  # of the report, and of what stands below the first line of a finding
+WIDTH, INDENT = 100, 18  # of the report, and of what stands below its first line
 OLDEST_PYTHON = (3, 10)
 PRENET_MEMORY = 1.0  # GiB that PReNet takes with the default tile, Python and PyTorch included
 NOT_ON_COLAB = ("jupyterlab", "nbval")  # it has a notebook of its own, and nobody tests there
@@ -30,10 +30,22 @@ REINSTALL = "install derain-edu again, or work in a full clone of the repository
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line of the report."""
+class ReportLine:
+    """One line of the report.
 
-    state: str  # "ok", "note" (fine, but worth knowing) or "problem" (something will not work)
+    Attributes
+    ----------
+    state : str
+        ``"ok"``, ``"note"`` (fine, but worth knowing) or ``"problem"`` (something will not work).
+    topic : str
+        What was looked at, such as ``"packages"``.
+    found : str
+        What is there.
+    advice : str, default ""
+        What to do about it.
+    """
+
+    state: str
     topic: str
     found: str
     advice: str = ""
@@ -54,16 +66,16 @@ def _wrap(text: str, first: str, below: str) -> str:
     )
 
 
-def examine() -> Iterator[Finding]:
-    """Yield what was found, topic by topic; a check that fails is a finding too."""
+def examine() -> Iterator[ReportLine]:
+    """Yield what was found, topic by topic; a check that fails gives one, too."""
     for topic, check in CHECKS.items():
         try:
             yield from check()
         except DerainError as error:
-            yield Finding("problem", topic, str(error))
+            yield ReportLine("problem", topic, str(error))
         except Exception as error:  # noqa: BLE001 - the doctor must survive every illness
             found = f"the check itself failed: {type(error).__name__}: {error}"
-            yield Finding("problem", topic, found, "install derain-edu in a fresh environment")
+            yield ReportLine("problem", topic, found, "install derain-edu in a fresh environment")
 
 
 def on_colab() -> bool:
@@ -75,22 +87,22 @@ def _pip(words: str) -> str:
     return f"run {Path(sys.executable).name} -m pip install {words}"
 
 
-def check_python() -> Iterator[Finding]:
+def check_python() -> Iterator[ReportLine]:
     """The interpreter, and whether it has an environment of its own."""
     found = f"{platform.python_version()} on {platform.system()}, {sys.executable}"
     apart = sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ or on_colab()
     if sys.version_info[:2] < OLDEST_PYTHON or sys.maxsize < 2**32:
         bits = " and 64 bits" if sys.maxsize < 2**32 else ""
         advice = f"install Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or newer{bits}"
-        yield Finding("problem", "python", found, f"{advice}, and the course in it")
+        yield ReportLine("problem", "python", found, f"{advice}, and the course in it")
     elif not apart:
         advice = "a virtual environment keeps the course's packages apart: make lab makes one"
-        yield Finding("note", "python", found, advice)
+        yield ReportLine("note", "python", found, advice)
     else:
-        yield Finding("ok", "python", found)
+        yield ReportLine("ok", "python", found)
 
 
-def check_course() -> Iterator[Finding]:
+def check_course() -> Iterator[ReportLine]:
     """Where the course stands: in a clone, in a wheel, on Colab; and whether it is whole."""
     place = f"a clone, {PACKAGE.parent}" if in_checkout() else f"installed in {PACKAGE}"
     names = lesson_names()
@@ -98,32 +110,32 @@ def check_course() -> Iterator[Finding]:
     if on_colab():
         found += ", on Google Colab"
     if not names:
-        yield Finding("problem", "course", f"{found} in {lesson_folder()}", REINSTALL)
+        yield ReportLine("problem", "course", f"{found} in {lesson_folder()}", REINSTALL)
     else:
-        yield Finding("ok", "course", found)
+        yield ReportLine("ok", "course", found)
 
 
-def check_packages() -> Iterator[Finding]:
+def check_packages() -> Iterator[ReportLine]:
     """What pyproject.toml asks for, and what is there."""
     try:
         wanted = [line for line in requires("derain-edu") or [] if "extra ==" not in line]
     except PackageNotFoundError:
         advice = _pip('--editable "." in the clone')
-        yield Finding("problem", "packages", "derain-edu itself is not installed", advice)
+        yield ReportLine("problem", "packages", "derain-edu itself is not installed", advice)
         return
     here, missing, old = _compare_versions(wanted)
     skipped = [line for line in missing if on_colab() and line.startswith(NOT_ON_COLAB)]
     lacking = [line for line in missing if line not in skipped]
     if skipped:
         found = f"not on Colab, and not needed there: {', '.join(skipped)}"
-        yield Finding("note", "packages", found)
+        yield ReportLine("note", "packages", found)
     if lacking or old:
         parts = [f"missing: {', '.join(lacking)}"] * bool(lacking)
         parts += [f"too old: {', '.join(old.values())}"] * bool(old)
         names = " ".join(f'"{line}"' for line in wanted if line in lacking or line in old)
-        yield Finding("problem", "packages", "; ".join(parts), _pip(f"--upgrade {names}"))
+        yield ReportLine("problem", "packages", "; ".join(parts), _pip(f"--upgrade {names}"))
     else:
-        yield Finding("ok", "packages", f"all {len(here)} are here: {', '.join(here)}")
+        yield ReportLine("ok", "packages", f"all {len(here)} are here: {', '.join(here)}")
 
 
 def _compare_versions(wanted: list[str]) -> tuple[list[str], list[str], dict[str, str]]:
@@ -152,7 +164,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def check_loading() -> Iterator[Finding]:
+def check_loading() -> Iterator[ReportLine]:
     """Whether the compiled packages load: on Windows a system library may be missing."""
     loaded = []
     for name in COMPILED:
@@ -161,39 +173,41 @@ def check_loading() -> Iterator[Finding]:
             loaded.append(name)
         except ModuleNotFoundError as error:
             if error.name != name:  # the package is here, and something that it needs is not
-                yield Finding("problem", "loading", f"{name}: {error}", _pip(f"{error.name}"))
+                yield ReportLine("problem", "loading", f"{name}: {error}", _pip(f"{error.name}"))
         except Exception as error:  # noqa: BLE001 - an ImportError, an OSError, a RuntimeError …
             reason = next(iter(str(error).strip().splitlines()), "")
             advice = _pip(f"--force-reinstall {name}")
             if sys.platform == "win32":
                 advice += "; if that does not help: the Microsoft Visual C++ Redistributable (x64)"
             found = f"{name} does not load: {type(error).__name__}: {reason}"
-            yield Finding("problem", "loading", found, advice)
-    yield Finding("ok", "loading", f"{', '.join(loaded) or 'nothing'} can be imported")
+            yield ReportLine("problem", "loading", found, advice)
+    yield ReportLine("ok", "loading", f"{', '.join(loaded) or 'nothing'} can be imported")
 
 
-def check_device() -> Iterator[Finding]:
+def check_device() -> Iterator[ReportLine]:
     """Where the networks will run, and with how many threads."""
     import torch
 
     from derain_edu.devices import choose_device, describe_device
 
     device = choose_device()
-    yield Finding("ok", "device", f"{describe_device(device)}; torch {torch.__version__}")
+    yield ReportLine("ok", "device", f"{describe_device(device)}; torch {torch.__version__}")
     if device.type == "cpu" and shutil.which("nvidia-smi"):
         advice = "install the CUDA build of PyTorch (pytorch.org) to use the GPU"
-        yield Finding("note", "device", "there is an NVIDIA driver, but PyTorch has no GPU", advice)
+        found = "there is an NVIDIA driver, but PyTorch has no GPU"
+        yield ReportLine("note", "device", found, advice)
     if device.type == "cpu" and torch.backends.mps.is_available():
         advice = "optional: --device mps, or de.choose_device('mps'); not every lesson can use it"
-        yield Finding("note", "device", "there is an Apple GPU; the course takes the CPU", advice)
+        found = "there is an Apple GPU; the course takes the CPU"
+        yield ReportLine("note", "device", found, advice)
     threads, cores = torch.get_num_threads(), os.cpu_count() or 1
     if device.type == "cpu" and threads < cores / 2:
         limited = "OMP_NUM_THREADS" in os.environ
         advice = "unset OMP_NUM_THREADS to use more of them" if limited else ""
-        yield Finding("note", "threads", f"{threads} of {cores} cores are used", advice)
+        yield ReportLine("note", "threads", f"{threads} of {cores} cores are used", advice)
 
 
-def check_memory() -> Iterator[Finding]:
+def check_memory() -> Iterator[ReportLine]:
     """Free memory."""
     import psutil
 
@@ -202,12 +216,12 @@ def check_memory() -> Iterator[Finding]:
     found = f"{free:.1f} of {total:.1f} GiB free"
     if free < 1.5 * PRENET_MEMORY:
         advice = "close other programs, or derain with --tile 256"
-        yield Finding("problem", "memory", found, advice)
+        yield ReportLine("problem", "memory", found, advice)
     else:
-        yield Finding("ok", "memory", found)
+        yield ReportLine("ok", "memory", found)
 
 
-def check_cache() -> Iterator[Finding]:
+def check_cache() -> Iterator[ReportLine]:
     """The cache folder, and how much of each set is in it."""
     from derain_edu.datasets.download import SETS, cache_folder, cached_files, read_manifest
 
@@ -215,20 +229,20 @@ def check_cache() -> Iterator[Finding]:
     above = next(path for path in (folder, *folder.parents) if path.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         advice = "set DERAIN_EDU_CACHE to a folder that you may write to"
-        yield Finding("problem", "cache", f"{folder} can't be written", advice)
+        yield ReportLine("problem", "cache", f"{folder} can't be written", advice)
     else:
         free = shutil.disk_usage(above).free / 2**30
-        low = Finding("note", "cache", f"{folder}, only {free:.2f} GiB free", "free some space")
-        yield Finding("ok", "cache", f"{folder}, {free:.0f} GiB free") if free > 0.5 else low
+        low = ReportLine("note", "cache", f"{folder}, only {free:.2f} GiB free", "free some space")
+        yield ReportLine("ok", "cache", f"{folder}, {free:.0f} GiB free") if free > 0.5 else low
     for name in SETS:
         here, total = len(cached_files(name)), len(read_manifest(name))
         found = f"{name}: {here} of {total} files"
         advice = f"optional, research use only: derain-edu download {name}"
         complete = here == total
-        yield Finding("ok" if complete else "note", "cache", found, "" if complete else advice)
+        yield ReportLine("ok" if complete else "note", "cache", found, "" if complete else advice)
 
 
-def check_photos() -> Iterator[Finding]:
+def check_photos() -> Iterator[ReportLine]:
     """The bundled photos: all there, and readable."""
     from derain_edu.datasets.photos import load_photo, photo_names
 
@@ -240,12 +254,12 @@ def check_photos() -> Iterator[Finding]:
             damaged.append(name)
     if damaged:
         found = f"{len(damaged)} of {len(photo_names())} can't be read: {', '.join(damaged)}"
-        yield Finding("problem", "photos", found, REINSTALL)
+        yield ReportLine("problem", "photos", found, REINSTALL)
     else:
-        yield Finding("ok", "photos", f"{len(photo_names())} photos, all readable")
+        yield ReportLine("ok", "photos", f"{len(photo_names())} photos, all readable")
 
 
-def check_weights() -> Iterator[Finding]:
+def check_weights() -> Iterator[ReportLine]:
     """The course's own weights, and one small run with them."""
     import torch
     from safetensors import SafetensorError, safe_open
@@ -259,12 +273,12 @@ def check_weights() -> Iterator[Finding]:
             with safe_open(path, framework="pt"):
                 pass
         except (OSError, SafetensorError) as error:
-            yield Finding("problem", "weights", f"{path.name} is damaged: {error}", REINSTALL)
+            yield ReportLine("problem", "weights", f"{path.name} is damaged: {error}", REINSTALL)
             return
     names = [path.stem for path in files]
     if "prenet" not in names:
         found = f"no weights of prenet in {open_weights_folder()}"
-        yield Finding("problem", "weights", found, REINSTALL)
+        yield ReportLine("problem", "weights", found, REINSTALL)
         return
     model = create_model("prenet", pretrained="open")
     began = time.perf_counter()
@@ -272,13 +286,13 @@ def check_weights() -> Iterator[Finding]:
         model(torch.rand(1, 3, 128, 128))
     seconds = time.perf_counter() - began
     found = f"open: {', '.join(names)}; prenet takes {seconds:.2f} s for 128×128 pixels"
-    yield Finding("ok", "weights", found)
+    yield ReportLine("ok", "weights", found)
 
 
-def check_jupyter() -> Iterator[Finding]:
+def check_jupyter() -> Iterator[ReportLine]:
     """Whether the kernel python3, which the notebooks ask for, is this Python."""
     if on_colab():
-        yield Finding("ok", "jupyter", "Colab's own notebook")
+        yield ReportLine("ok", "jupyter", "Colab's own notebook")
         return
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
@@ -286,7 +300,7 @@ def check_jupyter() -> Iterator[Finding]:
     try:
         spec = KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
-        yield Finding("problem", "jupyter", "there is no kernel python3", advice)
+        yield ReportLine("problem", "jupyter", "there is no kernel python3", advice)
         return
     program = spec.argv[0]
     if program in ("python", "python3"):  # Jupyter takes these words as "the Python I run in"
@@ -294,12 +308,12 @@ def check_jupyter() -> Iterator[Finding]:
     found = f"kernel python3 runs {program}"
     # Folders are compared, not files: every virtual environment links to the same Python.
     if Path(program).absolute().parent == Path(sys.executable).absolute().parent:
-        yield Finding("ok", "jupyter", found)
+        yield ReportLine("ok", "jupyter", found)
     else:
-        yield Finding("problem", "jupyter", f"{found}, not {sys.executable}", advice)
+        yield ReportLine("problem", "jupyter", f"{found}, not {sys.executable}", advice)
 
 
-def check_sliders() -> Iterator[Finding]:
+def check_sliders() -> Iterator[ReportLine]:
     """Whether JupyterLab has the part that draws sliders."""
     if on_colab():
         return
@@ -307,10 +321,10 @@ def check_sliders() -> Iterator[Finding]:
 
     part = Path("@jupyter-widgets", "jupyterlab-manager", "package.json")
     if any((Path(folder) / part).is_file() for folder in jupyter_path("labextensions")):
-        yield Finding("ok", "sliders", "JupyterLab can draw them")
+        yield ReportLine("ok", "sliders", "JupyterLab can draw them")
     else:
         advice = _pip("--force-reinstall jupyterlab_widgets, and reload the page")
-        yield Finding("problem", "sliders", "JupyterLab will show text in their place", advice)
+        yield ReportLine("problem", "sliders", "JupyterLab will show text in their place", advice)
 
 
 def find_browser() -> str | None:
@@ -318,17 +332,17 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def check_browser() -> Iterator[Finding]:
+def check_browser() -> Iterator[ReportLine]:
     """A Chromium for the browser tests; the course itself runs in any browser."""
     path = find_browser()
     if path is None:
         found = "no Chromium: the browser tests are skipped (the course needs none)"
-        yield Finding("note", "browser", found)
+        yield ReportLine("note", "browser", found)
     else:
-        yield Finding("ok", "browser", f"{path}, for the browser tests")
+        yield ReportLine("ok", "browser", f"{path}, for the browser tests")
 
 
-CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[], Iterator[ReportLine]]] = {
     "python": check_python,
     "course": check_course,
     "packages": check_packages,
@@ -345,10 +359,10 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
 
 
 def report(say: Callable[[str], None] = print) -> bool:
-    """Print the findings as they come, and return True if none of them is a problem."""
+    """Print the lines as they come, and return True if none of them is a problem."""
     problems = 0
-    for finding in examine():
-        problems += finding.state == "problem"
-        say(str(finding))
+    for line in examine():
+        problems += line.state == "problem"
+        say(str(line))
     say(f"{problems or 'no'} problem{'' if problems == 1 else 's'} found")
     return problems == 0

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from derain_edu.training.curriculum import Steps
+from derain_edu.training.curriculum import StepSchedule
 
 NU = 0.01 / math.pi  # viscosity
 TERMS = ("equation", "initial", "boundary")
@@ -38,27 +38,45 @@ Jet = tuple[Tensor, Tensor, Tensor, Tensor]  # u, u_x, u_t, u_xx
 
 @dataclass(frozen=True)
 class Way:
-    """How the terms count, and how hard the equation is, as functions of the progress."""
+    """How the terms count, and how hard the equation is, as functions of the progress.
 
-    equation: float | Steps = 1.0  # weight of the squared residual of the equation
-    initial: float | Steps = 1.0  # weight of the squared error at t = 0
-    boundary: float | Steps = 1.0  # weight of the squared error at x = ±1
-    viscosity: float | Steps = NU  # a larger one makes a smoother, easier solution
-    hard: bool = False  # u = u0 + t (1 − x²) network: both conditions hold by construction
-    shuffled: bool = False  # the same steps in a random order
+    Attributes
+    ----------
+    equation : float | StepSchedule, default 1.0
+        Weight of the squared residual of the equation.
+    initial : float | StepSchedule, default 1.0
+        Weight of the squared error at t = 0.
+    boundary : float | StepSchedule, default 1.0
+        Weight of the squared error at x = ±1.
+    viscosity : float | StepSchedule, default NU
+        ν. A larger one makes a smoother, easier solution. The default is 0.01 / π.
+    hard : bool, default False
+        Use u = u0 + t (1 − x²) network, which meets both conditions by construction.
+    shuffled : bool, default False
+        Take the same steps in a random order.
+    """
+
+    equation: float | StepSchedule = 1.0
+    initial: float | StepSchedule = 1.0
+    boundary: float | StepSchedule = 1.0
+    viscosity: float | StepSchedule = NU
+    hard: bool = False
+    shuffled: bool = False
 
     def at(self, progress: float) -> dict[str, float]:
         """Return the three weights and the viscosity at ``progress`` in [0, 1)."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
-            name: value(progress) if isinstance(value, Steps) else float(value)
+            name: value(progress) if isinstance(value, StepSchedule) else float(value)
             for name, value in values.items()
             if name not in ("hard", "shuffled")
         }
 
 
-_FIRST = Steps((0.0, 1.0), (0.0, 0.2))
-_EASIER = Steps(tuple(NU * 2**k for k in (5, 4, 3, 2, 1, 0)), (0.0, 0.12, 0.24, 0.36, 0.48, 0.6))
+_FIRST = StepSchedule((0.0, 1.0), (0.0, 0.2))
+_EASIER = StepSchedule(
+    tuple(NU * 2**k for k in (5, 4, 3, 2, 1, 0)), (0.0, 0.12, 0.24, 0.36, 0.48, 0.6)
+)
 
 WAYS = {
     "all at once": Way(),
@@ -177,11 +195,21 @@ def losses(networks: Networks, way: Way, points: dict[str, Tensor], nu: float) -
 
 @dataclass(frozen=True)
 class Solved:
-    """Trained networks, one per seed, and how their training went."""
+    """Trained networks, one per seed, and how their training went.
+
+    Attributes
+    ----------
+    networks : Networks
+        One network per seed.
+    way : Way
+        How they were trained.
+    log : list[dict[str, Any]]
+        Rows: step, progress, and lists over the seeds (losses, gradients, cosine, error).
+    """
 
     networks: Networks
     way: Way
-    log: list[dict[str, Any]]  # step, progress; lists over seeds: losses, gradients, cosine, error
+    log: list[dict[str, Any]]
 
     @torch.no_grad()
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:

@@ -33,9 +33,21 @@ SETS = tuple(_PAPERS)
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a manifest."""
+    """One line of a manifest.
 
-    file: str  # where it goes inside the set's folder, for example rainy/001.png
+    Attributes
+    ----------
+    file : str
+        Its place inside the set's folder, such as ``rainy/001.png``.
+    sha256 : str
+        Of its content, as hex digits.
+    bytes : int
+        Its size.
+    url : str
+        Where it comes from.
+    """
+
+    file: str
     sha256: str
     bytes: int
     url: str
@@ -43,13 +55,27 @@ class Entry:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What :func:`download_set` did."""
+    """What :func:`download_set` did.
+
+    Attributes
+    ----------
+    name : str
+        Of the set.
+    folder : Path
+        Where the set is now.
+    total : int
+        Files that belong to the set.
+    new : int
+        Files that this call added.
+    missing : tuple[str, ...]
+        Files that the source folder does not have.
+    """
 
     name: str
-    folder: Path  # where the set is now
-    total: int  # files that belong to the set
-    new: int  # files that this call added
-    missing: tuple[str, ...]  # files that the source folder does not have
+    folder: Path
+    total: int
+    new: int
+    missing: tuple[str, ...]
 
     def __str__(self) -> str:
         ready = self.total - len(self.missing)

@@ -1,7 +1,7 @@
 """Fetch one file by its address and its sha256.
 
 A download grows in ``NAME.part``, goes on there after an interruption (the HTTP header ``Range``
-asks for the rest only), and gets its name when the hash fits, not before. So whatever stops the
+asks for the rest only), and gets its name when the hash matches, not before. So whatever stops the
 program, a file with the right name is complete and the right one.
 """
 

@@ -1,7 +1,7 @@
 """Clean patches that are harder than most photos: sharper, richer in contrast, or of dead leaves.
 
-A network that learned from few photos takes bright, thin things for rain that it has not seen
-before: grass, fur, snow. These patches show it many such things on which no rain falls.
+A network that learned from few photos mistakes bright, thin things that it has not seen before
+for rain: grass, fur, snow. These patches show it many such things on which no rain falls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Real data sets: folders of rainy pictures and their clean twins, as their authors ship them."""
+"""Real data sets: folders of pairs of a rainy and a clean picture, as their authors ship them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class PairedFolder(Dataset):
     Raises
     ------
     DerainError
-        At once if the folder or a twin is missing; on access if a file is unreadable or the
-        two pictures differ in size. The message names the files.
+        At once if the folder or a file of a pair is missing; on access if a file is unreadable or
+        the two pictures differ in size. The message names the files.
 
     Notes
     -----
@@ -60,7 +60,7 @@ class PairedFolder(Dataset):
         missing = [str(file) for pair in self.pairs for file in pair if not file.is_file()]
         if missing:
             raise DerainError(
-                f"{len(missing)} files of {self.root} have no twin: {', '.join(missing[:3])} "
+                f"{len(missing)} files of {self.root} have no partner: {', '.join(missing[:3])} "
                 "missing; download the data set again or remove the other half of each pair"
             )
 
@@ -100,7 +100,7 @@ def _pictures(folder: Path, pattern: str = ".*") -> list[Path]:
 
 
 def _same_names(rainy: Path, clean: Path) -> list[Pair]:
-    """Pair two folders by file name; a file on either side asks for its twin on the other."""
+    """Pair two folders by file name; a file on either side needs a partner on the other."""
     names = {file.name: None for file in [*_pictures(rainy), *_pictures(clean)]}
     return [(rainy / name, clean / name) for name in names]
 

@@ -4,7 +4,7 @@ Every photo is openly licensed (see ``data/photos/ATTRIBUTION.md``) and belongs 
 split, so a model that was trained on ``train`` has never seen a pixel of ``validation`` or
 ``test``. The lessons and all experiments train on the thirteen photos of ``train``; a general
 network also on those of ``extra``, all kinds of scenes. ``dry_validation`` and ``dry_test`` hold
-what is easily taken for rain (fences, stripes, hair, reeds, twigs against a white sky, letters,
+what is easily mistaken for rain (fences, stripes, hair, reeds, twigs against a white sky, letters,
 lights at night): they show whether a network leaves pictures without rain alone.
 """
 

@@ -29,7 +29,7 @@ from derain_edu.errors import DerainError
 from derain_edu.rain.config import NoiseRain, RainConfig
 from derain_edu.rain.synthesis import add_rain
 
-Rain = str | RainConfig | NoiseRain  # a preset or a configuration
+RainSpec = str | RainConfig | NoiseRain  # a preset or a configuration
 
 
 class SyntheticRain(Dataset):
@@ -68,7 +68,7 @@ class SyntheticRain(Dataset):
     def __init__(
         self,
         photos: Sequence[Tensor] | None = None,
-        rain: Rain | Sequence[tuple[Rain, float]] = "light",
+        rain: RainSpec | Sequence[tuple[RainSpec, float]] = "light",
         patch_size: int = 64,
         seed: int = 0,
         split: str = "train",
@@ -97,7 +97,9 @@ class SyntheticRain(Dataset):
                 "give larger photos or a smaller patch_size"
             )
 
-    def again(self, rain: Rain | Sequence[tuple[Rain, float]], patch_size: int) -> SyntheticRain:
+    def again(
+        self, rain: RainSpec | Sequence[tuple[RainSpec, float]], patch_size: int
+    ) -> SyntheticRain:
         """Return the stream of the same photos in another rain, in patches as large or larger.
 
         It shares the photos with this one, so it needs next to no memory.
@@ -144,8 +146,8 @@ def _augmented(clean: Tensor, rng: np.random.Generator) -> Tensor:
     return clean.contiguous()
 
 
-def _mix(rain: Any) -> tuple[list[Rain], np.ndarray]:
-    entries = [(rain, 1.0)] if isinstance(rain, Rain) else list(rain)
+def _mix(rain: Any) -> tuple[list[RainSpec], np.ndarray]:
+    entries = [(rain, 1.0)] if isinstance(rain, RainSpec) else list(rain)
     odds = np.array([weight for _, weight in entries], dtype=float)
     return [entry for entry, _ in entries], odds / odds.sum()
 

@@ -24,7 +24,7 @@ from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.evaluation.bench_onnx import bench_onnx
 from derain_edu.evaluation.bench_sweeps import bench_irnn, bench_spanet
-from derain_edu.evaluation.plain_prenet import plain_step, plain_twin
+from derain_edu.evaluation.plain_prenet import as_plain_prenet, plain_step
 from derain_edu.evaluation.timing import interleave, machine_line, peak_bytes, speedup
 from derain_edu.models import create_model
 from derain_edu.rain.presets import PRESETS, TRAINING_MIX
@@ -58,7 +58,7 @@ def training_ways(batch_size: int, patch_size: int, stages: int) -> dict[str, Tr
     first = trainers["this project"]
     batch = next(first.batches())
     rainy, clean = batch["rainy"], batch["clean"]
-    plain = plain_twin(first.model)
+    plain = as_plain_prenet(first.model)
     adam = torch.optim.Adam(plain.parameters(), lr=1e-3)
     plain_way = TrainingWay(
         lambda: neg_ssim(plain(rainy), clean), lambda: plain_step(plain, adam, rainy, clean)
@@ -114,7 +114,7 @@ def _rate(way: Callable[[int], Any], seconds: float) -> float:
 def bench_derain(rounds: int = 5, size: int = 256) -> str:
     """Compare the forward pass of PReNet on one picture."""
     model = create_model("prenet").eval()
-    plain = plain_twin(model).eval()
+    plain = as_plain_prenet(model).eval()
     last = create_model("prenet").eval().to(memory_format=torch.channels_last)
     rainy = torch.rand(1, 3, size, size)
     rainy_last = rainy.contiguous(memory_format=torch.channels_last)
@@ -140,7 +140,7 @@ BENCHES: dict[str, Callable[..., str]] = {
     "derain": bench_derain,
     "irnn": bench_irnn,
     "spanet": bench_spanet,
-    "onnx": partial(bench_onnx, plain_twin),
+    "onnx": bench_onnx,
 }
 
 

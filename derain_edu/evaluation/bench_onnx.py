@@ -16,10 +16,11 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from derain_edu.datasets.held_out import validation_pairs
 from derain_edu.datasets.photos import photo_names
+from derain_edu.evaluation.plain_prenet import as_plain_prenet
 from derain_edu.evaluation.timing import interleave, machine_line, speedup
 from derain_edu.inference.onnx_export import export_onnx
 from derain_edu.inference.onnx_int8 import CROPS, calibration_pictures, quantize_onnx
@@ -38,7 +39,7 @@ WAYS = (
 
 
 def ways_to_run(
-    plain_twin: Callable[[nn.Module], nn.Module], folder: Path, crops: int, **options: Any
+    folder: Path, crops: int, **options: Any
 ) -> tuple[dict[str, Callable[[Tensor], Tensor]], dict[str, int]]:
     """Return the ways by name, each a function of a picture, and the bytes of those in a file."""
     model = create_model("prenet", "open", **options)
@@ -47,7 +48,7 @@ def ways_to_run(
     quantize_onnx(files[0], files[1], calibration_pictures(crops))
     last = create_model("prenet", "open", **options).to(memory_format=torch.channels_last)
     ways = {
-        "plain": plain_twin(model).eval(),
+        "plain": as_plain_prenet(model).eval(),
         "this project": model,
         "this project, channels-last": lambda x: last(
             x.contiguous(memory_format=torch.channels_last)
@@ -59,7 +60,6 @@ def ways_to_run(
 
 
 def bench_onnx(
-    plain_twin: Callable[[nn.Module], nn.Module],
     rounds: int = 3,
     size: int = 512,
     long_side: int = 256,
@@ -70,8 +70,6 @@ def bench_onnx(
 
     Parameters
     ----------
-    plain_twin : callable
-        Makes the plain network from a PReNet of this project.
     rounds, size : int
         How often each way is timed, on one picture of size × size.
     long_side : int
@@ -82,9 +80,9 @@ def bench_onnx(
         T of the timed network.
     """
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        own, _ = ways_to_run(plain_twin, Path(folder), crops)
+        own, _ = ways_to_run(Path(folder), crops)
         scores = {name: _mean_psnr(way, validation_pairs(long_side)) for name, way in own.items()}
-        ways, sizes = ways_to_run(plain_twin, Path(folder), crops, stages=stages)
+        ways, sizes = ways_to_run(Path(folder), crops, stages=stages)
         rainy = torch.rand(1, 3, size, size)
         seconds = interleave({name: _call(way, rainy) for name, way in ways.items()}, rounds)
     rows = []

@@ -30,7 +30,7 @@ from derain_edu.models.pretrained import read_weights
 from derain_edu.rain.presets import MIXES
 from derain_edu.training.checkpoints import fingerprint
 from derain_edu.training.config import TrainConfig
-from derain_edu.training.curriculum import Curriculum, Steps
+from derain_edu.training.curriculum import Curriculum, StepSchedule
 from derain_edu.training.plan import open_data
 from derain_edu.training.recipes import cost_of, history_of
 from derain_edu.training.recipes import recipe as find_recipe
@@ -135,7 +135,7 @@ def _config(run: dict[str, Any]) -> TrainConfig | None:
     settings = {key: value for key, value in run["config"].items() if key in known}
     try:
         if plain := settings.get("curriculum"):  # a checkpoint holds plain dicts only
-            parts = {k: Steps(**v) if isinstance(v, dict) else v for k, v in plain.items()}
+            parts = {k: StepSchedule(**v) if isinstance(v, dict) else v for k, v in plain.items()}
             settings["curriculum"] = Curriculum(**parts)
         return TrainConfig(**settings)
     except (DerainError, TypeError):
@@ -277,7 +277,7 @@ def write_card(text: str, path: str | Path, replace_old: bool = False) -> Path:
     """Write a card, but never over a file that is there, unless told to."""
     path = Path(path)
     if path.exists() and not replace_old:
-        raise DerainError(f"{path} is there already, perhaps with words of yours: use --replace")
+        raise DerainError(f"{path} exists already, perhaps with your own edits: use --replace")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode())

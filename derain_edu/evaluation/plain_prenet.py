@@ -39,15 +39,15 @@ class PlainPReNet(nn.Module):
         return x
 
 
-def plain_twin(model: nn.Module) -> PlainPReNet:
+def as_plain_prenet(model: nn.Module) -> PlainPReNet:
     """Return the plain network with the weights of a PReNet of this project."""
-    twin = PlainPReNet(model.config.stages)
+    plain = PlainPReNet(model.config.stages)
     state = model.state_dict()
     for kind in ("weight", "bias"):
         gates = state.pop(f"memory.gate_conv.{kind}").chunk(4)
         state.update({f"gate_{g}.{kind}": part for g, part in zip("ifgo", gates, strict=True)})
-    twin.load_state_dict(state)
-    return twin
+    plain.load_state_dict(state)
+    return plain
 
 
 def plain_step(

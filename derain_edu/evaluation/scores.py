@@ -24,11 +24,25 @@ from derain_edu.metrics import PROTOCOLS, psnr, ssim
 
 @dataclass(frozen=True)
 class Score:
-    """One row of an evaluation."""
+    """One row of an evaluation.
+
+    Attributes
+    ----------
+    name : str
+        Of the picture, or ``"mean"``.
+    psnr_rainy : float
+        Rainy against clean, dB.
+    psnr_derained : float
+        Derained against clean, dB.
+    ssim_rainy : float
+        Rainy against clean, at most 1.
+    ssim_derained : float
+        Derained against clean, at most 1.
+    """
 
     name: str
-    psnr_rainy: float  # dB
-    psnr_derained: float  # dB
+    psnr_rainy: float
+    psnr_derained: float
     ssim_rainy: float
     ssim_derained: float
 
@@ -49,7 +63,7 @@ def evaluate(
     tile: int | None = None,
     on_score: Callable[[Score], None] | None = None,
 ) -> list[Score]:
-    """Derain every rainy picture of ``pairs`` and compare with its clean twin.
+    """Derain every rainy picture of ``pairs`` and compare it with the clean one.
 
     Parameters
     ----------
@@ -129,7 +143,7 @@ def picture_scores(
         for score in scores:
             if not math.isfinite(score.psnr_derained):
                 raise DerainError(
-                    f"the network's answer to {score.name} is not finite: train it again, with a "
+                    f"the network's output for {score.name} is not finite: train it again, with a "
                     "lower lr or with grad_clip"
                 )
         found[rain] = scores

@@ -1,4 +1,4 @@
-"""The claims of the notes that this course grew from, and what the recorded numbers say to them.
+"""The claims of the notes that this course grew from, and what the recorded numbers say about them.
 
 Each :class:`Claim` names the experiments that test it, and a function that turns their CSV files
 into findings: a sentence with a number, and whether it speaks for the claim. ``derain-edu claims``
@@ -25,15 +25,39 @@ WORDS = {True: "holds", False: "does not hold", None: "can't tell"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One measured sentence."""
+    """One measured sentence.
+
+    Attributes
+    ----------
+    text : str
+        The sentence, with its number.
+    speaks_for : bool | None
+        Whether it supports the claim. None: the numbers leave it open.
+    """
 
     text: str
-    speaks_for: bool | None  # None: the numbers leave it open
+    speaks_for: bool | None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the notes, and how it was put to the test."""
+    """A sentence of the notes, and how it was put to the test.
+
+    Attributes
+    ----------
+    number : int
+        Its place on the page, from 1.
+    text : str
+        The sentence of the notes.
+    lesson : str
+        Where it is tested, such as ``"03"``.
+    experiments : tuple[str, ...]
+        Names of the result files that it is judged by.
+    test : str
+        How it was tested, in a sentence or two.
+    judge : Callable[[], Iterable[Finding]]
+        Reads the result files and returns the findings.
+    """
 
     number: int
     text: str

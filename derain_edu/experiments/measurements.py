@@ -119,11 +119,25 @@ EXAMINATIONS: dict[str, Callable[[TrainConfig, nn.Module, Pairs], dict[str, floa
 
 @dataclass(frozen=True)
 class Measurement:
-    """A question about a mechanism, asked for every variant with every seed."""
+    """A question about a mechanism, asked for every variant with every seed.
+
+    Attributes
+    ----------
+    name : str
+        Also the name of its files in ``data/results``.
+    question : str
+        What it asks.
+    variants : dict[str, dict[str, Any]]
+        Name → the arguments of ``measure`` beside the seed.
+    measure : Callable[..., dict[str, float]]
+        Returns the numbers of one row.
+    seeds : tuple[int, ...], default (0, 1, 2)
+        One row per variant and seed.
+    """
 
     name: str
     question: str
-    variants: dict[str, dict[str, Any]]  # name -> what ``measure`` takes beside the seed
+    variants: dict[str, dict[str, Any]]
     measure: Callable[..., dict[str, float]]
     seeds: tuple[int, ...] = (0, 1, 2)
 

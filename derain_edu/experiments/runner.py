@@ -68,7 +68,7 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
     experiment = MEASUREMENTS.get(name) or find_experiment(name)
     if smoke:
         if folder is None:
-            raise DerainError("a smoke run is no result: give it a folder of its own")
+            raise DerainError("a smoke run is not a result: give it a folder of its own")
         experiment = replace(experiment, seeds=experiment.seeds[:1])
         if isinstance(experiment, Experiment):
             experiment = replace(experiment, steps=2)

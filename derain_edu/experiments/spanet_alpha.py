@@ -38,12 +38,22 @@ CAPS = (0.9, 0.5)  # α are held down to these
 
 @dataclass(frozen=True)
 class Factors:
-    """The counts, and where they come from."""
+    """The counts, and where they come from.
 
-    source: str  # "counted now" or "recorded"
-    counts: list[dict[str, Any]]  # rows: factor, low, high, count
-    summary: dict[str, Any]  # alpha, beta: extremes, quantiles, shares; beyond: distance → share;
-    # capped: the largest α allowed → the same shares
+    Attributes
+    ----------
+    source : str
+        ``"counted now"`` or ``"recorded"``.
+    counts : list[dict[str, Any]]
+        Rows: factor, low, high, count.
+    summary : dict[str, Any]
+        ``alpha`` and ``beta``: extremes, quantiles, shares; ``beyond``: distance → share;
+        ``capped``: the largest α allowed → the same shares.
+    """
+
+    source: str
+    counts: list[dict[str, Any]]
+    summary: dict[str, Any]
 
 
 def learned_factors() -> Factors:
@@ -89,10 +99,10 @@ def count_factors(model: SPANet, source: str) -> Factors:
 
 def capped(model: SPANet, top: float) -> SPANet:
     """Return a copy of a network whose α are at most ``top``."""
-    twin = copy.deepcopy(model)
-    for irnn in (twin.attention.irnn1, twin.attention.irnn2):
+    copied = copy.deepcopy(model)
+    for irnn in (copied.attention.irnn1, copied.attention.irnn2):
         irnn.alpha.data.clamp_(max=top)
-    return twin
+    return copied
 
 
 def _beyond(model: SPANet) -> dict[str, float]:
@@ -145,13 +155,13 @@ def heard_by(module: SpatialAttention, features: Tensor) -> Tensor:
 
     In float64, and before the sigmoid, whose slope may be too small for any number.
     """
-    twin = copy.deepcopy(module).double()
-    twin.irnn1.method = twin.irnn2.method = "rows"  # no need to compile the loops for float64
+    copied = copy.deepcopy(module).double()
+    copied.irnn1.method = copied.irnn2.method = "rows"  # no need to compile the loops for float64
     caught: list[Tensor] = []
-    twin.conv4.register_forward_hook(lambda _layer, _inputs, output: caught.append(output))
+    copied.conv4.register_forward_hook(lambda _layer, _inputs, output: caught.append(output))
 
     def before_the_sigmoid(x: Tensor) -> Tensor:
-        twin(x)
+        copied(x)
         return caught[-1]
 
     return influence(before_the_sigmoid, features.double())

@@ -47,17 +47,39 @@ _LEGACY_PICKLES = 5  # a file of PyTorch before 1.6 begins with that many, one a
 
 @dataclass(frozen=True)
 class Trace:
-    """What training left in one tensor."""
+    """What training left in one tensor.
 
-    name: str  # in this project's terms
-    shape: str  # such as 16×32×3×3
-    number: int  # of weights
-    start: float  # no weight was larger than this when training began
-    largest: float  # largest |weight| now
-    spread: float  # standard deviation of the weights now
-    moment: float  # largest |exp_avg|: running mean of the gradients
-    square: float  # largest exp_avg_sq: running mean of their squares
-    steps: int  # how often Adam changed it; 0: it keeps no record of this tensor
+    Attributes
+    ----------
+    name : str
+        In this project's terms.
+    shape : str
+        Such as 16×32×3×3.
+    number : int
+        Of weights.
+    start : float
+        Upper bound of every |weight| when training began.
+    largest : float
+        Largest |weight| now.
+    spread : float
+        Standard deviation of the weights now.
+    moment : float
+        Largest |exp_avg|, the running mean of the gradients.
+    square : float
+        Largest exp_avg_sq, the running mean of their squares.
+    steps : int
+        How often Adam changed it. 0: it keeps no record of this tensor.
+    """
+
+    name: str
+    shape: str
+    number: int
+    start: float
+    largest: float
+    spread: float
+    moment: float
+    square: float
+    steps: int
 
     @property
     def idle(self) -> bool:
@@ -67,14 +89,30 @@ class Trace:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What :func:`examine` found."""
+    """What :func:`examine` found.
 
-    source: str  # "opened now" or "recorded"
+    Attributes
+    ----------
+    source : str
+        ``"opened now"`` or ``"recorded"``.
+    traces : list[Trace]
+        One per tensor.
+    entries : list[str]
+        The file's own keys.
+    imports : list[str]
+        Functions that the file names, see :func:`imports_of`.
+    counter : int
+        The step number that the training script wrote.
+    settings : dict[str, Any]
+        Of the optimizer: lr, initial_lr, betas …
+    """
+
+    source: str
     traces: list[Trace]
-    entries: list[str]  # the file's own keys
-    imports: list[str]  # functions that the file names: see imports_of
-    counter: int  # the step number that the training script wrote
-    settings: dict[str, Any]  # of the optimizer: lr, initial_lr, betas …
+    entries: list[str]
+    imports: list[str]
+    counter: int
+    settings: dict[str, Any]
 
     @property
     def idle(self) -> list[Trace]:
@@ -125,13 +163,15 @@ def examine(path: str | Path) -> Evidence:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise nearly anything
-        raise DerainError(f"{path} is no file of tensors, or damaged: check the name") from error
+        raise DerainError(
+            f"{path} is not a file of tensors, or it is damaged: check the name"
+        ) from error
     keys = list(content) if isinstance(content, dict) else []
     layout = next((layout for layout in _LAYOUTS if set(layout) <= set(keys)), None)
     if layout is None:
         raise DerainError(
-            f"{path} holds no network beside an optimizer and a step number: only a checkpoint "
-            "that training can go on from is evidence of it"
+            f"{path} does not hold a network, an optimizer and a step number: give a checkpoint "
+            "that training can be resumed from"
         )
     net, optimizer, counter = (content[key] for key in layout)
     group = optimizer["param_groups"][0]
@@ -202,7 +242,7 @@ def start_bound(name: str, state: Mapping[str, Tensor]) -> float:
         return 0.2 if kind == "alpha" else 1.0
     weight = state.get(name.removesuffix(kind) + "weight")
     if kind not in ("weight", "bias") or weight is None or weight.dim() < 2:
-        raise DerainError(f"how {name} starts is not known: only convolutions and sweeps are")
+        raise DerainError(f"the start of {name} is unknown: only convolutions and sweeps are known")
     return 1 / math.sqrt(weight[0].numel())
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from derain_edu.errors import DerainError
 from derain_edu.models.transplant import GRAFTS
-from derain_edu.training.curriculum import Curriculum, Steps, equal_steps
+from derain_edu.training.curriculum import Curriculum, StepSchedule, equal_shares
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,28 @@ class Experiment:
     A variant is a dict: ``model``, options of that model, and where needed ``train``, fields of
     :class:`~derain_edu.training.config.TrainConfig` that are its own, and ``budget``, its share of
     the steps.
+
+    Attributes
+    ----------
+    name : str
+        Also the name of its files in ``data/results``.
+    question : str
+        What it asks.
+    variants : dict[str, dict[str, Any]]
+        Name → what the variant changes, see above.
+    seeds : tuple[int, ...], default (0, 1, 2)
+        One run per variant and seed.
+    steps : int, default 600
+        Optimizer steps of each run.
+    samples : int | None, default None
+        Train on this many fixed samples. None: on endless fresh ones.
+    train : dict[str, Any]
+        Fields of TrainConfig that all variants share.
+    judge : tuple[str, ...], default ("light",)
+        The rains of the held-out pairs.
+    examine : str | None, default None
+        A further look at each trained network, see ``EXAMINATIONS`` in
+        :mod:`~derain_edu.experiments.measurements`. None: none.
     """
 
     name: str
@@ -30,10 +52,10 @@ class Experiment:
     variants: dict[str, dict[str, Any]]
     seeds: tuple[int, ...] = (0, 1, 2)
     steps: int = 600
-    samples: int | None = None  # train on this many fixed samples; None: endless fresh ones
-    train: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig for all
-    judge: tuple[str, ...] = ("light",)  # the rains of the held-out pairs
-    examine: str | None = None  # also do this to each trained network, see measurements.py
+    samples: int | None = None
+    train: dict[str, Any] = field(default_factory=dict)
+    judge: tuple[str, ...] = ("light",)
+    examine: str | None = None
 
 
 _SMALL = {"patch_size": 32, "batch_size": 4, "data": "light", "loss": "neg_ssim+l1", "lr": 2e-3}
@@ -44,7 +66,7 @@ _BASELINE = {"model": "residual", "channels": 16, "blocks": 5}
 _PRN = {"model": "prn", "channels": 16, "blocks": 3, "stages": 4}
 
 
-def _orders(rising: dict[str, dict[str, Steps]], *labels: str) -> dict[str, dict[str, Any]]:
+def _orders(rising: dict[str, dict[str, StepSchedule]], *labels: str) -> dict[str, dict[str, Any]]:
     """Return a variant per curriculum and order: the same steps, sorted in several ways."""
     orders = {
         label: "random" if label == "random order" else label.replace(" ", "_") for label in labels
@@ -62,11 +84,11 @@ def _orders(rising: dict[str, dict[str, Steps]], *labels: str) -> dict[str, dict
 # The patches grow with a constant number of pixels per step, as in Restormer's schedule: 16 of
 # 16², 4 of 32², 1 of 64².
 _RISING = {
-    "stages": {"stages": equal_steps(1, 2, 3, 4)},
-    "patches": {"patch_size": equal_steps(16, 32, 64), "batch_size": equal_steps(16, 4, 1)},
-    "loss": {"loss": equal_steps("l1", "neg_ssim+l1")},
+    "stages": {"stages": equal_shares(1, 2, 3, 4)},
+    "patches": {"patch_size": equal_shares(16, 32, 64), "batch_size": equal_shares(16, 4, 1)},
+    "loss": {"loss": equal_shares("l1", "neg_ssim+l1")},
 }
-_RAIN = {"rain": {"rain": equal_steps("drizzle", "light", "heavy")}}
+_RAIN = {"rain": {"rain": equal_shares("drizzle", "light", "heavy")}}
 
 EXPERIMENTS = {
     experiment.name: experiment

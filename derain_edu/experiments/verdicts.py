@@ -20,7 +20,23 @@ FEWEST = 3  # numbers without which nothing is decided
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim and its numbers: their mean, the half-width of its 95 % interval, how many."""
+    """One claim and its numbers: their mean, the half-width of its 95 % interval, how many.
+
+    Attributes
+    ----------
+    claim : str
+        The sentence that was tested.
+    middle : float
+        Mean of the numbers.
+    half : float
+        Half-width of the 95 % interval of the mean.
+    n : int
+        How many numbers there are.
+    unit : str
+        Of the numbers, such as ``"dB"``.
+    decimals : int
+        Digits after the point, for print only.
+    """
 
     claim: str
     middle: float

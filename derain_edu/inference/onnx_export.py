@@ -36,7 +36,7 @@ from derain_edu.errors import DerainError
 from derain_edu.files import write_atomically
 from derain_edu.inference.onnx_forms import runtime_form
 from derain_edu.inference.onnx_network import first_line, open_session
-from derain_edu.models import create_model, list_models, model_options
+from derain_edu.models import model_name, model_options
 
 OPSET = 18  # version of the operators: what PyTorch's exporter writes without a conversion
 DIMS = ("batch", 3, "height", "width")
@@ -50,8 +50,6 @@ PREPROCESSING = {
     "layout": "NCHW: batch, colour, row, column",
     "output": "not clamped: clamp to 0 to 1 before saving",
 }
-# What tells the members of the PRN family apart
-SWITCHES = ("recurrent", "shared_block", "residual_output", "concat_rainy")
 
 
 def export_onnx(model: nn.Module, path: str | Path) -> Path:
@@ -78,10 +76,10 @@ def export_onnx(model: nn.Module, path: str | Path) -> Path:
     """
     path = check_onnx_path(path)
     _need("onnx", "onnxscript", "onnxruntime")
-    twin = _evaluation_twin(model)
-    proto = _translate(twin, model_name(model))
+    copied = _copy_for_export(model)
+    proto = _translate(copied, model_name(model))
     check_free_sizes(proto)
-    difference = check_outputs(twin, proto.SerializeToString(), path)
+    difference = check_outputs(copied, proto.SerializeToString(), path)
     add_metadata(proto, describe(model, proto, difference))
     return save_onnx(proto, path)
 
@@ -90,7 +88,7 @@ def check_onnx_path(path: str | Path) -> Path:
     """Raise a DerainError now rather than after a minute of work, if this can't be the file."""
     path = Path(path)
     if path.suffix.lower() != ".onnx" or path.is_dir():
-        raise DerainError(f"{path} is no name for an ONNX file: choose one that ends in .onnx")
+        raise DerainError(f"{path} is not an ONNX file name: choose one that ends in .onnx")
     return path
 
 
@@ -101,26 +99,14 @@ def _need(*packages: str) -> None:
         raise DerainError(f"the export needs {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
-def _evaluation_twin(model: nn.Module) -> nn.Module:
+def _copy_for_export(model: nn.Module) -> nn.Module:
     """Return a copy in evaluation mode, float32, on the CPU, in the default memory layout."""
     try:
-        twin = copy.deepcopy(model)
+        copied = copy.deepcopy(model)
     except Exception as error:
         raise DerainError(f"{model_name(model)} can't be copied ({first_line(error)})") from error
-    twin = twin.to("cpu", torch.float32).to(memory_format=torch.contiguous_format)
-    return twin.requires_grad_(False).eval()
-
-
-def model_name(model: nn.Module) -> str:
-    """Return the name of a model in :func:`derain_edu.list_models`, else that of its class."""
-    config = getattr(model, "config", None)
-    for name in list_models():
-        with torch.device("meta"):  # no memory, no random numbers
-            twin = create_model(name).config
-        same = all(getattr(config, key, None) == getattr(twin, key, None) for key in SWITCHES)
-        if type(config) is type(twin) and same:
-            return name
-    return type(model).__name__
+    copied = copied.to("cpu", torch.float32).to(memory_format=torch.contiguous_format)
+    return copied.requires_grad_(False).eval()
 
 
 # -- the graph ------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ compares the result with the network as it was.
 
 *Gates one by one.* On a CPU ONNX Runtime keeps features in blocks of 8 or 16 channels between
 operations that know this layout, and turns them round before and after every other one. PReNet's
-LSTM computes four gates in one convolution and splits the result; ``Split`` is such an other one,
+LSTM computes four gates in one convolution and splits the result; ``Split`` is one of those,
 and so are the zeros that start the memory. Four convolutions, and a first stage that leaves the
 empty memory out, need 7 turns in a graph of six stages instead of 90.
 
@@ -67,12 +67,12 @@ def _prn_form(model: PRN) -> PRN:
 def _spanet_form(model: SPANet) -> tuple[SPANet, dict[Any, Any]]:
     from derain_edu.inference.onnx_sweeps import (  # onnxscript: seconds to import
         TRANSLATIONS,
-        Sweeps,
+        ScanIRNN,
     )
 
     form = copy.deepcopy(model)
     for name in ("irnn1", "irnn2"):
-        setattr(form.attention, name, Sweeps(getattr(form.attention, name)))
+        setattr(form.attention, name, ScanIRNN(getattr(form.attention, name)))
     return form, TRANSLATIONS
 
 

@@ -114,8 +114,9 @@ def quantize_onnx(
     Raises
     ------
     DerainError
-        If the source is no float file of this package, if the pictures are none, if the network
-        can't be quantized, or if its output is another picture then. No file is left behind.
+        If the source is not a float file of this package, if there are no pictures, if the
+        network can't be quantized, or if its output then differs too much. No file is left
+        behind.
     """
     path, network = check_onnx_path(path), load_onnx(source)
     if network.info.precision != "float32":

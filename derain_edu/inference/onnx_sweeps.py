@@ -21,7 +21,7 @@ from derain_edu.models.irnn_scan import MOVES
 from derain_edu.models.spanet import IRNN
 
 
-class Sweeps(nn.Module):
+class ScanIRNN(nn.Module):
     """An :class:`~derain_edu.models.spanet.IRNN` made of ``derain_edu::sweep`` operations."""
 
     def __init__(self, irnn: IRNN) -> None:

@@ -69,7 +69,7 @@ def derain_tensor(
     Raises
     ------
     DerainError
-        For a tensor that is no picture, an unfit tile, and when the memory is not enough.
+        If a tensor is not a picture, the tile size does not fit, or there is not enough memory.
 
     Warns
     -----
@@ -178,7 +178,7 @@ def load_model(
 
 def _load_onnx(model: str | Path, pretrained: str | Path, **options: Any) -> OnnxModel:
     if pretrained != "open":
-        raise DerainError(f"{model} has its weights inside: give it without {pretrained!r}")
+        raise DerainError(f"{model} already contains its weights: give it without {pretrained!r}")
     if options:
         raise DerainError(f"{model} is fixed: it can't take the options {', '.join(options)}")
     return load_onnx(model)

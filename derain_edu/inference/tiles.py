@@ -29,11 +29,21 @@ TILE = 496
 
 @dataclass(frozen=True)
 class Tile:
-    """One window and the part of the result that comes from it."""
+    """One window and the part of the result that comes from it.
 
-    window: tuple[slice, slice]  # rows and columns that the network sees
-    core: tuple[slice, slice]  # rows and columns of the result that it fills
-    inside: tuple[slice, slice]  # where the core lies in the window
+    Attributes
+    ----------
+    window : tuple[slice, slice]
+        Rows and columns that the network sees.
+    core : tuple[slice, slice]
+        Rows and columns of the result that it fills.
+    inside : tuple[slice, slice]
+        Where the core lies in the window.
+    """
+
+    window: tuple[slice, slice]
+    core: tuple[slice, slice]
+    inside: tuple[slice, slice]
 
 
 def plan_tiles(height: int, width: int, tile: int = TILE, overlap: int = OVERLAP) -> list[Tile]:

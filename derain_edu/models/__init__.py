@@ -5,6 +5,12 @@
 95107
 """
 
-from derain_edu.models.registry import create_model, list_models, model_options, register_model
+from derain_edu.models.registry import (
+    create_model,
+    list_models,
+    model_name,
+    model_options,
+    register_model,
+)
 
-__all__ = ["create_model", "list_models", "model_options", "register_model"]
+__all__ = ["create_model", "list_models", "model_name", "model_options", "register_model"]

@@ -36,8 +36,8 @@ def idle_parameters(model: nn.Module, loss: Tensor) -> list[str]:
 def dropped_results(source: str) -> list[str]:
     """Return the lines of a program that call a method and drop what it returns.
 
-    Only methods of tensors that have a twin with an underscore, which works in place: who writes
-    ``x.mul(w)`` on a line of its own most likely meant ``x.mul_(w)`` or ``x = x.mul(w)``. The
+    Only methods of tensors that also exist with an underscore, which works in place: a line
+    with ``x.mul(w)`` alone was most likely meant as ``x.mul_(w)`` or ``x = x.mul(w)``. The
     search can't see types, so it also reports ``names.add(name)``, where ``names`` is a set.
 
     Examples

@@ -23,7 +23,7 @@ scan       maps h ↦ clamp(a·h + b, lo, hi) composed in log₂(length) steps: 
 export     PyTorch's ``scan`` operator, which becomes ``Scan`` in ONNX
 ========== ========================================================================================
 
-``rows``, ``numba`` and ``scan`` share one backward formula, see :class:`Sweeps`.
+``rows``, ``numba`` and ``scan`` share one backward formula, see :class:`IRNNFunction`.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Kernels(NamedTuple):
     backward: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]  # h, G, α -> ∂
 
 
-class Sweeps(torch.autograd.Function):
+class IRNNFunction(torch.autograd.Function):
     """The recurrence with its own backward pass, which needs nothing but the outputs.
 
     With G the gradient that arrives at h: ``g_t = [h_t > 0] · (G_t + α · g_{t+1})``, from the end
@@ -233,7 +233,7 @@ def _numba(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
         raise DerainError("numba is not installed: install it, or take method='rows'")
     if x.device.type != "cpu":
         raise DerainError(f"the numba form runs on the CPU, and x is on {x.device}: take 'scan'")
-    return Sweeps.apply(x, alpha, beta, kernels)
+    return IRNNFunction.apply(x, alpha, beta, kernels)
 
 
 _ROWS = Kernels(_rows_forward, _rows_backward)
@@ -242,9 +242,9 @@ _SCAN = Kernels(scan_forward, scan_backward)
 # name -> (x, alpha, beta) to (B, 4, C, H, W)
 METHODS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "loop": _loop,
-    "rows": lambda x, alpha, beta: Sweeps.apply(x, alpha, beta, _ROWS),
+    "rows": lambda x, alpha, beta: IRNNFunction.apply(x, alpha, beta, _ROWS),
     "numba": _numba,
-    "scan": lambda x, alpha, beta: Sweeps.apply(x, alpha, beta, _SCAN),
+    "scan": lambda x, alpha, beta: IRNNFunction.apply(x, alpha, beta, _SCAN),
     "export": _export,
 }
 

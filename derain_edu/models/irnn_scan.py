@@ -4,13 +4,13 @@ One step of the recurrence, h ↦ relu(α·h + β + x), is a *clamped affine map
 
     h ↦ clamp(a·h + b, lo, hi)          with a = α, b = β + x, lo = 0, hi = ∞
 
-Two such maps in a row are one again, for any sign of a::
+Two such maps in a row are again one such map, for any sign of a::
 
     clamp(a₂·clamp(a₁·h + b₁, lo₁, hi₁) + b₂, lo₂, hi₂)
         = clamp(a₂a₁·h + a₂b₁ + b₂, lo, hi)
     lo, hi = clamp(a₂·lo₁ + b₂, lo₂, hi₂), clamp(a₂·hi₁ + b₂, lo₂, hi₂)      swapped if a₂ < 0
 
-So nobody has to wait for the pixel before: pairs of neighbours are composed at the same time,
+So no pixel has to wait for the one before it: pairs of neighbours are composed at the same time,
 then pairs of pairs, and so on (Hillis & Steele, Communications of the ACM 29, 1986). After
 log₂(L) rounds the map at pixel t leads from the start of the line to h_t. This is more work than
 a loop, L·log₂(L) in place of L, and far fewer steps that depend on each other: slow on a CPU,

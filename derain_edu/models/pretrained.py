@@ -48,12 +48,24 @@ OFFICIAL: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Weights:
-    """A state dict and what its file says about the network that it belongs to."""
+    """A state dict and what its file says about the network that it belongs to.
 
-    source: str  # where it came from, for messages
+    Attributes
+    ----------
+    source : str
+        Where it came from, for messages.
+    state : dict[str, Tensor]
+        The tensors by name.
+    options : dict[str, Any]
+        Options of the network, where the file holds them.
+    model : str | None, default None
+        The model's name, where the file holds it.
+    """
+
+    source: str
     state: dict[str, Tensor]
     options: dict[str, Any] = field(default_factory=dict)
-    model: str | None = None  # the model's name, when the file holds it
+    model: str | None = None
 
 
 def open_weights_folder() -> Path:

@@ -47,16 +47,36 @@ MEMORIES = {"none": None, "gru": ConvGRU, "lstm": ConvLSTM}
 
 @dataclass(frozen=True)
 class PRNConfig:
-    """One member of the family, and every ablation between them."""
+    """One member of the family, and every ablation between them.
 
-    stages: int = 6  # T, how often the network is applied by default
-    recurrent: str = "none"  # the memory between stages: "none", "gru" or "lstm"
-    concat_rainy: bool = True  # show the rainy picture to every stage
-    residual_output: bool = True  # add the rainy picture to what the tail predicts
-    head_relu: bool = True  # ReLU after the head convolution
-    shared_block: bool = False  # apply ONE residual block `blocks` times (the _r variants)
-    channels: int = 32  # C, feature channels
-    blocks: int = 5  # residual blocks per stage
+    Attributes
+    ----------
+    stages : int, default 6
+        T, how often the network is applied if ``unroll`` is not told otherwise. The paper's is 6.
+    recurrent : str, default "none"
+        The memory between stages: ``"none"``, ``"gru"`` or ``"lstm"``.
+    concat_rainy : bool, default True
+        Show the rainy picture to every stage, not only the last result.
+    residual_output : bool, default True
+        Add the rainy picture to what the tail predicts.
+    head_relu : bool, default True
+        Apply a ReLU after the head convolution.
+    shared_block : bool, default False
+        Apply one residual block ``blocks`` times: the paper's _r variants.
+    channels : int, default 32
+        C, feature channels.
+    blocks : int, default 5
+        Residual blocks per stage.
+    """
+
+    stages: int = 6
+    recurrent: str = "none"
+    concat_rainy: bool = True
+    residual_output: bool = True
+    head_relu: bool = True
+    shared_block: bool = False
+    channels: int = 32
+    blocks: int = 5
 
     def __post_init__(self) -> None:
         if self.recurrent not in MEMORIES:

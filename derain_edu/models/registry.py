@@ -67,7 +67,7 @@ def register_model(name: str, model_class: Callable[..., nn.Module], config_clas
     Raises
     ------
     DerainError
-        If the name is one of the course's, or ``config_class`` is no dataclass.
+        If the name is one of the course's, or ``config_class`` is not a dataclass.
     """
     if name in _MODELS or name in _OF_ONE_LESSON:
         raise DerainError(f"{name!r} is a model of the course: choose another name")
@@ -123,8 +123,33 @@ def model_options(model: nn.Module) -> dict[str, Any]:
     return asdict(model.config)
 
 
+def model_name(model: nn.Module) -> str:
+    """Return the name under which :func:`create_model` knows a network, else that of its class.
+
+    >>> model_name(create_model("prenet_r", stages=2))
+    'prenet_r'
+    """
+    config = getattr(model, "config", None)
+    for name, (model_class, config_class, defaults) in _known().items():
+        if type(config) is not config_class:
+            continue
+        if isinstance(model_class, type) and type(model) is not model_class:
+            continue
+        # The options that tell the members of a family apart; PRN and PReNet share a class.
+        family = (options for owner, _, options in _known().values() if owner is model_class)
+        switches = {option for options in family for option in options}
+        member = config_class(**defaults)
+        if all(getattr(config, option) == getattr(member, option) for option in switches):
+            return name
+    return type(model).__name__
+
+
+def _known() -> dict[str, tuple[Callable[..., nn.Module], type, dict[str, Any]]]:
+    return {**_MODELS, **_OF_ONE_LESSON, **_REGISTERED}
+
+
 def _entry(name: str) -> tuple[Callable[..., nn.Module], type, dict[str, Any]]:
-    known = {**_MODELS, **_OF_ONE_LESSON, **_REGISTERED}
+    known = _known()
     if name not in known:
         raise DerainError(f"unknown model {name!r}: choose one of {', '.join(known)}")
     return known[name]
@@ -142,7 +167,7 @@ def run_code(path: str | Path) -> list[str]:
     """
     path = Path(path)
     if path.suffix != ".py" or not path.is_file():
-        raise DerainError(f"{path} is no Python file: give the file with your network")
+        raise DerainError(f"{path} is not a Python file: give the file with your network")
     spec = importlib.util.spec_from_file_location(f"own_code_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     # A dataclass with postponed annotations looks for its module here while the file runs.
@@ -157,6 +182,6 @@ def run_code(path: str | Path) -> list[str]:
     registered = [name for name, it in _REGISTERED.items() if before.get(name) != it]
     if not registered:
         raise DerainError(
-            f"{path} registers no network: let it call register_model(name, class, config class)"
+            f"{path} registers no network: call register_model(name, class, config class) in it"
         )
     return registered

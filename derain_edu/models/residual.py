@@ -24,12 +24,24 @@ from derain_edu.models.blocks import ResidualBlock, conv3x3
 
 @dataclass(frozen=True)
 class ResidualConfig:
-    """What a baseline is made of."""
+    """What a baseline is made of.
 
-    channels: int = 32  # C, feature channels between head and tail
-    blocks: int = 10  # N, residual blocks, each with weights of its own
-    head_relu: bool = True  # ReLU after the head convolution
-    predicts: str = "rain"  # "rain": output = rainy + tail; "picture": output = tail
+    Attributes
+    ----------
+    channels : int, default 32
+        C, feature channels between head and tail.
+    blocks : int, default 10
+        N, residual blocks, each with its own weights. From 0.
+    head_relu : bool, default True
+        Apply a ReLU after the head convolution.
+    predicts : str, default "rain"
+        ``"rain"``: output = rainy + tail. ``"picture"``: output = tail.
+    """
+
+    channels: int = 32
+    blocks: int = 10
+    head_relu: bool = True
+    predicts: str = "rain"
 
     def __post_init__(self) -> None:
         if self.predicts not in ("rain", "picture"):

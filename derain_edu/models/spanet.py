@@ -22,8 +22,8 @@ computed and dropped, so they never acted and the branch was never trained.
 ==========================  =========================================================
 
 The output is the picture itself: nothing is added to the rainy one, and nothing is clamped. The
-released weights expect BGR; :mod:`derain_edu.models.pretrained` turns their first and last layer
-round, so this module, like all others, sees RGB only.
+released weights expect BGR; :mod:`derain_edu.models.pretrained` reverses the channels of their
+first and last layer, so this module, like all others, sees RGB only.
 """
 
 from __future__ import annotations
@@ -40,14 +40,32 @@ from derain_edu.models.irnn import DIRECTIONS, irnn_stack
 
 @dataclass(frozen=True)
 class SPANetConfig:
-    """What a SPANet is made of."""
+    """What a SPANet is made of.
 
-    channels: int = 32  # C, feature channels
-    direction_attention: bool = False  # let the direction weights act, as in the paper
-    alpha_init: float | str = 0.2  # start of α: a number (1: the identity) or "random"
-    stages: int = 4  # attention maps, each followed by gated blocks
-    blocks: int = 3  # gated blocks per stage, and plain blocks before the first
-    irnn_method: str | None = None  # a form of the recurrence; None: the fastest
+    Attributes
+    ----------
+    channels : int, default 32
+        C, feature channels. An even number.
+    direction_attention : bool, default False
+        Let the direction weights act, as in the paper (section 3.2). The released code computes
+        and drops them.
+    alpha_init : float | str, default 0.2
+        Start of α: a number (1 is the identity), or ``"random"`` for uniform in (−1, 1). The
+        default is that of the released code.
+    stages : int, default 4
+        Attention maps, each followed by gated blocks.
+    blocks : int, default 3
+        Gated blocks per stage, and plain blocks before the first.
+    irnn_method : str | None, default None
+        A form of the recurrence, see :mod:`derain_edu.models.irnn`. None: the fastest.
+    """
+
+    channels: int = 32
+    direction_attention: bool = False
+    alpha_init: float | str = 0.2
+    stages: int = 4
+    blocks: int = 3
+    irnn_method: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.alpha_init, str) and self.alpha_init != "random":

@@ -52,15 +52,33 @@ State = tuple[Tensor, ...] | None  # of a PReNet's memory
 
 @dataclass(frozen=True)
 class TransplantConfig:
-    """Who receives the module, and how."""
+    """Who receives the module, and how.
 
-    host: str = "residual"  # "residual" or "prn"
-    graft: str = "none"  # one of GRAFTS
-    channels: int = 16  # C, feature channels of host and module
-    blocks: int = 5  # N, residual blocks of the host (per stage)
-    stages: int = 4  # T of a PRN host; a residual host always has 1
-    recurrent: str = "none"  # memory of a PRN host: "none", "gru" or "lstm"
-    alpha_init: float | str = 0.2  # start of the module's α, as in SPANet
+    Attributes
+    ----------
+    host : str, default "residual"
+        The network that receives the module: ``"residual"`` or ``"prn"``.
+    graft : str, default "none"
+        How the module's map becomes a gate, one of :data:`GRAFTS`.
+    channels : int, default 16
+        C, feature channels of host and module.
+    blocks : int, default 5
+        N, residual blocks of the host (per stage). At least 2 where there is a module.
+    stages : int, default 4
+        T of a PRN host. A residual host always has 1.
+    recurrent : str, default "none"
+        Memory of a PRN host: ``"none"``, ``"gru"`` or ``"lstm"``.
+    alpha_init : float | str, default 0.2
+        Start of the module's α, as in :class:`~derain_edu.models.spanet.SPANetConfig`.
+    """
+
+    host: str = "residual"
+    graft: str = "none"
+    channels: int = 16
+    blocks: int = 5
+    stages: int = 4
+    recurrent: str = "none"
+    alpha_init: float | str = 0.2
 
     def __post_init__(self) -> None:
         for name, choices in (("host", HOSTS), ("graft", GRAFTS)):

@@ -1,1 +1,1 @@
-"""Rain to order: from numbers to streaks, from streaks to light, from light to a rainy picture."""
+"""Synthetic rain: from numbers to streaks, from streaks to light, from light to a rainy picture."""

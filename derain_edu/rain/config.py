@@ -41,22 +41,55 @@ class RainConfig:
 
     A value that can't be, such as a negative density, raises a
     :class:`~derain_edu.errors.DerainError` that says what may be given.
+
+    Attributes
+    ----------
+    amount : float, default 1.0
+        Factor in [0, 100] on the density and, up to 1, on the veil. 0 leaves the picture as it is.
+    density : Range, default (0.8, 3.0)
+        Streaks per 1000 px², all layers together; log-uniform per picture.
+    layers : tuple[int, int], default (1, 1)
+        Number of layers, one per distance and wind; uniform per picture.
+    length : Range, default (20.0, 50.0)
+        Px at half brightness; log-uniform per layer.
+    width : Range, default (1.1, 2.2)
+        Px at half brightness; log-uniform per layer.
+    angle : Range, default (-20.0, 20.0)
+        Degrees from the vertical, positive falls to the right; uniform per layer.
+    angle_spread : float, default 3.0
+        Degrees. A streak differs from the angle of its layer by at most this.
+    brightness : Range, default (0.1, 0.25)
+        Of the middle of a streak, white = 1; log-uniform per layer.
+    variation : float, default 0.5
+        Length, width and brightness of a streak are those of its layer × e^±variation.
+    taper : float, default 0.5
+        Share of the length, in [0, 1], over which each end fades out.
+    tint : Range, default (0.0, 0.0)
+        Red × (1 − tint), blue × (1 + tint); uniform per picture. The default is white rain.
+    blending : str, default "additive"
+        ``"additive"`` (O = B + R, as in both papers of the course), ``"screen"``, or ``"either"``
+        (a fair coin per picture).
+    veil : Range, default (0.0, 0.0)
+        1 − T in [0, 1], how much of the scene the fog replaces; uniform per picture. The default
+        is no fog.
+    airlight : Range, default (0.6, 0.9)
+        A in [0, 1], the grey of the fog; uniform per picture.
     """
 
-    amount: float = 1.0  # factor on density (and, up to 1, on the veil); 0 changes nothing at all
-    density: Range = (0.8, 3.0)  # streaks per 1000 px², all layers; log-uniform per picture
-    layers: tuple[int, int] = (1, 1)  # number of layers, uniform per picture
-    length: Range = (20.0, 50.0)  # px at half brightness; log-uniform per layer
-    width: Range = (1.1, 2.2)  # px at half brightness; log-uniform per layer
-    angle: Range = (-20.0, 20.0)  # degrees from vertical, + falls to the right; uniform per layer
-    angle_spread: float = 3.0  # degrees: a streak is at most this far from its layer's angle
-    brightness: Range = (0.1, 0.25)  # of a streak's middle, white = 1; log-uniform per layer
-    variation: float = 0.5  # length, width, brightness of a streak: its layer's × e^±variation
-    taper: float = 0.5  # share of the length over which each end fades
-    tint: Range = (0.0, 0.0)  # red × (1 − tint), blue × (1 + tint); uniform per picture
-    blending: str = "additive"  # "additive", "screen", or "either" (a fair coin per picture)
-    veil: Range = (0.0, 0.0)  # 1 − T, how much of the scene the fog replaces; uniform per picture
-    airlight: Range = (0.6, 0.9)  # A, the grey of the fog; uniform per picture
+    amount: float = 1.0
+    density: Range = (0.8, 3.0)
+    layers: tuple[int, int] = (1, 1)
+    length: Range = (20.0, 50.0)
+    width: Range = (1.1, 2.2)
+    angle: Range = (-20.0, 20.0)
+    angle_spread: float = 3.0
+    brightness: Range = (0.1, 0.25)
+    variation: float = 0.5
+    taper: float = 0.5
+    tint: Range = (0.0, 0.0)
+    blending: str = "additive"
+    veil: Range = (0.0, 0.0)
+    airlight: Range = (0.6, 0.9)
 
     def __post_init__(self) -> None:
         if self.blending not in BLENDINGS:
@@ -71,16 +104,35 @@ class NoiseRain:
     """What rain made of swept noise may look like, see :mod:`derain_edu.rain.swept_noise`.
 
     It goes wherever a :class:`RainConfig` goes. All ranges but the first are drawn from per layer.
+
+    Attributes
+    ----------
+    layers : tuple[int, int], default (1, 1)
+        Number of layers; uniform per picture.
+    length : Range, default (15.0, 60.0)
+        Length in px of the streak that sweeps the noise; log-uniform.
+    width : Range, default (0.8, 2.0)
+        Width in px of that streak; log-uniform.
+    angle : Range, default (-20.0, 20.0)
+        Degrees from the vertical, positive falls to the right; uniform.
+    cover : Range, default (0.05, 0.3)
+        Share of the pixels that get light, in [0.001, 0.999]; log-uniform.
+    brightness : Range, default (0.03, 0.2)
+        Mean of the light where there is any, white = 1; log-uniform.
+    ceiling : Range, default (2.0, 6.0)
+        Upper limit of the light, as a multiple of ``brightness``; log-uniform.
+    taper : Range, default (0.0, 0.5)
+        Share of the length, in [0, 1], over which the ends of the streak fade out; uniform.
     """
 
-    layers: tuple[int, int] = (1, 1)  # number of layers, uniform per picture
-    length: Range = (15.0, 60.0)  # px, of the streak that sweeps the noise; log-uniform
-    width: Range = (0.8, 2.0)  # px, of that streak; log-uniform
-    angle: Range = (-20.0, 20.0)  # degrees from vertical, + falls to the right; uniform
-    cover: Range = (0.05, 0.3)  # share of the pixels that get light; log-uniform
-    brightness: Range = (0.03, 0.2)  # mean of the light where there is any; log-uniform
-    ceiling: Range = (2.0, 6.0)  # no more light than this, as a multiple of brightness; log-uniform
-    taper: Range = (0.0, 0.5)  # share of the length over which the streak's ends fade; uniform
+    layers: tuple[int, int] = (1, 1)
+    length: Range = (15.0, 60.0)
+    width: Range = (0.8, 2.0)
+    angle: Range = (-20.0, 20.0)
+    cover: Range = (0.05, 0.3)
+    brightness: Range = (0.03, 0.2)
+    ceiling: Range = (2.0, 6.0)
+    taper: Range = (0.0, 0.5)
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -90,7 +142,7 @@ def check_ranges(config: Any) -> None:
     """Make the fields of a new configuration ranges; raise a DerainError if one can't be."""
     for field in fields(config):
         if field.name in _LIMITS:
-            single = field.type == "float"  # a string: annotations are not evaluated here
+            single = not isinstance(field.default, tuple)  # the others are ranges
             low, high = _checked(field.name, getattr(config, field.name), single)
             object.__setattr__(config, field.name, low if single else (low, high))
 

@@ -45,7 +45,7 @@ PRESETS = {
 # (rain, weight): what the general weights of this project started from. Its ranges were chosen
 # so that the rain layers (rainy − clean) of twelve training pairs of Rain100H lie inside: mostly
 # steep, long streaks with blunt ends, added up until the picture is white, from a few to many. No
-# test picture was looked at. The third rain is wider than that, for the photos of everybody else;
+# test picture was looked at. The third rain is wider than that, for all other photos;
 # the last one is next to nothing, because a picture without rain should stay as it is.
 TRAINING_MIX = (
     (
@@ -117,8 +117,8 @@ _FAINT = RainConfig(
 )
 
 
-# Swept noise, thin and from faint to bright, and a curtain of it. The rain layers look more like
-# this than like single drops, dark gaps, ragged ends and all.
+# Swept noise, thin and from faint to bright, and a curtain of it. With their dark gaps and ragged
+# ends, the rain layers of the training pairs look more like this than like single drops.
 _THREADS = NoiseRain(
     layers=(1, 2),
     length=(12, 90),

@@ -38,28 +38,64 @@ _WORK = 2**14  # pixels that are evaluated at once: few enough to stay in the pr
 
 @dataclass(frozen=True)
 class Layer:
-    """What the streaks of one layer have in common; each streak varies around it."""
+    """What the streaks of one layer have in common; each streak varies around it.
 
-    count: int  # streaks that touch the picture
-    angle: float  # degrees from vertical
-    length: float  # px
-    width: float  # px
-    brightness: float  # white = 1
+    Attributes
+    ----------
+    count : int
+        Streaks that touch the picture.
+    angle : float
+        Degrees from the vertical, positive falls to the right.
+    length : float
+        Px at half brightness.
+    width : float
+        Px at half brightness.
+    brightness : float
+        Of the middle of a streak, white = 1.
+    """
+
+    count: int
+    angle: float
+    length: float
+    width: float
+    brightness: float
 
 
 @dataclass(frozen=True)
 class Streaks:
-    """Streaks by their numbers, one array entry per streak: not a picture yet."""
+    """Streaks by their numbers, one array entry per streak: not a picture yet.
 
-    x: np.ndarray  # (N,) centre, px; the centre of the top left pixel is (0, 0)
-    y: np.ndarray  # (N,) centre, px, downwards
-    length: np.ndarray  # (N,) px at half brightness
-    width: np.ndarray  # (N,) px at half brightness
-    angle: np.ndarray  # (N,) degrees from vertical in [-90, 90], positive falls to the right
-    brightness: np.ndarray  # (N,) white = 1
-    layer: np.ndarray  # (N,) number of the layer, from 0
-    layers: tuple[Layer, ...] = ()  # what each layer drew
-    taper: float = 0.5  # share of the length over which each end fades
+    Attributes
+    ----------
+    x : np.ndarray
+        (N,) centre, px. The centre of the top left pixel is (0, 0).
+    y : np.ndarray
+        (N,) centre, px, downwards.
+    length : np.ndarray
+        (N,) px at half brightness.
+    width : np.ndarray
+        (N,) px at half brightness.
+    angle : np.ndarray
+        (N,) degrees from the vertical in [-90, 90], positive falls to the right.
+    brightness : np.ndarray
+        (N,) white = 1.
+    layer : np.ndarray
+        (N,) number of the layer, from 0.
+    layers : tuple[Layer, ...], default ()
+        What each layer drew.
+    taper : float, default 0.5
+        Share of the length over which each end fades out.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    length: np.ndarray
+    width: np.ndarray
+    angle: np.ndarray
+    brightness: np.ndarray
+    layer: np.ndarray
+    layers: tuple[Layer, ...] = ()
+    taper: float = 0.5
 
     @classmethod
     def none(cls) -> Streaks:

@@ -10,8 +10,8 @@ The threshold t leaves light on the share ``cover`` of the pixels, Q(t) = cover 
 Q of the normal distribution, and b is the mean brightness there (before the limit). The mean of
 what a standard normal number has above t is φ(t) / Q(t) − t.
 
-Unlike drops (:mod:`derain_edu.rain.streaks`), the threads have no common brightness
-and no common length, they are ragged and pointed, and there is no sum that goes on growing where
+Unlike drops (:mod:`derain_edu.rain.streaks`), the threads of a layer differ in
+brightness and length, their ends are ragged and pointed, and their light does not add up where
 many meet.
 """
 

@@ -1,4 +1,4 @@
-r"""Rain to order: a clean picture in; the rainy one, the rain and everything that was drawn out.
+r"""Synthetic rain: a clean picture in; the rainy one, its rain and everything that was drawn out.
 
 What a raindrop looks like
     A falling drop is a small lens. It bends light from a wide part of the scene (mostly sky)
@@ -63,14 +63,30 @@ VISIBLE = 4 / 255  # a streak fainter than this is not part of the mask
 
 @dataclass(frozen=True)
 class RainParams:
-    """Everything that was drawn for one picture."""
+    """Everything that was drawn for one picture.
 
-    config: RainConfig | NoiseRain  # what it was drawn from
-    streaks: Streaks  # every streak that touches the picture, and its layers; none if of noise
-    colour: tuple[float, float, float]  # RGB factor of the rain, (1, 1, 1) is white
-    blending: str  # "additive" or "screen"
-    transmission: float  # T of the veil; 1 is no veil
-    airlight: float  # A of the veil
+    Attributes
+    ----------
+    config : RainConfig | NoiseRain
+        What it was drawn from.
+    streaks : Streaks
+        Every streak that touches the picture, and its layers. Empty for swept noise.
+    colour : tuple[float, float, float]
+        RGB factor of the rain; (1, 1, 1) is white.
+    blending : str
+        ``"additive"`` or ``"screen"``.
+    transmission : float
+        T of the veil; 1 is no veil.
+    airlight : float
+        A of the veil.
+    """
+
+    config: RainConfig | NoiseRain
+    streaks: Streaks
+    colour: tuple[float, float, float]
+    blending: str
+    transmission: float
+    airlight: float
 
 
 @dataclass(frozen=True)
@@ -79,12 +95,23 @@ class Rain:
 
     ``rainy`` is exactly ``blend(clean, streaks, params.blending, params.transmission,
     params.airlight)``. For additive rain without a veil that is ``(clean + streaks).clamp(0, 1)``.
+
+    Attributes
+    ----------
+    rainy : Tensor
+        (3, H, W) or (B, 3, H, W), RGB in [0, 1].
+    streaks : Tensor
+        R, of the same shape: ≥ 0, tinted, not clipped (with screen blending at most 1).
+    mask : Tensor
+        (1, H, W) or (B, 1, H, W) bool: a channel of R is above :data:`VISIBLE`.
+    params : RainParams | list[RainParams]
+        What was drawn; a list for a batch.
     """
 
-    rainy: Tensor  # (3, H, W) or (B, 3, H, W), RGB in [0, 1]
-    streaks: Tensor  # R, the same shape: ≥ 0, tinted, not clipped (screen: at most 1)
-    mask: Tensor  # (1, H, W) or (B, 1, H, W) bool: a channel of R is above VISIBLE
-    params: RainParams | list[RainParams]  # a list for a batch
+    rainy: Tensor
+    streaks: Tensor
+    mask: Tensor
+    params: RainParams | list[RainParams]
 
 
 def add_rain(
@@ -115,7 +142,7 @@ def add_rain(
     Raises
     ------
     DerainError
-        If ``clean`` is no such tensor, or the rain or one of its fields is unknown or unfit.
+        If ``clean`` is not such a tensor, or the rain or one of its fields is unknown or invalid.
 
     Examples
     --------

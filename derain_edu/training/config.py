@@ -49,49 +49,131 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides how a run goes. Give exactly one budget."""
+    """Everything that decides how a run goes. Give exactly one budget.
+
+    Attributes
+    ----------
+    model : str, default "prn"
+        A name from :func:`~derain_edu.list_models`, or one that you registered.
+    options : dict[str, Any]
+        Further options of :func:`~derain_edu.create_model`, such as ``{"channels": 16}``.
+    stages : int | None, default None
+        T of a progressive network. None: the model's own (6 for PReNet).
+    pretrained : str | None, default None
+        Start from these weights, a tag or a file, instead of from scratch.
+    steps : int | None, default None
+        Budget: optimizer steps.
+    epochs : float | None, default None
+        Budget: passes over the data. Endless synthetic data count 1,000 samples as one epoch.
+    minutes : float | None, default None
+        Budget: wall-clock time, validation included.
+    stop_after : int | None, default None
+        Stop after this step, although all schedules are planned for the whole budget.
+    data : str, default "mix"
+        A rain preset, or one of :data:`~derain_edu.rain.presets.MIXES`. Pairs of your own go to
+        ``train(config, data=…)``.
+    photos : str, default "train"
+        The splits of the bundled photos that it rains on, such as ``"train+extra"``.
+    augment : bool, default False
+        Mirror, rotate and recolour the clean patches, see :class:`~derain_edu.SyntheticRain`.
+    hard : float, default 0.0
+        Share in [0, 1] of the clean patches that become sharper, richer in contrast, or dead
+        leaves, see :mod:`derain_edu.datasets.hard_patches`.
+    patch_size : int, default 64
+        Side of the square patches in pixels. (PReNet's authors take 100.)
+    batch_size : int, default 8
+        Patches per step, over all processes together. (PReNet's authors take 18.)
+    curriculum : Curriculum | None, default None
+        What gets harder during the run. None: every step is alike.
+    loss : str, default "neg_ssim"
+        A name for :func:`~derain_edu.training.losses.make_loss`, or a sum such as
+        ``"neg_ssim+0.1*l1"``. The default is PReNet's only loss (arXiv 1901.09221, section 3.4).
+    stage_weights : tuple[float, ...] | None, default None
+        Weight of each stage's loss, T numbers. None: only the last stage counts.
+    attention_mask : str | None, default None
+        Also compare the first attention map of a SPANet with a mask of the rain, one of
+        :data:`~derain_edu.training.losses.MASKS`. None: don't.
+    attention_weight : float, default 1.0
+        Weight of that part of the loss.
+    lr : float, default 1e-3
+        Adam's learning rate at the start, above 0. The default is that of PReNet's authors.
+    schedule : str, default "cosine"
+        How the learning rate falls, one of :data:`SCHEDULES`: ``"cosine"``, ``"authors"`` (× 0.2
+        after 30, 50 and 80 % of the run) or ``"constant"``.
+    grad_clip : float | None, default None
+        Scale the gradients down if their total norm is larger than this. None: never.
+    ema : float | None, default None
+        Decay in (0, 1), such as 0.999: also keep a running mean of the weights, which is then what
+        is validated and returned. None: don't.
+    device : str, default "auto"
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    precision : str, default "float32"
+        Of the forward pass, one of :data:`PRECISIONS`: ``"float32"``, ``"bf16"`` or (on a GPU)
+        ``"fp16"``.
+    channels_last : bool, default False
+        Store weights and pictures with the channels last. Whether that is faster depends on the
+        machine: ``derain-edu bench train`` measures it.
+    checkpoint_stages : bool, default False
+        Compute each stage again in the backward pass: less memory, more time.
+    workers : int, default 0
+        Processes that prepare data. 0: the training process does it itself.
+    seed : int, default 0
+        Seed of the first weights and of the data.
+    out : str | Path | None, default None
+        Folder for the log, the checkpoints and the weights. None: nothing is written.
+    log_every : int, default 10
+        Steps between two rows of the log.
+    save_every : int, default 200
+        Steps between two checkpoints.
+    validate_every : int, default 200
+        Steps between two validations. 0: never.
+    validation_pairs : int, default 8
+        How many fixed pairs validation uses; their photos are never trained on.
+    validation_size : int, default 128
+        Side of these pairs in pixels.
+    """
 
     # what to train
-    model: str = "prn"  # a name from list_models()
-    options: dict[str, Any] = field(default_factory=dict)  # more options of create_model
-    stages: int | None = None  # T of a progressive network; None: the model's default
-    pretrained: str | None = None  # start from these weights (a tag or a file), not from scratch
+    model: str = "prn"
+    options: dict[str, Any] = field(default_factory=dict)
+    stages: int | None = None
+    pretrained: str | None = None
     # for how long: one of these three
-    steps: int | None = None  # optimizer steps
-    epochs: float | None = None  # rounds through the data (1,000 samples where data are endless)
-    minutes: float | None = None  # wall-clock time, validation included
-    stop_after: int | None = None  # end after this step, though all schedules are for the budget
+    steps: int | None = None
+    epochs: float | None = None
+    minutes: float | None = None
+    stop_after: int | None = None
     # on which pictures
-    data: str = "mix"  # a preset of rain.py, or a name of its MIXES; see also train(data=…)
-    photos: str = "train"  # of which splits rain falls on photos, such as "train+extra"
-    augment: bool = False  # mirror, turn and recolour the clean patches, see SyntheticRain
-    hard: float = 0.0  # share of these made sharper, richer in contrast, or dead leaves
-    patch_size: int = 64  # pixels, the side of the square patches
-    batch_size: int = 8  # patches per step, over all processes together
-    curriculum: Curriculum | None = None  # what gets harder during the run, see curriculum.py
+    data: str = "mix"
+    photos: str = "train"
+    augment: bool = False
+    hard: float = 0.0
+    patch_size: int = 64
+    batch_size: int = 8
+    curriculum: Curriculum | None = None
     # towards what, and how fast
-    loss: str = "neg_ssim"  # see losses.py; sums such as "neg_ssim+0.1*l1"
-    stage_weights: tuple[float, ...] | None = None  # loss weight of each stage; None: only the last
-    attention_mask: str | None = None  # also tell a SPANet where the rain is: see losses.MASKS
-    attention_weight: float = 1.0  # of that part of the loss
-    lr: float = 1e-3  # Adam's learning rate at the start
-    schedule: str = "cosine"  # "cosine", "authors" or "constant"
-    grad_clip: float | None = None  # shrink gradients whose total norm is larger than this
-    ema: float | None = None  # decay, such as 0.999: also keep a running mean of the weights
+    loss: str = "neg_ssim"
+    stage_weights: tuple[float, ...] | None = None
+    attention_mask: str | None = None
+    attention_weight: float = 1.0
+    lr: float = 1e-3
+    schedule: str = "cosine"
+    grad_clip: float | None = None
+    ema: float | None = None
     # where and with which arithmetic
-    device: str = "auto"  # "auto", "cpu", "cuda"
-    precision: str = "float32"  # of the forward pass: "float32", "bf16" or (on a GPU) "fp16"
-    channels_last: bool = False  # memory layout; measure it: derain-edu bench train
-    checkpoint_stages: bool = False  # recompute each stage in backward: less memory, more time
-    workers: int = 0  # processes that prepare data; 0: the training process itself
+    device: str = "auto"
+    precision: str = "float32"
+    channels_last: bool = False
+    checkpoint_stages: bool = False
+    workers: int = 0
     # repeatability and records
-    seed: int = 0  # of the weights at the start and of the data
-    out: str | Path | None = None  # folder of the log, the checkpoints and the weights; None: none
-    log_every: int = 10  # steps between two rows of the log
-    save_every: int = 200  # steps between two checkpoints
-    validate_every: int = 200  # steps between two validations; 0: never
-    validation_pairs: int = 8  # fixed pairs from photos that training never sees
-    validation_size: int = 128  # pixels, the side of these pairs
+    seed: int = 0
+    out: str | Path | None = None
+    log_every: int = 10
+    save_every: int = 200
+    validate_every: int = 200
+    validation_pairs: int = 8
+    validation_size: int = 128
 
     def __post_init__(self) -> None:
         budgets = [b for b in (self.steps, self.epochs, self.minutes) if b is not None]
@@ -130,11 +212,26 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run leaves behind."""
+    """What a run leaves behind.
 
-    model: nn.Module  # trained, in evaluation mode; with config.ema the mean of the weights
-    log: list[Row]  # the rows of log.csv
-    out: Path | None  # the folder with log.csv, last.pt, best.pt and model.safetensors
+    Attributes
+    ----------
+    model : nn.Module
+        Trained, in evaluation mode. With ``config.ema`` it has the running mean of the weights.
+    log : list[Row]
+        The rows of ``log.csv``.
+    out : Path | None
+        The folder with ``log.csv``, ``last.pt``, ``best.pt`` and ``model.safetensors``. None:
+        nothing was written.
+    steps : int
+        Optimizer steps done.
+    minutes : float
+        Wall-clock time.
+    """
+
+    model: nn.Module
+    log: list[Row]
+    out: Path | None
     steps: int
     minutes: float
 

@@ -2,11 +2,11 @@
 
 *Easy to hard* can mean many things for rain removal: few stages before many, small patches before
 large ones, light rain before heavy, a simple loss before a demanding one. Each of them is a
-:class:`Steps`, a function of the progress (0 at the start, 1 when the budget is spent) that is
-constant in between. A :class:`Curriculum` holds one for each thing that changes.
+:class:`StepSchedule`, a function of the progress (0 at the start, 1 when the budget is spent) that
+is constant in between. A :class:`Curriculum` holds one for each thing that changes.
 :class:`~derain_edu.training.plan.Plan` spells it out for a training run.
 
->>> stages = Steps((2, 4, 6), (0.0, 0.4, 0.7))
+>>> stages = StepSchedule((2, 4, 6), (0.0, 0.4, 0.7))
 >>> [stages(progress) for progress in (0, 0.39, 0.4, 0.99)]
 [2, 2, 4, 6]
 
@@ -27,8 +27,16 @@ ORDERS = ("easy_to_hard", "hard_to_easy", "random")
 
 
 @dataclass(frozen=True)
-class Steps:
-    """A schedule that goes up (or down) in steps: ``values[i]`` from progress ``starts[i]`` on."""
+class StepSchedule:
+    """A schedule that goes up (or down) in steps: ``values[i]`` from progress ``starts[i]`` on.
+
+    Attributes
+    ----------
+    values : tuple[Any, ...]
+        What the schedule returns, one value after the other.
+    starts : tuple[float, ...]
+        The progress in [0, 1) at which each value begins. The first is 0, and they increase.
+    """
 
     values: tuple[Any, ...]
     starts: tuple[float, ...]
@@ -48,26 +56,46 @@ class Steps:
         return self.values[bisect_right(self.starts, progress) - 1]
 
 
-def equal_steps(*values: Any) -> Steps:
+def equal_shares(*values: Any) -> StepSchedule:
     """Return a schedule that gives every value the same share of the run.
 
-    >>> equal_steps("light", "heavy").starts
+    >>> equal_shares("light", "heavy").starts
     (0.0, 0.5)
     """
-    return Steps(values, tuple(k / len(values) for k in range(len(values))))
+    return StepSchedule(values, tuple(k / len(values) for k in range(len(values))))
 
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What changes during training, and in which order. What is None stays as configured."""
+    """What changes during training, and in which order. What is None stays as configured.
 
-    stages: Steps | None = None  # T of a progressive network
-    patch_size: Steps | None = None  # pixels, the side of the patches
-    batch_size: Steps | None = None  # patches per step
-    rain: Steps | None = None  # presets of rain.py, or a name of its MIXES
-    loss: Steps | None = None  # see losses.py, for example "l1" and then "neg_ssim+l1"
-    order: str = "easy_to_hard"  # as written; "hard_to_easy": backwards; "random": shuffled
-    seed: int = 0  # of the random order
+    Attributes
+    ----------
+    stages : StepSchedule | None, default None
+        T of a progressive network, whole numbers from 1.
+    patch_size : StepSchedule | None, default None
+        Side of the patches in pixels, whole numbers from 1.
+    batch_size : StepSchedule | None, default None
+        Patches per step, whole numbers from 1.
+    rain : StepSchedule | None, default None
+        Rain presets, or names of :data:`~derain_edu.rain.presets.MIXES`.
+    loss : StepSchedule | None, default None
+        Losses of :func:`~derain_edu.training.losses.make_loss`, such as ``"l1"`` and then
+        ``"neg_ssim+l1"``.
+    order : str, default "easy_to_hard"
+        ``"easy_to_hard"``: as written. ``"hard_to_easy"``: reversed. ``"random"``: the same steps,
+        shuffled, which is the control of an experiment.
+    seed : int, default 0
+        Seed of the random order.
+    """
+
+    stages: StepSchedule | None = None
+    patch_size: StepSchedule | None = None
+    batch_size: StepSchedule | None = None
+    rain: StepSchedule | None = None
+    loss: StepSchedule | None = None
+    order: str = "easy_to_hard"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:

@@ -67,7 +67,7 @@ def mse(derained: Tensor, clean: Tensor) -> Tensor:
 
 MASKS = ("paper", "released", "true")
 # Brighter by more than this is rain, in the definition of the paper, which states no number. Ours:
-# 3 of 255, so that rounding to 8 bits is no rain.
+# 3 of 255, so that rounding to 8 bits does not count as rain.
 MASK_THRESHOLD = 3 / 255
 
 TERMS: dict[str, Loss] = {"neg_ssim": neg_ssim, "l1": l1, "mse": mse}

@@ -19,16 +19,16 @@ from pathlib import Path
 
 from derain_edu.errors import DerainError
 from derain_edu.training.config import TrainConfig
-from derain_edu.training.curriculum import Curriculum, Steps
+from derain_edu.training.curriculum import Curriculum, StepSchedule
 
 _COMMON = {"data": "light", "loss": "neg_ssim+l1", "schedule": "cosine", "batch_size": 8, "seed": 0}
 
 # Few stages and small batches first: many quick steps while there is much to learn; all six stages
 # and larger patches at the end. (Lesson 07 asks whether the order matters, or only the price.)
 _GROWING = Curriculum(
-    stages=Steps((2, 3, 4, 6), (0.0, 0.3, 0.55, 0.75)),
-    batch_size=Steps((2, 4, 2), (0.0, 0.55, 0.85)),
-    patch_size=Steps((64, 96), (0.0, 0.85)),
+    stages=StepSchedule((2, 3, 4, 6), (0.0, 0.3, 0.55, 0.75)),
+    batch_size=StepSchedule((2, 4, 2), (0.0, 0.55, 0.85)),
+    patch_size=StepSchedule((64, 96), (0.0, 0.85)),
 )
 # Of all runs of a general PReNet.
 _GENERAL = {
@@ -40,7 +40,7 @@ _ON_A_GPU = {
     **_GENERAL, "photos": "train+extra", "augment": True, "batch_size": 16, "validate_every": 1000
 }  # fmt: skip
 _LARGER_AT_THE_END = Curriculum(
-    batch_size=Steps((4, 2), (0.0, 0.7)), patch_size=Steps((64, 96), (0.0, 0.7))
+    batch_size=StepSchedule((4, 2), (0.0, 0.7)), patch_size=StepSchedule((64, 96), (0.0, 0.7))
 )
 
 RECIPES: dict[str, TrainConfig] = {
@@ -81,8 +81,8 @@ RECIPES: dict[str, TrainConfig] = {
         lr=4e-4,
         **_ON_A_GPU | {"data": "mix+faint", "patch_size": 96},
     ),
-    # The rain of training pairs is raggeder than drops, and one of their pictures was taken for
-    # rain: swept noise, and hard patches.
+    # The rain of the training pairs has more ragged edges than drawn drops: swept noise. And the
+    # network mistook details of one of their pictures for rain: hard patches.
     "open-prenet": TrainConfig(
         pretrained="runs/open-prenet-faint/model.safetensors",
         hard=0.4,

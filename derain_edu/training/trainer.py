@@ -103,12 +103,18 @@ class Trainer:
         model = create_model(config.model, config.pretrained, **{**config.options, **stages})
         of_stages = (config.stage_weights, config.checkpoint_stages, self.plan.curriculum.stages)
         if not hasattr(model, "unroll") and any(of_stages):
-            raise DerainError(f"{config.model} has no stages to weight, to checkpoint or to grow")
+            raise DerainError(
+                f"{config.model} has no stages to weight, to checkpoint or to grow: choose a "
+                "progressive network such as prn"
+            )
         if not hasattr(model, "attend") and config.attention_mask:
-            raise DerainError(f"{config.model} has no attention map that a mask could teach")
+            raise DerainError(
+                f"{config.model} has no attention map to compare with a mask: choose spanet, or "
+                "leave attention_mask out"
+            )
         if config.attention_mask and any(of_stages):
             raise DerainError(
-                "a mask teaches together with the last picture only: leave out attention_mask, or "
+                "attention_mask needs a loss on the last stage only: leave it out, or leave out "
                 "stage_weights, checkpoint_stages and a curriculum of stages"
             )
         return model.train().to(self.device, memory_format=config.layout)

@@ -33,7 +33,7 @@ def call(*arguments: object) -> tuple[int, str, str]:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Path, Path]:
-    """A small rainy photo and its clean twin, as files."""
+    """A small rainy photo and the clean one, as files."""
     clean = de.load_photo("china", long_side=64)
     for name, picture in (("rainy", de.add_rain(clean, "light", seed=0).rainy), ("clean", clean)):
         de.to_pil(picture).save(tmp_path / f"{name}.png")
@@ -104,8 +104,8 @@ def test_every_command_has_help(command):
         (["derain", "a.jpg", "--weights", "none"], "error: residual has no weights 'none'"),
         (["derain", "a.jpg", "--device", "abacus"], "error: device 'abacus' can't be used"),
         (["derain", "a.jpg", "b.jpg", "-o", "c.png"], "error: -o c.png is one file for 2"),
-        (["derain", "a.jpg", "b.jpg", "--clean", "c.png"], "error: --clean is the twin of one"),
-        (["derain", "x/a.jpg", "y/a.jpg", "-o", "out"], "error: two pictures would become out/a"),
+        (["derain", "a.jpg", "b.jpg", "--clean", "c.png"], "error: --clean belongs to one"),
+        (["derain", "x/a.jpg", "y/a.jpg", "-o", "out"], "error: two pictures would go to out/a"),
         (["derain", "a.jpg", "-o", "a.gif"], "error: a.gif: don't know this format"),
         (["derain"], "Missing argument"),
         (["evaluate", "--data", "rain100l"], "error: rain100l is not in the cache"),
@@ -191,17 +191,17 @@ def test_derain_never_touches_what_it_reads(pair, tmp_path):
     before = rainy.read_bytes()
     for target in (rainy, tmp_path / "." / "rainy.png", tmp_path):
         status, _, err = call("derain", rainy, "-o", target, "--model", "residual")
-        assert status == 2 and "is a rainy picture and stays" in err
+        assert status == 2 and "would overwrite a rainy picture" in err
     status, _, err = call("derain", rainy, clean, "-o", tmp_path, "--model", "residual")
     assert status == 2 and rainy.read_bytes() == before
 
 
-def test_derain_tells_twins_from_strangers_and_jpeg_from_transparency(pair, tmp_path):
+def test_derain_refuses_a_clean_picture_of_another_size_and_transparency_as_jpeg(pair, tmp_path):
     Image.new("RGBA", (20, 20)).save(tmp_path / "clear.png")
     status, _, err = call(
         "derain", pair[0], "--clean", tmp_path / "clear.png", "--model", "residual"
     )
-    assert status == 2 and "they are no twins" in err
+    assert status == 2 and "give the clean picture that belongs to it" in err
     status, _, err = call(
         "derain", tmp_path / "clear.png", "-o", tmp_path / "a.jpg", "--model", "residual"
     )

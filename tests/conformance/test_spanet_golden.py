@@ -44,10 +44,10 @@ def test_the_direction_weights_are_there_but_idle(filled_cache):
     """Letting the untrained branch act changes the picture: the two modes are two networks."""
     rainy = torch.rand(1, 3, 24, 24)
     model = create_model("spanet", pretrained="official-spa")
-    twin = create_model("spanet", pretrained="official-spa")
+    changed = create_model("spanet", pretrained="official-spa")
     with torch.no_grad():
-        for parameter in twin.attention.directions.parameters():
+        for parameter in changed.attention.directions.parameters():
             parameter.zero_()
         acting = create_model("spanet", pretrained="official-spa", direction_attention=True)
-        assert torch.equal(model(rainy), twin(rainy))
+        assert torch.equal(model(rainy), changed(rainy))
         assert not torch.allclose(model(rainy), acting(rainy), atol=1e-3)

@@ -27,7 +27,7 @@ def colab(monkeypatch):
     monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab")
 
 
-def problems(topic: str) -> list[doctor.Finding]:
+def problems(topic: str) -> list[doctor.ReportLine]:
     """Return the problems of one check; each must come with advice."""
     found = [finding for finding in doctor.CHECKS[topic]() if finding.state == "problem"]
     assert all(finding.advice for finding in found)
@@ -302,7 +302,7 @@ def test_the_browser_is_optional(monkeypatch):
 
 def test_long_findings_are_wrapped_but_not_paths():
     path = os.sep.join(["folder"] * 20)
-    text = str(doctor.Finding("problem", "here", f"{'word ' * 40}{path}", "do " * 40))
+    text = str(doctor.ReportLine("problem", "here", f"{'word ' * 40}{path}", "do " * 40))
     lines = text.splitlines()
     assert path in text and all(len(line) <= 100 for line in lines if path not in line)
     assert lines[0].startswith("[!!]   here       word") and len(lines) == 6

@@ -11,7 +11,7 @@ from torch.func import jacfwd, vmap
 
 from derain_edu.course import pinn
 from derain_edu.course.pinn import NU, WAYS, Networks, Way
-from derain_edu.training.curriculum import Steps
+from derain_edu.training.curriculum import StepSchedule
 
 ROUGH = 0.05  # a viscosity that a coarse grid resolves
 
@@ -180,7 +180,7 @@ def test_every_way_runs_and_reports():
 
 
 def test_training_helps():
-    smooth = Way(viscosity=Steps((32 * NU,), (0.0,)), hard=True)
+    smooth = Way(viscosity=StepSchedule((32 * NU,), (0.0,)), hard=True)
     solved = pinn.solve(smooth, seeds=(0,), steps=150)
     first, last = solved.log[0]["losses"]["equation"][0], solved.log[-1]["losses"]["equation"][0]
     assert last < first / 5

@@ -91,7 +91,7 @@ def test_every_layout_is_tried():
 
 
 @pytest.mark.parametrize(("layout", "make", "count"), MAKERS)
-def test_layouts_find_the_right_twin(tmp_path, layout, make, count):
+def test_layouts_find_the_right_partner(tmp_path, layout, make, count):
     make(tmp_path)
     data = PairedFolder(tmp_path, layout)
     assert len(data) == count
@@ -108,7 +108,7 @@ def test_pairs_come_in_natural_order(tmp_path):
 
 
 @pytest.mark.parametrize("side", ["rainy", "clean"])
-def test_a_missing_twin_is_named(tmp_path, side):
+def test_a_missing_partner_is_named(tmp_path, side):
     make_plain(tmp_path)
     (tmp_path / side / "b.png").unlink()
     with pytest.raises(DerainError, match=rf"{side}.b\.png"):
@@ -167,11 +167,11 @@ PHOTOS = [torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(s)) for 
 
 
 def test_a_sample_is_a_pure_function_of_seed_and_index():
-    data, twin = SyntheticRain(PHOTOS, patch_size=16), SyntheticRain(PHOTOS, patch_size=16)
+    data, again = SyntheticRain(PHOTOS, patch_size=16), SyntheticRain(PHOTOS, patch_size=16)
     data[7], data[3]  # what was asked before must not matter
     for index in (0, 3, 12345678901):
         for key in ("rainy", "clean", "mask"):
-            assert torch.equal(data[index][key], twin[index][key])
+            assert torch.equal(data[index][key], again[index][key])
     assert not torch.equal(data[0]["rainy"], data[1]["rainy"])
     other = SyntheticRain(PHOTOS, patch_size=16, seed=1)
     assert not torch.equal(data[0]["rainy"], other[0]["rainy"])

@@ -32,7 +32,7 @@ def test_both_ways_give_the_same_loss(ways):
 
 def test_both_ways_give_the_same_picture_and_gradients():
     model = create_model("prenet", stages=4)
-    plain = bench.plain_twin(model)
+    plain = bench.as_plain_prenet(model)
     rainy, clean = torch.rand(2, 2, 3, 13, 17)
     derained = model(rainy)
     assert torch.allclose(plain(rainy), derained, atol=1e-5)

@@ -303,7 +303,7 @@ def test_names_fit_into_a_cell(name):
 # -- adding ---------------------------------------------------------------------------------------
 
 
-def test_adding_counts_the_looks_and_refuses_twins(tmp_path, few):
+def test_adding_counts_the_looks_and_refuses_duplicates(tmp_path, few):
     path = tmp_path / "board.csv"
     assert board.add_entry("mine", RESIDUAL, path, minutes=4).looks == 1
     for name, weights, message in (
@@ -358,7 +358,7 @@ def test_code_that_does_not_run(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(de.DerainError, match=message):
         run_code(path)
-    with pytest.raises(de.DerainError, match="is no Python file"):
+    with pytest.raises(de.DerainError, match="is not a Python file"):
         run_code(tmp_path / "none.py")
 
 

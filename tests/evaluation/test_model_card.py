@@ -14,7 +14,7 @@ from derain_edu.datasets.held_out import fixed_pairs
 from derain_edu.evaluation.model_card import clean_change, model_card, write_card
 from derain_edu.files import file_hash
 from derain_edu.models.pretrained import open_weights_folder
-from derain_edu.training.curriculum import Curriculum, equal_steps
+from derain_edu.training.curriculum import Curriculum, equal_shares
 
 RESIDUAL = open_weights_folder() / "residual.safetensors"
 
@@ -89,7 +89,7 @@ def test_data_of_ones_own_are_not_passed_off_as_the_courses(tmp_path):
 
 
 def test_a_curriculum_is_part_of_the_recipe(tmp_path):
-    rising = Curriculum(rain=equal_steps("light", "heavy"), patch_size=equal_steps(16, 20))
+    rising = Curriculum(rain=equal_shares("light", "heavy"), patch_size=equal_shares(16, 20))
     part = sections(model_card(trained(tmp_path, curriculum=rising)))
     assert "is the one that these settings give" in " ".join(part["Data"].split())
     assert '"curriculum"' in part["Recipe"] and "heavy" in part["Recipe"]
@@ -136,7 +136,7 @@ def test_change_of_clean_photos():
 
 def test_a_card_is_not_written_over(tmp_path):
     path = write_card("old", tmp_path / "new" / "CARD.md")
-    with pytest.raises(de.DerainError, match="is there already, perhaps with words of yours"):
+    with pytest.raises(de.DerainError, match="exists already, perhaps with your own edits"):
         write_card("new", path)
     assert path.read_text() == "old"
     assert write_card("new", path, replace_old=True).read_text() == "new"

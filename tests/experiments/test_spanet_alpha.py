@@ -58,11 +58,11 @@ def test_the_intervals_are_the_same_for_both_factors_and_leave_no_gap(counted):
 
 def test_capping_holds_the_large_alphas_down_in_a_copy(network):
     before = network.attention.irnn1.alpha.clone()
-    twin = spanet_alpha.capped(network, 0.5)
+    capped = spanet_alpha.capped(network, 0.5)
     assert torch.equal(network.attention.irnn1.alpha, before)
-    held = twin.attention.irnn1.alpha[0]
+    held = capped.attention.irnn1.alpha[0]
     assert held.tolist() == pytest.approx([-0.12, 0.32, 0.5, 0.5])
-    assert torch.equal(twin.attention.irnn2.alpha, network.attention.irnn2.alpha)
+    assert torch.equal(capped.attention.irnn2.alpha, network.attention.irnn2.alpha)
 
 
 def test_what_a_module_hears_is_the_slope_of_its_map():

@@ -104,7 +104,7 @@ def test_a_trap_is_seen_and_never_sprung(tmp_path, zipped):
     victim = tmp_path / "victim"
     path = save({"net": Trap(victim)}, tmp_path / "trap.pth", zipped)
     assert "open" in " ".join(spanet_checkpoint.imports_of(path))
-    with pytest.raises(DerainError, match="no file of tensors"):
+    with pytest.raises(DerainError, match="not a file of tensors"):
         spanet_checkpoint.examine(path)
     assert not victim.exists()
     torch.load(path, weights_only=False)["net"].close()
@@ -130,11 +130,11 @@ def test_files_that_are_no_checkpoints(tmp_path):
     text.write_text("not a checkpoint")
     weights = save({"w": torch.ones(2)}, tmp_path / "weights.pth", True)
     for path in (text, tmp_path / "missing.pth"):
-        with pytest.raises(DerainError, match="no file of tensors, or damaged"):
+        with pytest.raises(DerainError, match="not a file of tensors, or it is damaged"):
             spanet_checkpoint.examine(path)
         with pytest.raises(DerainError, match="not a file that torch.save wrote"):
             spanet_checkpoint.imports_of(path)
-    with pytest.raises(DerainError, match="beside an optimizer and a step number"):
+    with pytest.raises(DerainError, match="does not hold a network, an optimizer and a step"):
         spanet_checkpoint.examine(weights)
 
 
@@ -156,7 +156,7 @@ def test_a_new_network_lies_within_its_bounds(acts):
 
 
 def test_a_start_that_is_not_known():
-    with pytest.raises(DerainError, match="how norm.weight starts is not known"):
+    with pytest.raises(DerainError, match="the start of norm.weight is unknown"):
         spanet_checkpoint.start_bound("norm.weight", {"norm.weight": torch.ones(3)})
 
 

@@ -1,4 +1,4 @@
-"""Pictures of every kind in, tensors through, pictures out; a sentence for what is no picture."""
+"""Pictures of every kind in, tensors through, pictures out; an error for everything else."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from derain_edu.errors import DerainError
-from derain_edu.models import create_model, list_models, model_options
+from derain_edu.models import create_model, list_models, model_name, model_options
 from derain_edu.models.blocks import ConvLSTM
 from derain_edu.models.prn import PRN, PRNConfig
 from derain_edu.models.residual import Residual, ResidualConfig
@@ -49,10 +49,10 @@ def test_any_size_goes_through_forward_and_backward(name, size):
 @pytest.mark.parametrize("name", list_models())
 def test_state_and_options_rebuild_the_model(name):
     model = create_model(name, channels=8)
-    twin = create_model(name, **model_options(model))
-    twin.load_state_dict(model.state_dict())
+    rebuilt = create_model(name, **model_options(model))
+    rebuilt.load_state_dict(model.state_dict())
     rainy = torch.rand(1, 3, 9, 9)
-    assert torch.equal(model(rainy), twin(rainy))
+    assert torch.equal(model(rainy), rebuilt(rainy))
 
 
 @pytest.mark.parametrize(("name", "expected"), PARAMETERS.items())
@@ -167,3 +167,18 @@ def test_a_wrong_name_is_explained(name, options, message):
 def test_zero_stages_are_explained():
     with pytest.raises(DerainError, match="at least 1, got 0"):
         create_model("prn").unroll(torch.rand(1, 3, 4, 4), stages=0)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_a_network_knows_its_name(name):
+    small = {"stages": 2} if "stages" in model_options(create_model(name)) else {"blocks": 2}
+    assert model_name(create_model(name, **small)) == name
+
+
+def test_names_beyond_the_list():
+    class Own(PRN):
+        pass
+
+    assert model_name(create_model("transplant", host="prn", graft="zero")) == "transplant"
+    assert model_name(create_model("prn", recurrent="gru")) == "PRN"  # no member of the family
+    assert model_name(Own()) == "Own" and model_name(torch.nn.Identity()) == "Identity"

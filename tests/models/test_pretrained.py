@@ -38,10 +38,10 @@ def test_the_authors_names_are_translated(tmp_path, prefix):
     model = create_model("prenet").eval()
     state = {prefix + key: value for key, value in authors_state(model).items()}
     torch.save(state, tmp_path / "net_latest.pth")
-    twin = create_model("prenet", pretrained=tmp_path / "net_latest.pth")
+    loaded = create_model("prenet", pretrained=tmp_path / "net_latest.pth")
     rainy = torch.rand(1, 3, 9, 11)
-    assert torch.equal(twin(rainy), model(rainy))
-    assert not twin.training
+    assert torch.equal(loaded(rainy), model(rainy))
+    assert not loaded.training
 
 
 def test_our_own_names_pass_unchanged():
@@ -53,8 +53,8 @@ def test_safetensors_bring_their_options(tmp_path):
     model = create_model("prn", stages=3, channels=8)
     metadata = {"model": "prn", "options": json.dumps(model_options(model))}
     save_file(model.state_dict(), tmp_path / "model.safetensors", metadata)
-    twin = create_model("prn", pretrained=tmp_path / "model.safetensors")
-    assert twin.config == model.config
+    loaded = create_model("prn", pretrained=tmp_path / "model.safetensors")
+    assert loaded.config == model.config
     longer = create_model("prn", pretrained=tmp_path / "model.safetensors", stages=7)
     assert longer.config.stages == 7 and longer.config.channels == 8
     with pytest.raises(DerainError, match="weights of 'prn', not of 'prenet'"):

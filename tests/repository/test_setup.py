@@ -75,8 +75,8 @@ def test_no_scene_is_in_two_splits(photo_rows):
     splits = np.array([row["split"] for row in photo_rows])
     across = splits[:, None] != splits[None, :]
     assert likeness[across].max() < 0.9
-    twin = tiny[0] + 0.3 * np.random.default_rng(0).standard_normal(256)
-    assert np.corrcoef(tiny[0], twin)[0, 1] > 0.9  # the threshold would find a noisy twin
+    noisy = tiny[0] + 0.3 * np.random.default_rng(0).standard_normal(256)
+    assert np.corrcoef(tiny[0], noisy)[0, 1] > 0.9  # the threshold would find a noisy copy
 
 
 # --- packaging ------------------------------------------------------------------------------

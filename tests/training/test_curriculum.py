@@ -9,16 +9,16 @@ import torch
 
 import derain_edu as de
 from derain_edu.training.config import TrainConfig
-from derain_edu.training.curriculum import Curriculum, Steps, equal_steps
+from derain_edu.training.curriculum import Curriculum, StepSchedule, equal_shares
 from derain_edu.training.plan import Plan, PlannedRain, open_data
 from derain_edu.training.trainer import Trainer, train
 
 GROWING = Curriculum(
-    stages=Steps((1, 2, 3), (0.0, 0.3, 0.6)),
-    patch_size=Steps((16, 24), (0.0, 0.5)),
-    batch_size=Steps((3, 2), (0.0, 0.5)),
-    rain=equal_steps("light", "heavy"),
-    loss=equal_steps("l1", "neg_ssim+l1"),
+    stages=StepSchedule((1, 2, 3), (0.0, 0.3, 0.6)),
+    patch_size=StepSchedule((16, 24), (0.0, 0.5)),
+    batch_size=StepSchedule((3, 2), (0.0, 0.5)),
+    rain=equal_shares("light", "heavy"),
+    loss=equal_shares("l1", "neg_ssim+l1"),
 )
 TINY = TrainConfig(
     model="prn", options={"channels": 4, "blocks": 1}, stages=3, steps=10, curriculum=GROWING,
@@ -27,10 +27,10 @@ TINY = TrainConfig(
 
 
 def test_steps_hold_their_value_until_the_next_start():
-    schedule = Steps(("a", "b", "c"), (0.0, 0.25, 0.5))
+    schedule = StepSchedule(("a", "b", "c"), (0.0, 0.25, 0.5))
     found = [schedule(p) for p in (0.0, 0.2499, 0.25, 0.4999, 0.5, 1.0)]
     assert found == ["a", "a", "b", "b", "c", "c"]
-    assert equal_steps(1, 2, 3, 4).starts == (0, 0.25, 0.5, 0.75)
+    assert equal_shares(1, 2, 3, 4).starts == (0, 0.25, 0.5, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -45,18 +45,18 @@ def test_steps_hold_their_value_until_the_next_start():
 )
 def test_impossible_schedules_are_explained(values, starts, message):
     with pytest.raises(de.DerainError, match=message):
-        Steps(values, starts)
+        StepSchedule(values, starts)
 
 
 def test_impossible_curricula_are_explained():
     with pytest.raises(de.DerainError, match="unknown order 'sideways'"):
         Curriculum(order="sideways")
     with pytest.raises(de.DerainError, match="stages are whole numbers from 1 on"):
-        Curriculum(stages=equal_steps(0, 2))
+        Curriculum(stages=equal_shares(0, 2))
     with pytest.raises(de.DerainError, match="not in minutes"):
         Plan(replace(TINY, steps=None, minutes=1.0))
     with pytest.raises(de.DerainError, match="unknown loss"):
-        replace(TINY, curriculum=Curriculum(loss=equal_steps("l1", "vgg")))
+        replace(TINY, curriculum=Curriculum(loss=equal_shares("l1", "vgg")))
     with pytest.raises(de.DerainError, match="no stages to weight, to checkpoint or to grow"):
         Trainer(replace(TINY, model="residual", stages=None))
     with pytest.raises(de.DerainError, match="makes its own pairs"):
@@ -173,7 +173,7 @@ def test_a_run_with_a_curriculum_resumes_to_the_bit(tmp_path, monkeypatch):
 
 
 def test_an_epoch_is_all_samples_also_where_batches_grow():
-    sizes = Steps((2, 8, 3), (0.0, 0.5, 0.8))
+    sizes = StepSchedule((2, 8, 3), (0.0, 0.5, 0.8))
     config = replace(TINY, steps=None, epochs=1, curriculum=Curriculum(batch_size=sizes))
     _, _, plan = open_data(config)
     assert 1000 <= plan.spent()[0] < 1000 + 8
@@ -182,7 +182,7 @@ def test_an_epoch_is_all_samples_also_where_batches_grow():
 
 
 def test_rains_and_sizes_share_their_photos():
-    rain, sizes = equal_steps("light", "heavy"), equal_steps(16, 24)
+    rain, sizes = equal_shares("light", "heavy"), equal_shares(16, 24)
     schedules = Curriculum(rain=rain, patch_size=sizes)
     data = PlannedRain(Plan(replace(TINY, curriculum=schedules)))
     first, *others = data.streams.values()

@@ -229,7 +229,7 @@ def test_a_mask_teaches_a_network_with_stages_too(monkeypatch):
     expected = F.l1_loss(derained, batch["clean"]) + (maps - wet).square().mean()
     assert torch.allclose(found, expected)
     monkeypatch.setattr("derain_edu.training.trainer.create_model", lambda *_, **__: model)
-    with pytest.raises(DerainError, match="a mask teaches together with the last picture only"):
+    with pytest.raises(DerainError, match="attention_mask needs a loss on the last stage only"):
         Trainer(tiny(attention_mask="paper", stage_weights=(0.5, 1.0)), data=Pairs())
 
 

@@ -1,11 +1,11 @@
 """The checkers of the exercises: one for each exercise card of the lessons.
 
 >>> from derain_edu.course import exercises
->>> verdict = exercises.check("08.1", lambda graph: ...)
+>>> result = exercises.check("08.1", lambda graph: ...)
 ⏳ 08.1: not attempted yet
 
 A lesson calls :func:`check` below each stub. The checkers of lesson NN are in ``lesson_NN.py``;
-how one is written is told in :mod:`derain_edu.course.exercises.checking`. What each of them
+:mod:`derain_edu.course.exercises.checking` shows how to write one. What each of them
 accepts and rejects, and with which words, is tested by ``tests/course/exercises``.
 """
 
@@ -16,10 +16,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from derain_edu.course.exercises.checking import CHECKERS, Verdict, judge
+from derain_edu.course.exercises.checking import CHECKERS, CheckResult, judge
 from derain_edu.errors import DerainError
 
-__all__ = ["Verdict", "check", "numbers"]
+__all__ = ["CheckResult", "check", "numbers"]
 
 
 def numbers() -> list[str]:
@@ -29,7 +29,7 @@ def numbers() -> list[str]:
     return sorted(CHECKERS)
 
 
-def check(number: str, answer: Callable[..., Any]) -> Verdict:
+def check(number: str, answer: Callable[..., Any]) -> CheckResult:
     """Try an answer, print what was found, and return it.
 
     Parameters
@@ -41,7 +41,7 @@ def check(number: str, answer: Callable[..., Any]) -> Verdict:
 
     Returns
     -------
-    Verdict
+    CheckResult
         True if the answer is right. It is False for a wrong answer and for an untouched stub;
         neither raises, so a lesson runs to its end without them.
 
@@ -52,6 +52,6 @@ def check(number: str, answer: Callable[..., Any]) -> Verdict:
     """
     if number not in CHECKERS and number not in numbers():
         raise DerainError(f"there is no exercise {number!r}: choose one of {', '.join(numbers())}")
-    verdict = judge(number, answer)
-    print(verdict)
-    return verdict
+    result = judge(number, answer)
+    print(result)
+    return result

@@ -39,8 +39,18 @@ class Untouched(Exception):
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a checker found: ``state`` is right, wrong or untouched."""
+class CheckResult:
+    """What a checker found: ``state`` is right, wrong or untouched.
+
+    Attributes
+    ----------
+    number : str
+        Of the exercise, such as ``"03.1"``.
+    state : str
+        ``"right"``, ``"wrong"`` or ``"untouched"``.
+    text : str
+        The reason, in one sentence.
+    """
 
     number: str
     state: str
@@ -66,7 +76,7 @@ def checker(number: str) -> Callable[[Checker], Checker]:
     return register
 
 
-def judge(number: str, answer: Callable[..., Any]) -> Verdict:
+def judge(number: str, answer: Callable[..., Any]) -> CheckResult:
     """Run the checker of an exercise on an answer; nothing that the answer does gets out.
 
     Gradients are on (some lessons turn them off), and the random numbers of the notebook stay as
@@ -77,10 +87,10 @@ def judge(number: str, answer: Callable[..., Any]) -> Verdict:
             torch.manual_seed(0)
             CHECKERS[number](answer)
     except Untouched:
-        return Verdict(number, "untouched", "not attempted yet")
+        return CheckResult(number, "untouched", "not attempted yet")
     except Wrong as reason:
-        return Verdict(number, "wrong", str(reason))
-    return Verdict(number, "right", "right")
+        return CheckResult(number, "wrong", str(reason))
+    return CheckResult(number, "right", "right")
 
 
 def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:

@@ -272,7 +272,7 @@ def coordinates(rows: int, columns: int) -> Tensor:
 
 
 def one_place(patches: tuple[Tensor, Tensor], rainy: Tensor, clean: Tensor) -> Place:
-    """Return where both patches are from; complain if they are no pair."""
+    """Return where both patches are from; complain if they are not a pair."""
     for patch in patches:
         expect(patch.shape == (3, _SIZE, _SIZE), f"for size = {_SIZE} a patch should be "
                f"{(3, _SIZE, _SIZE)}, and yours is {tuple(patch.shape)}")
@@ -282,12 +282,13 @@ def one_place(patches: tuple[Tensor, Tensor], rainy: Tensor, clean: Tensor) -> P
     for name, patch, picture in (("rainy", patches[0], rainy), ("clean", patches[1], clean)):
         place = where_from(patch, picture)
         if place is None:
-            raise Wrong(f"your {name} patch is no {_SIZE} × {_SIZE} piece of the {name} picture, "
-                        "as it is or mirrored from left to right (only so: rain falls down)")
+            raise Wrong(f"your {name} patch is not a {_SIZE} × {_SIZE} piece of the {name} "
+                        "picture, as it is or mirrored from left to right (only so: rain falls "
+                        "down)")
         places.append(place)
     (top, left, mirrored), (top_2, left_2, mirrored_2) = places
-    expect((top, left) == (top_2, left_2), "the two patches are no pair: the rainy one starts at "
-           f"row {top}, column {left}, and the clean one at row {top_2}, column {left_2}")
+    expect((top, left) == (top_2, left_2), "the two patches are not a pair: the rainy one starts "
+           f"at row {top}, column {left}, and the clean one at row {top_2}, column {left_2}")
     expect(mirrored == mirrored_2, "only one of the two patches is mirrored: toss the coin once")
     return places[0]
 

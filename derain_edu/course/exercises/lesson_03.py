@@ -100,7 +100,7 @@ def _try_loop(
     expect(not single, f"return the pictures of all {stages} stages, in a list, not a single one")
     several = isinstance(got, tuple | list) or (isinstance(got, Tensor) and got.ndim == 5)
     expect(several, f"return a list of pictures, not a {type(got).__name__}")
-    extra = ": x_0 = O is no stage, leave it out" if len(got) == stages + 1 else ""
+    extra = ": x_0 = O is not a stage, leave it out" if len(got) == stages + 1 else ""
     number = f"{stages} stages make {stages} pictures, and you returned {len(got)}{extra}"
     expect(len(got) == stages, number)
     loops = _loops(parts, rainy, stages)

@@ -297,7 +297,7 @@ def _wrong_steps(
         "f (forget) belongs to the old c and i (write) to g, and you exchanged them": (
             end(i * c + f * g)
         ),
-        "g is no gate but what may be written: tanh, not a sigmoid": end(
+        "g is not a gate but what may be written: tanh, not a sigmoid": end(
             f * c + i * g_raw.sigmoid()
         ),
         "the gates i, f and o are sigmoids": end(f_raw * c + i_raw * g, o_raw),

@@ -25,8 +25,8 @@ def check_gated(answer: Callable[..., Any]) -> None:
     for x, branch, A in cases:
         scale = A.double()[:, None]  # (B, 1, H, W)
         mistakes = {
-            "A did nothing: a line such as `branch.mul(A)` makes a new tensor, and drops it if "
-            "nobody takes it": branch + x,
+            "A did nothing: a line such as `branch.mul(A)` makes a new tensor, and drops it "
+            "unless you keep it": branch + x,
             "A scales the whole block here; x should pass as it is": scale * (branch + x),
             "A scales x here; it should scale the branch": branch + scale * x,
             "A is turned round: where A = 0 the pixel should pass as it is":
@@ -208,7 +208,7 @@ def check_weighted(answer: Callable[..., Any]) -> None:
         truth = (swept * weights).flatten(1, 2)
         mistakes = {
             "the weights did nothing: a line such as `swept.mul(w)` makes a new tensor, and drops "
-            "it if nobody takes it": swept.flatten(1, 2),
+            "it unless you keep it": swept.flatten(1, 2),
             "the sigmoid is missing: scores can be any number, weights lie between 0 and 1":
                 (swept * scores[:, :, None]).flatten(1, 2),
             "a softmax makes the four directions share one weight; here each has its own, a "

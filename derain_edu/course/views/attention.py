@@ -25,7 +25,7 @@ from derain_edu.course.views.plots import (
 )
 from derain_edu.course.views.sliders import slider_with_stops
 from derain_edu.errors import DerainError
-from derain_edu.map_scores import Score, auc, score_at
+from derain_edu.map_scores import MapScore, auc, score_at
 from derain_edu.models.irnn import DIRECTIONS
 from derain_edu.models.spanet import SPANet
 from derain_edu.rain.synthesis import add_rain
@@ -116,14 +116,30 @@ def _after(module: nn.Module, change: Callable[[Tensor], Tensor | None]) -> Iter
 
 @dataclass(frozen=True)
 class AngleView:
-    """What a network with direction weights does in rain of one angle."""
+    """What a network with direction weights does in rain of one angle.
 
-    angle: float  # degrees from the vertical
-    rainy: Tensor  # (3, H, W)
-    weights: Tensor  # (4, H, W): the direction weights of the first stage
-    on_streaks: list[float]  # mean weight of each direction on streaks …
-    elsewhere: list[float]  # … and on the other pixels
-    auc: float  # of the first attention map
+    Attributes
+    ----------
+    angle : float
+        Of the rain, degrees from the vertical.
+    rainy : Tensor
+        (3, H, W).
+    weights : Tensor
+        (4, H, W), the direction weights of the first stage.
+    on_streaks : list[float]
+        Mean weight of each direction on streaks.
+    elsewhere : list[float]
+        The same on the other pixels.
+    auc : float
+        Of the first attention map.
+    """
+
+    angle: float
+    rainy: Tensor
+    weights: Tensor
+    on_streaks: list[float]
+    elsewhere: list[float]
+    auc: float
 
     @property
     def leaning(self) -> float:
@@ -146,7 +162,7 @@ def angle_view(model: SPANet, clean: Tensor, angle: float, seed: int = 0) -> Ang
 # -- pictures -------------------------------------------------------------------------------------
 
 
-def verdicts(values: Tensor, mask: Tensor, threshold: float) -> Tensor:
+def hits_and_misses(values: Tensor, mask: Tensor, threshold: float) -> Tensor:
     """Paint found, missed and falsely called pixels, (H, W) each, as a picture (3, H, W)."""
     called, wet = values >= threshold, mask.bool()
     picture = torch.tensor(DRY).view(3, 1, 1).repeat(1, *values.shape)
@@ -157,7 +173,7 @@ def verdicts(values: Tensor, mask: Tensor, threshold: float) -> Tensor:
 
 
 def draw_threshold(
-    rainy: Tensor, values: Tensor, mask: Tensor, scores: Sequence[Score], position: int,
+    rainy: Tensor, values: Tensor, mask: Tensor, scores: Sequence[MapScore], position: int,
     zoom: int = ZOOM,
 ) -> bytes:
     """Return what a threshold finds, as PNG bytes.
@@ -168,7 +184,7 @@ def draw_threshold(
         (3, H, W) in [0, 1].
     values, mask : Tensor
         (H, W): the map in [0, 1] and the truth, bool.
-    scores : sequence of Score
+    scores : sequence of MapScore
         One per threshold: what :func:`score_at` found.
     position : int
         Which of them to show.
@@ -190,7 +206,7 @@ def draw_threshold(
             "rainy": enlarged(rainy, zoom),
             "map A": enlarged(coloured(values), zoom),
             f"A ≥ {now.threshold:.2f}: IoU {now.iou:.2f}": enlarged(
-                verdicts(values, mask, now.threshold), zoom
+                hits_and_misses(values, mask, now.threshold), zoom
             ),
             f"precision {now.precision:.2f}, recall {now.recall:.2f}": figure,
         }
@@ -220,7 +236,7 @@ def draw_angle(views: Sequence[AngleView], position: int, zoom: int = ZOOM) -> b
     return strip_png(rain, parts)
 
 
-# -- what people move -----------------------------------------------------------------------------
+# -- sliders --------------------------------------------------------------------------------------
 
 
 def threshold_slider(rainy: Tensor, values: Tensor, mask: Tensor) -> Any:

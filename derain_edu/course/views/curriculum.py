@@ -16,7 +16,7 @@ from derain_edu.course.views.plots import COLOURS, chart, new_figure, strip_png
 from derain_edu.course.views.sliders import shell
 from derain_edu.errors import DerainError
 from derain_edu.training.config import TrainConfig
-from derain_edu.training.curriculum import ORDERS, Curriculum, Steps
+from derain_edu.training.curriculum import ORDERS, Curriculum, StepSchedule
 from derain_edu.training.plan import Plan
 
 # what may become harder -> its levels, from easy to hard, for each field of a Curriculum
@@ -51,7 +51,9 @@ def curriculum_of(what: str, hardest: float, order: str = "easy_to_hard") -> Cur
         easier = len(values) - 1
         starts = [round(k * (1 - hardest) / easier, 6) for k in range(easier + 1)]
         whole = hardest == 1
-        schedules[name] = Steps(values[-1:] if whole else values, (0.0,) if whole else (*starts,))
+        schedules[name] = StepSchedule(
+            values[-1:] if whole else values, (0.0,) if whole else (*starts,)
+        )
     return Curriculum(**schedules, order=order)
 
 

@@ -1,9 +1,9 @@
 """What the layers of a network know about the rain, depth by depth.
 
 A *read-out* is the best weighted sum of the channels at one depth: a linear regression of the rain
-layer on the features, pixel by pixel, fitted on some pairs and used on others. What it finds, that
-depth knows; what it misses, the layers behind it have to work out, because a weighted sum is all
-that it can do.
+layer on the features, pixel by pixel, fitted on some pairs and used on others. What it finds is
+known at that depth; what it misses, the layers behind it have to work out, because a weighted sum
+is all that it can do.
 
 How well a map finds rain is the area under the ROC curve (AUC). Draw one rainy and one dry pixel:
 the AUC is the chance that the map is larger at the rainy one. 0.5 is a coin, 1 is perfect. It does
@@ -34,12 +34,26 @@ RIDGE = 1e-8  # of the features' mean square: keeps the regression solvable if a
 
 @dataclass(frozen=True)
 class DepthView:
-    """What is known about the rain at one depth."""
+    """What is known about the rain at one depth.
 
-    depth: int  # 0: after the head; k: after block k
-    channel: Tensor  # (H, W), the single channel with the AUC farthest from 0.5, bright where rainy
+    Attributes
+    ----------
+    depth : int
+        0: after the head; k: after block k.
+    channel : Tensor
+        (H, W), the single channel whose AUC is farthest from 0.5, bright where rainy.
+    channel_auc : float
+        Of this channel.
+    read_out : Tensor
+        (H, W), the read-out's guess of the rain layer (mean of RGB).
+    read_out_auc : float
+        Of this guess.
+    """
+
+    depth: int
+    channel: Tensor
     channel_auc: float
-    read_out: Tensor  # (H, W), the read-out's guess of the rain layer (mean of RGB)
+    read_out: Tensor
     read_out_auc: float
 
     @property

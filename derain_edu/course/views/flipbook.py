@@ -1,4 +1,4 @@
-"""The book form of what people move: pictures that turn in a page, without a kernel.
+"""Sliders for the book: pictures that are drawn beforehand, so that no kernel is needed.
 
 A slider of ipywidgets needs a running notebook. While the book is built, the environment variable
 ``DERAIN_EDU_BOOK`` is 1, and :func:`derain_edu.course.views.sliders.shell` draws the pictures for
@@ -45,11 +45,21 @@ _SCRIPT = """\
 
 @dataclass(frozen=True)
 class Frame:
-    """One position of a slider."""
+    """One position of a slider.
 
-    label: str  # what stands beside the slider, for example "0.25"
+    Attributes
+    ----------
+    label : str
+        The text beside the slider, such as ``"0.25"``.
+    png : bytes
+        The picture.
+    words : str, default ""
+        What it shows, in a sentence, for those who can't see it.
+    """
+
+    label: str
     png: bytes
-    words: str = ""  # the same as a sentence, for those who can't see the picture
+    words: str = ""
 
 
 def in_book() -> bool:

@@ -23,11 +23,21 @@ from derain_edu.models.prn import PRN
 
 @dataclass(frozen=True)
 class GateView:
-    """What rain does to the gates of a PReNet's memory at one stage."""
+    """What rain does to the gates of a PReNet's memory at one stage.
 
-    stage: int  # counted from 1
-    picture: Tensor  # (3, H, W), the output of this stage, clamped
-    changes: dict[str, Tensor]  # gate -> (H, W): mean over the channels of |with − without rain|
+    Attributes
+    ----------
+    stage : int
+        Counted from 1.
+    picture : Tensor
+        (3, H, W), the output of this stage, clamped.
+    changes : dict[str, Tensor]
+        Gate → (H, W), the mean over the channels of |with − without rain|.
+    """
+
+    stage: int
+    picture: Tensor
+    changes: dict[str, Tensor]
 
 
 @torch.no_grad()

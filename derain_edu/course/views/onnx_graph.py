@@ -93,11 +93,21 @@ def _at(options: Mapping[str, Any], name: str, position: int) -> int:
 
 @dataclass(frozen=True)
 class Use:
-    """One convolution of a graph."""
+    """One convolution of a graph.
 
-    weight: str  # the stored tensor that it reads, perhaps through a Slice
-    stage: int  # counted from 1
-    position: int  # of the node in the graph
+    Attributes
+    ----------
+    weight : str
+        The stored tensor that it reads, perhaps through a Slice.
+    stage : int
+        Counted from 1.
+    position : int
+        Of the node in the graph.
+    """
+
+    weight: str
+    stage: int
+    position: int
 
 
 def weight_uses(graph: Any) -> list[Use]:
@@ -204,7 +214,7 @@ def _arrows(graph: Any, uses: list[Use], stage: int) -> list[tuple[Use, Use]]:
     return pairs
 
 
-# -- what people move -----------------------------------------------------------------------------
+# -- sliders --------------------------------------------------------------------------------------
 
 
 def frames_slider(name: str, frames: Mapping[str, bytes], start: int = 0) -> Any:

@@ -1,4 +1,4 @@
-"""The shell of what people move: controls above a picture that follows them.
+"""The shell of every slider in a lesson: controls above a picture that follows them.
 
 A shell knows nothing of rain: it asks a pure function for the picture, and another one for the
 same in words, for those who can't see it. The functions are tested without it. Only what

@@ -1,8 +1,7 @@
-"""What people move. Each widget is a thin shell: a slider that asks a pure function for a picture.
+"""The stage slider of lesson 03: the picture, the change and the score after each stage.
 
-The pure functions (``stage_views``, ``rain_view``, ``swipe``) know nothing of notebooks and are
-tested at the ends and in the middle of their ranges. The shells use only what ipywidgets 7.7
-(Colab) and 8 have in common.
+The pure functions (``stage_views``, ``draw_stage``) know nothing of notebooks and are tested at the
+ends and in the middle of their ranges; ``stage_slider`` puts a slider above them.
 """
 
 from __future__ import annotations
@@ -28,14 +27,30 @@ CHANGE_SCALE = 10  # changes between two stages are small: show them ten times a
 
 @dataclass(frozen=True)
 class StageView:
-    """All that the stage slider shows at one stage."""
+    """All that the stage slider shows at one stage.
 
-    stage: int  # counted from 1
-    picture: Tensor  # (3, H, W), the output of this stage, clamped
-    change: Tensor  # (3, H, W), |x_t − x_{t−1}| × CHANGE_SCALE, where x_0 is the rainy picture
-    psnr: float  # dB, protocol prenet_matlab
-    parameters: int  # of the network: the same at each stage
-    gflops: float  # 10⁹ multiplications and additions spent up to here
+    Attributes
+    ----------
+    stage : int
+        Counted from 1.
+    picture : Tensor
+        (3, H, W), the output of this stage, clamped.
+    change : Tensor
+        (3, H, W), |x_t − x_{t−1}| × :data:`CHANGE_SCALE`, where x_0 is the rainy picture.
+    psnr : float
+        dB, protocol prenet_matlab.
+    parameters : int
+        Of the network: the same at each stage.
+    gflops : float
+        10⁹ multiplications and additions up to and including this stage.
+    """
+
+    stage: int
+    picture: Tensor
+    change: Tensor
+    psnr: float
+    parameters: int
+    gflops: float
 
 
 @torch.no_grad()

@@ -194,7 +194,7 @@ def draw_scan(values: Sequence[float], results: Sequence[float]) -> Figure:
     return figure
 
 
-# -- what people move -----------------------------------------------------------------------------
+# -- sliders --------------------------------------------------------------------------------------
 
 
 def sweep_sliders(x: Tensor, zoom: int = ZOOM) -> Any:

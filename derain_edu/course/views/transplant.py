@@ -41,11 +41,21 @@ ZOOM = 2  # pixels of the screen per pixel of the picture
 
 @dataclass(frozen=True)
 class LayerView:
-    """One part of a network, in one pass forward and back."""
+    """One part of a network, in one pass forward and back.
+
+    Attributes
+    ----------
+    name : str
+        Of the part.
+    branch : float
+        Standard deviation of what the part adds, after its gate.
+    gradient : float
+        Norm of the loss's gradient for its weights.
+    """
 
     name: str
-    branch: float  # standard deviation of what the part adds, after its gate
-    gradient: float  # norm of the loss's gradient for its weights
+    branch: float
+    gradient: float
 
 
 def layer_views(model: Transplant, rainy: Tensor, clean: Tensor) -> list[LayerView]:
@@ -159,11 +169,21 @@ def fit_adapter(source: Tensor, target: Tensor) -> nn.Conv2d:
 
 @dataclass(frozen=True)
 class GainView:
-    """A host whose later blocks are gated by 1 + γ·(2A − 1)."""
+    """A host whose later blocks are gated by 1 + γ·(2A − 1).
 
-    gain: float  # γ
-    derained: Tensor  # (B, 3, H, W)
-    score: float  # mean PSNR of the pictures, dB
+    Attributes
+    ----------
+    gain : float
+        γ.
+    derained : Tensor
+        (B, 3, H, W).
+    score : float
+        Mean PSNR of the pictures, dB.
+    """
+
+    gain: float
+    derained: Tensor
+    score: float
 
 
 @torch.no_grad()

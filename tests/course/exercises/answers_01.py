@@ -276,7 +276,7 @@ ANSWERS = {
             (sampler(coins=(0.0, 0.0)), "no patch is mirrored"),
             (sampler(coins=(1.0, 1.0)), "all patches are mirrored"),
             (sampler(coins=(0.1, 0.1)), "it should be half"),
-            (sample_twice, "the two patches are no pair"),
+            (sample_twice, "the two patches are not a pair"),
             (sample_global, "random numbers that the whole program shares"),
             (sample_upside_down, "mirrored from left to right"),
             (sample_axes_exchanged, r"should be \(3, 4, 4\)"),

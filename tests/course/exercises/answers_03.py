@@ -103,7 +103,7 @@ UNROLL_WRONG = [
     (detached_result, "no gradient reaches the head: are they cut off"),
     (lambda h, b, t, o, n: good(h, b, t, o, n)[-1], "of all 3 stages, in a list, not a single one"),
     (lambda h, b, t, o, n: [good(h, b, t, o, n)[-1]], "3 stages make 3 pictures, .* returned 1"),
-    (lambda h, b, t, o, n: [o, *good(h, b, t, o, n)], "x_0 = O is no stage, leave it out"),
+    (lambda h, b, t, o, n: [o, *good(h, b, t, o, n)], "x_0 = O is not a stage, leave it out"),
     (lambda h, b, t, o, n: [good(h, b, t, o, n)[-1]] * n, "x_1 is not right"),
     (lambda h, b, t, o, n: good(h, b, t, o, n)[::-1], "x_1 is not right"),
     (lambda h, b, t, o, n: n, "return a list of pictures, not a int"),

@@ -127,7 +127,7 @@ def test_an_angle_view_reports_means_by_place(paper):
 
 def test_the_verdicts_are_painted_in_their_colours(map_and_mask):
     values, mask = map_and_mask
-    picture, called = views.verdicts(values, mask, 0.5), values >= 0.5
+    picture, called = views.hits_and_misses(values, mask, 0.5), values >= 0.5
 
     def painted(colour):
         return (picture == torch.tensor(colour).view(3, 1, 1)).all(dim=0)

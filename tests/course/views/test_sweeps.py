@@ -221,7 +221,7 @@ def test_the_tree_of_a_scan(length):
     assert tops == (set(range(length)) if length > 1 else set())
 
 
-# -- what people move -----------------------------------------------------------------------------
+# -- sliders --------------------------------------------------------------------------------------
 
 
 def test_the_sweep_sliders_move_the_picture(spot):
