@@ -3,13 +3,12 @@
 - Formulas become MathML while the book is built, with the converter that comes with docutils.
   Browsers draw MathML themselves, so no page loads MathJax.
 - The pictures of a lesson keep their alternative texts (myst-nb drops them).
-- A configuration class is documented by the comments beside its fields.
+- The signature of a dataclass does not repeat the fields that its docstring lists.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 from html import escape
 from typing import Any
@@ -22,7 +21,6 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 SPELLED_OUT = {r"\dots": r"\ldots"}  # commands that the converter doesn't know
-FIELD = re.compile(r"^    (\w+): (.+?)(?: = (.+?))?  # (.+)$", re.MULTILINE)
 
 
 def mathml(node: nodes.Element, as_block: bool) -> str:
@@ -65,23 +63,6 @@ def keep_alternative_texts() -> None:
     NbElementRenderer.render_image = render_image
 
 
-def field_lines(source: str) -> list[str]:
-    """Return a section of parameters from the fields of a dataclass and their comments."""
-    lines = ["", "Parameters", "----------"]
-    for name, kind, default, comment in FIELD.findall(source):
-        given = f", default {default}" if default and "field(" not in default else ""
-        lines += [f"{name} : {kind}{given}", f"    {comment[0].upper()}{comment[1:]}."]
-    return lines
-
-
-def document_fields(
-    app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
-) -> None:
-    """Add the fields of a dataclass to its docstring, before napoleon reads it."""
-    if what == "class" and dataclasses.is_dataclass(thing):
-        lines += field_lines(inspect.getsource(thing))
-
-
 def without_fields(
     app: Any, what: str, name: str, thing: Any, options: Any, given: str, returned: Any
 ) -> tuple[str, Any] | None:
@@ -92,7 +73,6 @@ def without_fields(
 def setup(app: Any) -> dict[str, Any]:
     """Connect all of it to Sphinx."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
-    app.connect("autodoc-process-docstring", document_fields, priority=400)
     app.connect("autodoc-process-signature", without_fields)
     keep_alternative_texts()
     return {"parallel_read_safe": True, "parallel_write_safe": True}

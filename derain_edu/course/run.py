@@ -22,13 +22,27 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # those of a terminal, in tracebacks
 
 @dataclass(frozen=True)
 class LessonRun:
-    """What one headless run of a lesson took, and how it ended."""
+    """What one headless run of a lesson took, and how it ended.
+
+    Attributes
+    ----------
+    name : str
+        The lesson's file name without ``.ipynb``.
+    seconds : float
+        Wall-clock time of all cells.
+    peak_mib : float
+        Resident memory of the kernel and its child processes at its highest, in MiB.
+    error : str | None
+        The last line of the traceback; None if every cell ran.
+    details : str, default ""
+        The cell that failed, and its traceback.
+    """
 
     name: str
     seconds: float
-    peak_mib: float  # resident memory of the kernel and its child processes, at its highest
-    error: str | None  # the last line of the traceback; None if every cell ran
-    details: str = ""  # the cell that failed, and its traceback
+    peak_mib: float
+    error: str | None
+    details: str = ""
 
 
 class _StrictClient(NotebookClient):

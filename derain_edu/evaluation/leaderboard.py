@@ -36,10 +36,18 @@ from derain_edu.training.recipes import minutes_of
 
 @dataclass(frozen=True)
 class Budget:
-    """What an entry may use."""
+    """What an entry may use.
 
-    parameters: int = 300_000  # a PReNet has 168,963, a SPANet 283,716
-    minutes: tuple[float, ...] = (5.0, 15.0, 45.0)  # the leagues: training on a CPU, wall clock
+    Attributes
+    ----------
+    parameters : int, default 300_000
+        At most so many. (A PReNet has 168,963, a SPANet 283,716.)
+    minutes : tuple[float, ...], default (5.0, 15.0, 45.0)
+        The leagues: minutes of training on a CPU, wall clock.
+    """
+
+    parameters: int = 300_000
+    minutes: tuple[float, ...] = (5.0, 15.0, 45.0)
 
 
 BUDGET = Budget()
@@ -48,18 +56,42 @@ OPEN_LEAGUE = "open"
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the board. Only :func:`measured_entry` should make one."""
+    """One line of the board. Only :func:`measured_entry` should make one.
+
+    Attributes
+    ----------
+    name : str
+        How the entry is called, 1 to 40 characters.
+    model : str
+        The name that :func:`derain_edu.create_model` knows.
+    parameters : int
+        How many numbers were trained.
+    cpu_minutes : float | None
+        Minutes of training on a CPU; None: unknown.
+    minutes_from : str
+        Who says so: ``"log"`` (the run folder), ``"stated"`` (the author) or ``"unknown"``.
+    date : str
+        Day of the measurement, YYYY-MM-DD.
+    sha256 : str
+        Of the weight file; of nothing for the rainy picture itself.
+    looks : int, default 1
+        How often the test pictures were scored under this name.
+    sets : int, default SETS
+        Which fixed pictures these were, see :data:`derain_edu.datasets.held_out.SETS`.
+    scores : dict[str, float]
+        A number for each of :data:`derain_edu.evaluation.scores.SCORES`.
+    """
 
     name: str
-    model: str  # the name that create_model knows
+    model: str
     parameters: int
-    cpu_minutes: float | None  # None: unknown
-    minutes_from: str  # "log": the run folder says so; "stated": its author says so; "unknown"
-    date: str  # of the measurement
-    sha256: str  # of the weight file; of nothing for the rainy picture itself
-    looks: int = 1  # how often the test pictures were scored under this name
+    cpu_minutes: float | None
+    minutes_from: str
+    date: str
+    sha256: str
+    looks: int = 1
     sets: int = SETS
-    scores: dict[str, float] = field(default_factory=dict)  # a number for each of SCORES
+    scores: dict[str, float] = field(default_factory=dict)
 
     @property
     def league(self) -> str:
@@ -142,7 +174,7 @@ def read_board(path: str | Path) -> list[Entry]:
 def _parse(row: dict[str, str], where: str) -> Entry:
     missing = [column for column in _FIELDS if row.get(column) is None]
     if missing:
-        raise DerainError(f"{where} has no {missing[0]}: this is no leaderboard of derain-edu")
+        raise DerainError(f"{where} has no {missing[0]}: it is not a leaderboard of derain-edu")
     column = ""
     try:
         scores = {}

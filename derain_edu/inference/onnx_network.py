@@ -37,14 +37,30 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 @dataclass(frozen=True)
 class OnnxInfo:
-    """What a file says about itself, see the module's table."""
+    """What a file says about itself, see the module's table.
+
+    Attributes
+    ----------
+    model : str
+        The name that :func:`derain_edu.create_model` was given.
+    options : dict[str, Any]
+        The options that it was given.
+    halo : int | None
+        Reach of the network in pixels; None: the whole picture.
+    precision : str
+        ``"float32"``, or ``"int8"`` and how it was made.
+    opset : int
+        Version of the ONNX operators.
+    metadata : dict[str, str]
+        All of it, as it stands in the file.
+    """
 
     model: str
     options: dict[str, Any]
     halo: int | None
     precision: str
     opset: int
-    metadata: dict[str, str]  # all of it, as it stands in the file
+    metadata: dict[str, str]
 
 
 class OnnxModel(nn.Module):
@@ -158,7 +174,7 @@ class OnnxModel(nn.Module):
 
 
 def load_onnx(path: str | Path, device: str = "cpu") -> OnnxModel:
-    """Open a network that :func:`derain_edu.export_onnx` or its int8 sister wrote.
+    """Open a network that :func:`derain_edu.export_onnx` or :func:`derain_edu.quantize_onnx` wrote.
 
     Parameters
     ----------

@@ -30,9 +30,23 @@ from derain_edu.training.curriculum import Curriculum
 
 @dataclass(frozen=True)
 class Setting:
-    """What one training step works on."""
+    """What one training step works on.
 
-    stages: int | None  # None: the network's own T
+    Attributes
+    ----------
+    stages : int | None
+        T of a progressive network; None: the network's own number.
+    patch_size : int
+        Side of the square patches in pixels.
+    batch_size : int
+        Patches per step, over all processes together.
+    rain : str
+        A preset or a mix.
+    loss : str
+        What :func:`derain_edu.training.losses.make_loss` takes.
+    """
+
+    stages: int | None
     patch_size: int
     batch_size: int
     rain: str

@@ -32,7 +32,15 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which of how many processes this one is."""
+    """Which of how many processes this one is.
+
+    Attributes
+    ----------
+    rank : int, default 0
+        The number of this process, from 0.
+    size : int, default 1
+        How many processes there are.
+    """
 
     rank: int = 0
     size: int = 1

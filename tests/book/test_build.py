@@ -154,13 +154,6 @@ def test_a_lesson_that_has_not_run_gets_a_card_without_a_picture(tmp_path):
         course_map.title_and_question(poor, "03_title")
 
 
-def test_fields_and_their_comments_become_parameters():
-    source = "class C:\n    a: int = 1  # pixels, a side\n    b: str | None = None  # name\n"
-    lines = sphinx_extension.field_lines(source)
-    assert lines[3:5] == ["a : int, default 1", "    Pixels, a side."]
-    assert lines[5:] == ["b : str | None, default None", "    Name."]
-
-
 @pytest.mark.parametrize("formula", [r"h_t = \mathrm{relu}(\alpha\,h_{t-1})", r"a, \dots, b"])
 def test_formulas_become_mathml(formula):
     from docutils import nodes

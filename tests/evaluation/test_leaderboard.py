@@ -272,8 +272,8 @@ def test_a_stop_while_writing_leaves_the_old_board(tmp_path, monkeypatch):
         (("30.0000", "nan"), "entry 1: psnr_validation_light is 'nan', not a number"),
         (("4.50", "soon"), "entry 1: cpu_minutes is 'soon', not a number"),
         (("95107", "many"), "entry 1: parameters is 'many', not a number"),
-        (("sha256", "hash"), "entry 1 has no sha256: this is no leaderboard"),
-        (("\none,prn,95107,4.50", "\none"), "has no .*: this is no leaderboard"),
+        (("sha256", "hash"), "entry 1 has no sha256: it is not a leaderboard"),
+        (("\none,prn,95107,4.50", "\none"), "has no .*: it is not a leaderboard"),
     ],
 )
 def test_a_damaged_board_is_one_sentence(tmp_path, edit, message):
