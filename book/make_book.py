@@ -37,6 +37,7 @@ from course_map import course_map  # noqa: E402
 from derain_edu.course.notebooks import cell_texts, find_lesson, lesson_folder, lesson_names  # noqa: E402
 from derain_edu.course.run import LessonRun, run_lesson  # noqa: E402
 from derain_edu.course.views.flipbook import still  # noqa: E402
+from derain_edu.files import write_atomically  # noqa: E402
 
 
 def common_hash(folders: Iterable[str] = SOURCES, top: Path = TOP) -> str:
@@ -93,9 +94,7 @@ def run_as_newcomer(name: str, folder: Path, common: str) -> LessonRun:
         notebook = nbformat.read(Path(out) / f"{name}.ipynb", 4)
     notebook.metadata[HASH] = wanted
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_suffix(".unfinished")
-    nbformat.write(notebook, unfinished)
-    unfinished.replace(target)
+    write_atomically(target, f"{nbformat.writes(notebook)}\n".encode())
     return run
 
 

@@ -83,6 +83,15 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def map_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
+    """A map with ties, above the mask's pixels by chance a little higher."""
+    g = torch.Generator().manual_seed(0)
+    mask = torch.rand(9, 11, generator=g) < 0.3
+    values = (torch.rand(9, 11, generator=g) * 8).floor() / 10 + 0.2 * mask
+    return values, mask
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(
     request: pytest.FixtureRequest,

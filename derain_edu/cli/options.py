@@ -67,10 +67,9 @@ def folder_of_pairs(data: str | None, names: Sequence[str], layout: str) -> Path
     DerainError
         If it is neither, or if --layout is given for what is no folder.
     """
-    folder = None if data is None or data in names else Path(data)
-    if folder is not None and not folder.is_dir():
-        choices = ", ".join(names)
-        raise DerainError(f"--data {data!r} is neither {choices} nor a folder: check the name")
+    from derain_edu.datasets.pairs import folder_unless_named
+
+    folder = None if data is None else folder_unless_named(data, names)
     if folder is None and data is not None and Path(data).is_dir():
         note = f"note: --data {data} is the course's own; ./{data} means the folder of that name"
         typer.echo(note, err=True)

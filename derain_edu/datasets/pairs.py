@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,22 @@ Pair = tuple[Path, Path]  # the files of the rainy and of the clean picture
 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def folder_unless_named(data: str, names: Sequence[str]) -> Path | None:
+    """Return the folder that ``data`` means, or None where it is one of ``names``.
+
+    Raises
+    ------
+    DerainError
+        If it is neither.
+    """
+    if data in names:
+        return None
+    if not Path(data).is_dir():
+        choices = ", ".join(names)
+        raise DerainError(f"--data {data!r} is neither {choices} nor a folder: check the name")
+    return Path(data)
 
 
 class PairedFolder(Dataset):

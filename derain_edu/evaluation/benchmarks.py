@@ -10,7 +10,7 @@ from typing import Any
 
 from derain_edu.datasets.download import cached_set, read_manifest
 from derain_edu.datasets.held_out import SYNTHETIC_PRESETS, synthetic_test_set
-from derain_edu.datasets.pairs import PairedFolder
+from derain_edu.datasets.pairs import PairedFolder, folder_unless_named
 from derain_edu.errors import DerainError
 from derain_edu.evaluation.scores import HEADER, Score, evaluate, mean_score
 from derain_edu.inference.restoration import load_model, place
@@ -56,10 +56,7 @@ def open_pairs(data: str, layout: str = "plain") -> tuple[str, Any]:
         pairs = PairedFolder(folder)
         part = f"{len(pairs)} of {total} pairs" if len(pairs) < total else f"all {total} pairs"
         return f"{data}: {part}", pairs
-    if not Path(data).is_dir():
-        choices = ", ".join(NAMED_PAIRS)
-        raise DerainError(f"--data {data!r} is neither {choices} nor a folder: check the name")
-    pairs = PairedFolder(data, layout)
+    pairs = PairedFolder(folder_unless_named(data, NAMED_PAIRS), layout)
     return f"{data}: {len(pairs)} pairs", pairs
 
 

@@ -129,8 +129,7 @@ def joined_ranks(prefer: str = "auto") -> Iterator[Ranks]:
     _use_own_gpu(prefer)
     mine = not dist.is_initialized()  # a caller may have met the others already
     if mine:
-        device = "cpu" if prefer == "cpu" else choose_device(prefer).type
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        dist.init_process_group("nccl" if choose_device(prefer).type == "cuda" else "gloo")
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:

@@ -12,15 +12,6 @@ from derain_edu.errors import DerainError
 from derain_edu.map_scores import auc, calibration, calibration_gap, roc, score_at
 
 
-@pytest.fixture(scope="module")
-def map_and_mask():
-    """A map with ties, above the mask's pixels by chance a little higher."""
-    g = torch.Generator().manual_seed(0)
-    mask = torch.rand(9, 11, generator=g) < 0.3
-    values = (torch.rand(9, 11, generator=g) * 8).floor() / 10 + 0.2 * mask
-    return values, mask
-
-
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.55, 1.1])
 def test_a_score_is_what_counting_says(map_and_mask, threshold):
     values, mask = map_and_mask

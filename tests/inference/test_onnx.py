@@ -371,17 +371,22 @@ def test_it_moves_as_modules_of_pytorch_do(exported, monkeypatch):
     assert net.to(torch.rand(1)).device.type == "cpu"  # as the tensor
 
 
-def test_a_fault_in_memory_is_not_a_lack_of_it(exported, monkeypatch):
-    net = load_onnx(exported("residual")[1])
+def make_it_fail(net, monkeypatch, message):
+    """Give a network a session that raises whenever it runs."""
 
-    class Faulty:
+    class Failing:
         get_inputs = net.session.get_inputs
 
         def run(self, *_):
-            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+            raise RuntimeError(message)
 
-    monkeypatch.setattr(onnx_network, "open_session", lambda *_: Faulty())
+    monkeypatch.setattr(onnx_network, "open_session", lambda *_: Failing())
     net._session = None
+
+
+def test_a_fault_in_memory_is_not_a_lack_of_it(exported, monkeypatch):
+    net = load_onnx(exported("residual")[1])
+    make_it_fail(net, monkeypatch, "CUDA error: an illegal memory access was encountered")
     with pytest.raises(de.DerainError, match="illegal memory access"):
         derain_tensor(net, torch.rand(3, 8, 9))
 
@@ -391,14 +396,7 @@ def test_pictures_that_do_not_fit(exported, monkeypatch):
     with pytest.raises(de.DerainError, match=r"can't compute \(1, 4, 8, 8\) .* give \(B, 3"):
         net(torch.rand(1, 4, 8, 8))
 
-    class NoMemory:
-        get_inputs = net.session.get_inputs
-
-        def run(self, *_):
-            raise RuntimeError("std::bad_alloc")
-
-    monkeypatch.setattr(onnx_network, "open_session", lambda *_: NoMemory())
-    net._session = None
+    make_it_fail(net, monkeypatch, "std::bad_alloc")
     with pytest.raises(de.DerainError, match="9×8 pixels .* choose a smaller tile"):
         derain_tensor(net, torch.rand(3, 8, 9))
 

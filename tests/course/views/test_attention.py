@@ -19,15 +19,6 @@ from derain_edu.rain.synthesis import add_rain
 SMALL = {"channels": 4, "blocks": 1, "stages": 3}
 
 
-@pytest.fixture(scope="module")
-def map_and_mask():
-    """A map with ties, above the mask's pixels by chance a little higher."""
-    g = torch.Generator().manual_seed(0)
-    mask = torch.rand(9, 11, generator=g) < 0.3
-    values = (torch.rand(9, 11, generator=g) * 8).floor() / 10 + 0.2 * mask
-    return values, mask
-
-
 @pytest.fixture
 def paper():
     torch.manual_seed(0)
