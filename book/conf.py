@@ -35,6 +35,7 @@ html_math_renderer = "mathml"
 
 # The package: numpydoc docstrings say the types, so signatures stay short.
 autodoc_typehints = "none"
+napoleon_use_ivar = True  # fields as one list, not a heading for each
 napoleon_google_docstring = False
 maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
