@@ -1,8 +1,10 @@
-"""Where the package and its data are on this machine, and how a file is written whole.
+"""Where the package and its data are on this machine, and how a file is written safely.
 
 A process can be killed while it writes, a disk can be full, and two programs can write the same
 file at once. :func:`write_atomically` leaves the old file or the new one in each of these cases,
-never half of one.
+never half of one; every file that the project writes goes through it. :func:`changing` and
+:func:`reserved` keep two programs out of each other's way, and :func:`is_one_of` tells a command
+that its result would replace one of its inputs.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -50,8 +52,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     The bytes go to a temporary name in the same folder, onto the disk, and only then get their
     final name. The temporary name belongs to this call alone, so several writers don't disturb
-    each other: the last one wins, with a whole file.
+    each other: the last one wins, with a whole file. A missing folder is made.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}.part")  # short, whatever the final name is
     try:
         with open(temporary, "xb") as file:
@@ -97,6 +100,49 @@ def changing(path: Path) -> Iterator[None]:
             f"another program has been changing {path} for {LOCK_SECONDS:g} s: wait for it, or "
             f"delete {lock} if there is none"
         ) from error
+
+
+@contextlib.contextmanager
+def reserved(folder: Path, task: str) -> Iterator[None]:
+    """Be the only program that works in ``folder`` for a long time, such as a training run.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing.
+    task : str
+        What is done there, for the message: "a training run".
+
+    Raises
+    ------
+    DerainError
+        At once, if another program works there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(FileLock(folder / ".lock", timeout=0))
+        except Timeout as error:
+            raise DerainError(
+                f"{task} is going on in {folder}: wait for it, or name another folder"
+            ) from error
+        yield
+
+
+def is_one_of(path: Path, others: Iterable[Path]) -> bool:
+    """Say whether ``path`` is one of these files, however it is spelled.
+
+    ``..``, symbolic and hard links, and letter case where the disk ignores it lead to the same
+    file. A file that does not exist yet is compared by its resolved name.
+    """
+    return any(_same_file(path, other) for other in others)
+
+
+def _same_file(one: Path, two: Path) -> bool:
+    try:
+        return one.samefile(two)
+    except OSError:  # one of them does not exist
+        return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(two))
 
 
 def file_hash(path: Path) -> str:

@@ -1,0 +1,67 @@
+"""Files are written whole, by one program at a time, and never onto an input."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from derain_edu.errors import DerainError
+from derain_edu.files import is_one_of, reserved, write_atomically
+
+
+def test_a_long_name_is_written(tmp_path):
+    path = tmp_path / "new" / ("x" * 250 + ".bin")  # 254 of the 255 bytes that a name may have
+    write_atomically(path, b"all of it")
+    assert path.read_bytes() == b"all of it"
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    """The short write of a full disk is an error here, and nothing is left of the attempt."""
+    path = tmp_path / "old.bin"
+    path.write_bytes(b"old")
+
+    def no_space(number):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_reserved_for_one_program(tmp_path):
+    """A second program is refused at once; when the first is killed, the folder is free."""
+    code = (
+        "import sys, time; from pathlib import Path; from derain_edu.files import reserved\n"
+        "with reserved(Path(sys.argv[1]), 'a test'): print('in', flush=True); time.sleep(600)"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert first.stdout.readline() == b"in\n"
+        with (
+            pytest.raises(DerainError, match="a test is going on in"),
+            reserved(tmp_path, "a test"),
+        ):
+            pass
+    finally:
+        first.kill()
+        first.communicate()
+    with reserved(tmp_path, "a test"):
+        pass
+
+
+def test_one_file_under_many_names(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = folder / "1.png"
+    picture.write_bytes(b"")
+    (tmp_path / "soft").symlink_to(folder)
+    os.link(picture, tmp_path / "hard.png")
+    for spelled in ("in/../in/1.png", "soft/1.png", "hard.png"):
+        assert is_one_of(tmp_path / spelled, [folder / "0.png", picture])
+    assert not is_one_of(folder / "2.png", [picture])
+    assert is_one_of(tmp_path / "soft/new.png", [folder / "new.png"])  # neither exists yet
