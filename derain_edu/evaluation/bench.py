@@ -22,11 +22,11 @@ from torch import Tensor
 
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.bench_derain import bench_derain
 from derain_edu.evaluation.bench_onnx import bench_onnx
 from derain_edu.evaluation.bench_sweeps import bench_irnn, bench_spanet
 from derain_edu.evaluation.plain_prenet import as_plain_prenet, plain_step
 from derain_edu.evaluation.timing import interleave, machine_line, peak_bytes, speedup
-from derain_edu.models import create_model
 from derain_edu.rain.presets import PRESETS, TRAINING_MIX
 from derain_edu.rain.synthesis import add_rain
 from derain_edu.text import table
@@ -108,30 +108,6 @@ def _rate(way: Callable[[int], Any], seconds: float) -> float:
         calls += 1
         way(calls)
     return calls / (time.perf_counter() - start)
-
-
-@torch.no_grad()
-def bench_derain(rounds: int = 5, size: int = 256) -> str:
-    """Compare the forward pass of PReNet on one picture."""
-    model = create_model("prenet").eval()
-    plain = as_plain_prenet(model).eval()
-    last = create_model("prenet").eval().to(memory_format=torch.channels_last)
-    rainy = torch.rand(1, 3, size, size)
-    rainy_last = rainy.contiguous(memory_format=torch.channels_last)
-    seconds = interleave(
-        {
-            "plain": lambda: plain(rainy),
-            "this project": lambda: model(rainy),
-            "this project, channels-last": lambda: last(rainy_last),
-        },
-        rounds,
-    )
-    rows = [
-        [name, f"{median(runs):.3f}", f"{speedup(seconds['plain'], runs):.2f}×"]
-        for name, runs in seconds.items()
-    ]
-    title = f"PReNet, T = {model.config.stages}, on one picture of {size}×{size}"
-    return "\n".join([title, machine_line(), table(["way", "s", "pictures/s"], rows)])
 
 
 BENCHES: dict[str, Callable[..., str]] = {

@@ -73,7 +73,8 @@ def bench_irnn(
     sizes: tuple[int, ...] = (256, 512), channels: int = 32, rounds: int = 5
 ) -> str:
     """Compare the forms of the recurrence: all four directions, forward, and with backward."""
-    parts = [f"Four sweeps over {channels} channels", machine_line()]
+    title = f"Four sweeps over {channels} channels, all ways in turn in this one process"
+    parts = [title, machine_line()]
     for size in sizes:
         parts += ["", f"Forward, {size}×{size}", _as_table(forward_times(size, channels, rounds))]
     training = training_times(sizes[0], channels, rounds)

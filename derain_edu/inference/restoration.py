@@ -98,16 +98,25 @@ def derain_tensor(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            for piece in tqdm(pieces, unit="tile", disable=not progress or len(pieces) == 1):
+        with torch.inference_mode(), _megapixels(batch, progress and len(pieces) > 1) as bar:
+            for piece in pieces:
                 window = batch[(..., *piece.window)]
                 # Channels-last is the layout that convolutions on a CPU are fastest in.
                 window = window.to(like).contiguous(memory_format=torch.channels_last)
-                result[(..., *piece.core)] = _run(model, window)[(..., *piece.inside)]
+                core = result[(..., *piece.core)]
+                core[:] = _run(model, window)[(..., *piece.inside)]
+                bar.update(core[0, 0].numel() / 1e6)
     finally:
         if was_training:
             model.train()
     return result[0] if rainy.dim() == 3 else result
+
+
+def _megapixels(batch: Tensor, shown: bool) -> tqdm[Any]:
+    """Return a bar over the megapixels of a picture, which says how much time is left."""
+    form = "{percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels, {remaining} left"
+    total = batch.shape[-2] * batch.shape[-1] / 1e6
+    return tqdm(total=total, bar_format=form, disable=not shown)
 
 
 def _tile_of_the_whole(height: int, width: int) -> int:

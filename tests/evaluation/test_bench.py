@@ -12,6 +12,7 @@ import torch
 
 from derain_edu.errors import DerainError
 from derain_edu.evaluation import bench, timing
+from derain_edu.evaluation.bench_derain import WAYS
 from derain_edu.evaluation.bench_sweeps import indexed_sweeps
 from derain_edu.evaluation.plain_prenet import PlainPReNet
 from derain_edu.models import create_model
@@ -106,14 +107,23 @@ def assert_table(text, title, first_cells):
 
 
 def test_tables():
-    three = ["plain", "this project", "this project, channels-last"]
+    ways = ["plain", *(f"this project{more}" for more in ("", ", channels-last"))]
     text = bench.bench_train(rounds=1, batch_size=1, patch_size=16, stages=2)
-    assert_table(text, "T = 2, batch 1, 16²", [*three, "this project, stages checkpointed"])
-    text = bench.bench_derain(rounds=1, size=16)
-    assert_table(text, "one picture of 16×16", three)
+    assert_table(text, "T = 2, batch 1, 16²", [*ways, "this project, stages checkpointed"])
     text = bench.bench_rain(seconds=0.01)
     presets = [f"add_rain, {name}" for name in ("drizzle", "light", "heavy", "storm")]
     assert_table(text, "64×64", [*presets, "SyntheticRain, training mix"])
+
+
+def test_each_way_to_derain_a_photo_in_a_process_of_its_own():
+    lines = bench.bench_derain(width=40, height=30).splitlines()
+    assert "40×30" in lines[0]
+    rows = [line.rsplit(maxsplit=5) for line in lines[4:]]
+    assert [name.strip() for name, *_ in rows] == list(WAYS)
+    for _, seconds, per_megapixel, speed, memory, _ in rows:
+        assert float(per_megapixel) >= float(seconds) > 0 and float(speed.removesuffix("×")) > 0
+        assert 0.1 < float(memory) < 3  # gigabytes: a whole process with PyTorch
+    assert [cells[-1] for cells in rows][:3] == ["equal"] * 3
 
 
 def test_run_by_name(monkeypatch):

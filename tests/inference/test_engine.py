@@ -1,0 +1,115 @@
+"""PyTorch or ONNX Runtime: the same picture, from the right file, made once."""
+
+import warnings
+
+import pytest
+import torch
+
+import derain_edu as de
+from derain_edu.errors import DerainError
+from derain_edu.inference import engine
+from derain_edu.inference.engine import choose_engine, onnx_file_name
+from derain_edu.inference.onnx_network import OnnxModel
+from derain_edu.metrics import psnr
+from derain_edu.models.pretrained import open_weights_folder
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def open_prenet():
+    return de.create_model("prenet", "open")
+
+
+@pytest.fixture
+def tiny():
+    torch.manual_seed(0)
+    return de.create_model("prn", channels=4, blocks=1, stages=2).eval()
+
+
+def test_the_shipped_files_are_those_of_the_open_weights(open_prenet):
+    """Whoever trains the weights anew is told to write the ONNX files anew: they have new names."""
+    found = {path.name for path in open_weights_folder().glob("*.onnx")}
+    assert found == {onnx_file_name(open_prenet, int8) for int8 in (False, True)}, (
+        'run python -c "from derain_edu.inference.engine import write_shipped; write_shipped()"'
+    )
+
+
+@torch.inference_mode()
+def test_on_a_cpu_the_picture_stays_the_same(open_prenet):
+    clean = torch.rand(1, 3, 8, 6, generator=torch.Generator().manual_seed(0))
+    clean = torch.nn.functional.interpolate(clean, (61, 47), mode="bicubic").clamp(0, 1)
+    rainy = de.add_rain(clean[0], "light", seed=1).rainy[None]
+    expected = open_prenet(rainy)
+    chosen = choose_engine(open_prenet, CPU)
+    assert isinstance(chosen, OnnxModel) and chosen.info.precision == "float32"
+    assert (chosen(rainy) - expected).abs().max() < 1e-5
+    fast = choose_engine(open_prenet, CPU, fast=True)
+    assert fast.info.precision.startswith("int8")
+    assert 36 < psnr(fast(rainy).clamp(0, 1), expected.clamp(0, 1)) < 60  # another way, near by
+
+
+def test_other_weights_or_options_are_another_file(open_prenet, tiny):
+    names = {onnx_file_name(open_prenet), onnx_file_name(tiny)}
+    names.add(onnx_file_name(de.create_model("prenet", "open", stages=4)))
+    with torch.no_grad():
+        tiny.tail.bias[0] += 1e-6
+    names.add(onnx_file_name(tiny))
+    assert len(names) == 4
+    assert choose_engine(tiny, CPU) is tiny  # nobody has asked for its file
+
+
+def test_pytorch_where_it_was_asked_for_or_on_a_gpu(open_prenet):
+    assert choose_engine(open_prenet, CPU, "torch") is open_prenet
+    assert choose_engine(open_prenet, torch.device("cuda")) is open_prenet
+
+
+@torch.inference_mode()
+def test_a_file_is_made_once(tiny, empty_cache, monkeypatch):
+    rainy = torch.rand(1, 3, 20, 24)
+    first = choose_engine(tiny, CPU, "onnx")
+    assert empty_cache in first.path.parents
+    assert (first(rainy) - tiny(rainy)).abs().max() < 1e-5
+    monkeypatch.setattr(engine, "export_onnx", lambda *_: pytest.fail("exported again"))
+    assert choose_engine(tiny, CPU, "onnx").path == first.path
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("onnxruntime"), ImportError("bad library")])
+def test_pytorch_where_onnx_runtime_is_missing_or_broken(open_prenet, monkeypatch, error):
+    def fail(path):
+        raise error
+
+    monkeypatch.setattr(engine, "load_onnx", fail)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        assert choose_engine(open_prenet, CPU) is open_prenet
+    broken = type(error) is ImportError  # that somebody should know; a missing one is all right
+    assert ["bad library" in str(note.message) for note in notes] == [True] * broken
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"engine": "tensorflow"}, "choose one of auto, torch, onnx"),
+        ({"engine": "torch", "fast": True}, "drop engine torch"),
+    ],
+)
+def test_choices_that_contradict_each_other(tiny, options, sentence):
+    with pytest.raises(DerainError, match=sentence):
+        choose_engine(tiny, CPU, **options)
+
+
+def test_a_file_is_computed_as_it_is(open_prenet):
+    network = choose_engine(open_prenet, CPU)
+    assert choose_engine(network, CPU) is network
+    for options in ({"engine": "torch"}, {"fast": True}):
+        with pytest.raises(DerainError, match="is computed as it is"):
+            choose_engine(network, CPU, **options)
+
+
+def test_from_python():
+    picture = torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(0))
+    one, two = (de.derain(picture, engine=name) for name in ("auto", "torch"))
+    assert (de.to_tensor(one) - de.to_tensor(two)).abs().max() < 1.5 / 255
+    with pytest.raises(DerainError, match="name or file only"):
+        de.derain(picture, de.create_model("prenet", "open"), fast=True)
