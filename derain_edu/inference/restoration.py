@@ -29,6 +29,7 @@ from derain_edu.inference.onnx_network import OnnxModel, has_cuda, load_onnx
 from derain_edu.inference.tiles import OVERLAP, TILE, plan_tiles
 from derain_edu.models import create_model, list_models
 from derain_edu.models.pretrained import read_weights
+from derain_edu.text import bars_are_off
 
 # A network that sees the whole picture gets up to this many pixels whole; SPANet then fills about
 # 2 GiB. A larger picture is cut into windows with sides of at most WHOLE_TILE.
@@ -98,7 +99,8 @@ def derain_tensor(
     model.eval()
     try:
         with torch.inference_mode():
-            for piece in tqdm(pieces, unit="tile", disable=not progress or len(pieces) == 1):
+            hidden = not progress or len(pieces) == 1 or bars_are_off()
+            for piece in tqdm(pieces, unit="tile", disable=hidden, leave=None):  # gone if inside
                 window = batch[(..., *piece.window)]
                 # Channels-last is the layout that convolutions on a CPU are fastest in.
                 window = window.to(like).contiguous(memory_format=torch.channels_last)

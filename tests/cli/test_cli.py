@@ -103,9 +103,8 @@ def test_every_command_has_help(command):
         (["derain", "a.jpg", "--model", "lenet"], "error: 'lenet' is neither a model (residual"),
         (["derain", "a.jpg", "--weights", "none"], "error: residual has no weights 'none'"),
         (["derain", "a.jpg", "--device", "abacus"], "error: device 'abacus' can't be used"),
-        (["derain", "a.jpg", "b.jpg", "-o", "c.png"], "error: -o c.png is one file for 2"),
+        (["derain", "a.jpg", "b.jpg", "-o", "c.png"], "error: -o c.png is one file, and there are several"),
         (["derain", "a.jpg", "b.jpg", "--clean", "c.png"], "error: --clean belongs to one"),
-        (["derain", "x/a.jpg", "y/a.jpg", "-o", "out"], "error: two pictures would go to out/a"),
         (["derain", "a.jpg", "-o", "a.gif"], "error: a.gif: don't know this format"),
         (["derain"], "Missing argument"),
         (["evaluate", "--data", "rain100l"], "error: rain100l is not in the cache"),
@@ -191,7 +190,7 @@ def test_derain_never_touches_what_it_reads(pair, tmp_path):
     before = rainy.read_bytes()
     for target in (rainy, tmp_path / "." / "rainy.png", tmp_path):
         status, _, err = call("derain", rainy, "-o", target, "--model", "residual")
-        assert status == 2 and "would overwrite a rainy picture" in err
+        assert status == 2 and "would overwrite what is read" in err
     status, _, err = call("derain", rainy, clean, "-o", tmp_path, "--model", "residual")
     assert status == 2 and rainy.read_bytes() == before
 
