@@ -7,6 +7,7 @@ import os
 import random
 import re
 import sys
+from functools import cache
 
 import numpy as np
 import torch
@@ -78,6 +79,7 @@ def set_seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+@cache  # a setting of the process: once is enough
 def reuse_memory() -> bool:
     """Keep freed memory in this process, so that the next large tensor need not wait for it.
 
@@ -88,12 +90,15 @@ def reuse_memory() -> bool:
     and are used again. The price is memory: up to half as much again at the peak, and up to 2 GiB
     that the process keeps.
 
+    :func:`derain_edu.create_model` and :func:`derain_edu.irnn` call this. Whoever tunes the C
+    library with its own variable, ``MALLOC_MMAP_THRESHOLD_``, is left alone.
+
     Returns
     -------
     bool
-        Whether it was possible: on Linux with its usual C library.
+        Whether it was done: it is possible on Linux with its usual C library.
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or "MALLOC_MMAP_THRESHOLD_" in os.environ:
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

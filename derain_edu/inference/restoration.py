@@ -25,6 +25,7 @@ from tqdm import tqdm
 from derain_edu.devices import choose_device, ran_out_of_memory
 from derain_edu.errors import DerainError
 from derain_edu.images import PictureLike, check_batch, read_picture
+from derain_edu.inference.engine import choose_engine
 from derain_edu.inference.onnx_network import OnnxModel, has_cuda, load_onnx
 from derain_edu.inference.tiles import OVERLAP, TILE, plan_tiles
 from derain_edu.models import create_model, list_models
@@ -32,8 +33,8 @@ from derain_edu.models.pretrained import read_weights
 from derain_edu.text import bars_are_off
 
 # A network that sees the whole picture gets up to this many pixels whole; SPANet then fills about
-# 2 GiB. A larger picture is cut into windows with sides of at most WHOLE_TILE.
-WHOLE_PIXELS, WHOLE_TILE = 2**20, 1024
+# 2 GiB. A larger picture is cut into windows.
+WHOLE_PIXELS = 2**20
 
 
 def derain_tensor(
@@ -53,8 +54,8 @@ def derain_tensor(
     rainy : Tensor
         (3, H, W) or (B, 3, H, W), RGB in [0, 1].
     tile : int, optional
-        Largest side of a window in pixels. Default: 496; for a network that sees the whole
-        picture no cut up to 1024×1024 pixels in all, and windows of 1024 above.
+        Largest side of a window in pixels. Default: 1024; a network that sees the whole picture
+        gets it uncut up to 1024×1024 pixels in all.
     overlap : int, optional
         Least distance of what is kept from a cut. Default: the model's halo, but at most 48
         (see the module's table). ``overlap=model.halo`` is exact.
@@ -113,7 +114,7 @@ def derain_tensor(
 
 def _tile_of_the_whole(height: int, width: int) -> int:
     """Return the default tile of a network that sees the whole picture: no cut, if it is small."""
-    return max(height, width) if height * width <= WHOLE_PIXELS else WHOLE_TILE
+    return max(height, width) if height * width <= WHOLE_PIXELS else TILE
 
 
 def _run(model: nn.Module, window: Tensor) -> Tensor:
@@ -205,6 +206,8 @@ def derain(
     tile: int | None = None,
     overlap: int | None = None,
     progress: bool = False,
+    engine: str = "auto",
+    fast: bool = False,
     **options: Any,
 ) -> Image.Image:
     """Take the rain out of a picture.
@@ -223,6 +226,9 @@ def derain(
         network is moved there.
     tile, overlap, progress
         See :func:`derain_tensor`.
+    engine, fast
+        For a model given by name or file, see
+        :func:`derain_edu.inference.engine.choose_engine`.
     **options
         Fields of the model's configuration, for example ``stages=4``.
 
@@ -239,6 +245,10 @@ def derain(
     """
     source = read_picture(picture)
     network = load_model(model, pretrained, **options)
+    if not isinstance(model, nn.Module):
+        network = choose_engine(network, choose_device(str(device or "auto")), engine, fast)
+    elif engine != "auto" or fast:
+        raise DerainError("engine and fast go with a model's name or file only")
     if device is not None or not isinstance(model, nn.Module):
-        place(network, "auto" if device is None else str(device))
+        place(network, str(device or "auto"))
     return source.give_back(derain_tensor(network, source.rgb, tile, overlap, progress))

@@ -36,6 +36,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from derain_edu.devices import reuse_memory
 from derain_edu.errors import DerainError
 from derain_edu.models.irnn_scan import MOVES
 from derain_edu.models.irnn_scan import backward as scan_backward
@@ -87,6 +88,8 @@ def irnn_stack(x: Tensor, alpha: Tensor, beta: Tensor, method: str | None = None
     They are written side by side, so ``.flatten(1, 2)`` is their concatenation without a copy.
     """
     _check(x, alpha, beta)
+    if not torch.compiler.is_compiling():
+        reuse_memory()  # the four sweeps of a large picture are a large tensor
     method = method or choose_method(x)
     if method not in METHODS:
         raise DerainError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")

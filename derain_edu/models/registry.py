@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import nn
 
+from derain_edu.devices import reuse_memory
 from derain_edu.errors import DerainError
 from derain_edu.models.pretrained import load_into, weights_for
 from derain_edu.models.prn import PRN, PRNConfig
@@ -104,6 +105,7 @@ def create_model(name: str, pretrained: str | Path | None = None, **options: Any
     DerainError
         For an unknown model, option or weight file, and for weights that do not fit.
     """
+    reuse_memory()  # layers of large pictures are large tensors
     model_class, config_class, defaults = _entry(name)
     known = {field.name for field in fields(config_class)}
     for option in options:
