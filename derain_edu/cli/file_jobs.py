@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from derain_edu.cli.targets import Job
 from derain_edu.devices import describe_device
 from derain_edu.errors import DerainError
+from derain_edu.files import is_one_of
 from derain_edu.images import read_picture, to_tensor
 from derain_edu.inference.onnx_export import check_onnx_path, export_onnx
 from derain_edu.inference.onnx_int8 import quantize_onnx
@@ -165,7 +167,13 @@ def load_on(
 
 
 def export_file(
-    model: str, weights: str, output: Path | None = None, int8: bool = False, **options: Any
+    model: str,
+    weights: str,
+    output: Path | None = None,
+    int8: bool = False,
+    overwrite: bool = False,
+    inputs: Iterable[Path] = (),
+    **options: Any,
 ) -> str:
     """Write a model as an ONNX file, for ``derain-edu export``.
 
@@ -178,6 +186,10 @@ def export_file(
         Default: the model's name with ``.onnx``.
     int8 : bool
         See :func:`derain_edu.inference.onnx_int8.quantize_onnx`.
+    overwrite : bool
+        Replace a file that is there.
+    inputs : iterable of Path
+        Other files that are read, and so never written to.
     **options
         Fields of the model's configuration.
 
@@ -187,6 +199,11 @@ def export_file(
         Two lines: the file, and how it was checked.
     """
     target = check_onnx_path(output or Path(f"{Path(model).stem}{'_int8' * int8}.onnx"))
+    if os.path.lexists(target):
+        if is_one_of(target, [Path(model), Path(weights), *inputs]):
+            raise DerainError(f"{target} would overwrite what is read: choose another -o")
+        if not overwrite:
+            raise DerainError(f"{target} exists: choose another -o, or replace it by --overwrite")
     network = load_model(model, weights, **options)
     if not isinstance(network, OnnxModel):
         with tempfile.TemporaryDirectory() as folder:
@@ -204,10 +221,11 @@ def _about_export(path: Path) -> str:
     info = load_onnx(path).info
     checked = json.loads(info.metadata["checked"])
     sizes = ", ".join("×".join(map(str, size)) for size in checked["sizes"])
+    other = "model" if info.precision == "float32" else "float network"
     line = f"{path}: {path.stat().st_size / 1e6:.2f} MB, opset {info.opset}, {info.precision}\n"
-    line += f"largest difference to the model {checked['largest_difference']:.1e} on {sizes}"
+    line += f"largest difference to the {other} {checked['largest_difference']:.1e} on {sizes}"
     if "fidelity_dB" in info.metadata:
-        line += f"; int8 to float {info.metadata['fidelity_dB']} dB"
+        line += f"; PSNR of int8 to float {info.metadata['fidelity_dB']} dB"
     return line
 
 
