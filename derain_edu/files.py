@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -66,6 +67,31 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def check_writable(path: Path) -> None:
+    """Say now, rather than after minutes of work, that a file can't be written to ``path``.
+
+    The place is tried: a nameless file is opened in the folder, or where the folder will be made.
+
+    Raises
+    ------
+    DerainError
+        If the folder may not be written or is a file, or if the name is too long.
+    """
+    try:
+        if path.is_dir():
+            raise DerainError(f"{path} is a folder: name a file in it")
+        with contextlib.suppress(FileNotFoundError):
+            path.lstat()  # complains about names that can't be
+        folder = path.parent
+        while not os.path.lexists(folder) and folder != folder.parent:
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise DerainError(f"{path} can't be written ({reason}): choose another place") from error
 
 
 def _replace(temporary: Path, path: Path) -> None:

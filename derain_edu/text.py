@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Sequence
 
@@ -32,3 +33,8 @@ def compare_guess(guess: float | None, measured: float, unit: str = "", decimals
 def say(text: str) -> None:
     """Print a line; what a notebook's narrow column can't hold goes on below, word by word."""
     print(textwrap.fill(text, LINE, subsequent_indent="    ", break_on_hyphens=False))
+
+
+def bars_are_off() -> bool:
+    """Say whether ``TQDM_DISABLE`` is set, which tqdm overlooks where ``disable`` is given too."""
+    return os.environ.get("TQDM_DISABLE", "0") not in ("", "0")

@@ -6,6 +6,8 @@ inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -65,4 +67,7 @@ app.add_typer(course_app)
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold letters that a Windows code page lacks: show them as \\u4e2d.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

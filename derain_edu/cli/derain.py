@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from derain_edu.cli.board import Code, run_own
-from derain_edu.cli.options import Device, Model, Stages, TileSize, Weights, given
+from derain_edu.cli.options import (
+    Device,
+    Model,
+    Stages,
+    TileSize,
+    Weights,
+    at_home,
+    complain,
+    given,
+)
 from derain_edu.errors import DerainError
 
 
 def derain(
-    pictures: Annotated[list[Path], typer.Argument(help="Photos to derain.", show_default=False)],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(help="Photos, folders of them, or - (standard input).", show_default=False),
+    ],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--output", "-o", help="A file, or a folder for several. [NAME_derained beside each]"
+            "--output",
+            "-o",
+            help="A file, a folder/, or - (standard output). [NAME_derained beside each]",
         ),
     ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Also the folders in a folder, into the same tree.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist. [they stay]")
+    ] = False,
     model: Model = "prenet",
     weights: Weights = "open",
     stages: Stages = None,
     device: Device = "auto",
     tile: TileSize = None,
+    large: Annotated[
+        float | None,
+        typer.Option(min=1, help="Take photos of up to so many megapixels. [89]"),
+    ] = None,
     clean: Annotated[
-        Path | None, typer.Option(help="The rain-free twin of one photo: prints the scores.")
+        str | None, typer.Option(help="The rain-free twin of one photo: prints the scores.")
     ] = None,
     code: Code = None,
 ) -> None:
@@ -35,25 +60,50 @@ def derain(
     Large photos are cut into windows, so any size fits into memory. The size, grey, transparency
     and colour profile stay; a photo that lies on its side is turned upright.
 
+    What is read is never written to, and files that exist stay: the same command, given again, goes
+    on with the photos that have no result yet. NAME_derained is taken for the result of NAME.
+
     \b
     Examples:
       derain-edu derain street.jpg
       derain-edu derain street.jpg -o clean.png --model prenet --weights official-rain100h
       derain-edu derain *.jpg -o derained/
+      derain-edu derain holiday/ -o derained/ --recursive
+      derain-edu derain - -o - < street.jpg > clean.png
       derain-edu derain street.jpg --model runs/first/model.safetensors
       derain-edu derain street.jpg --model prenet.onnx
     """
-    from derain_edu.cli.file_jobs import derain_files, load_on, output_paths
+    from contextlib import redirect_stdout
+
+    from derain_edu.cli.targets import plan_jobs
     from derain_edu.devices import reuse_memory
 
-    reuse_memory()
-    run_own(code)
-    if clean is not None and len(pictures) > 1:
+    twin = None if clean is None else Path(at_home(clean))
+    model, weights = at_home(model), at_home(weights)
+    read_too = (twin, code, Path(model), Path(weights))
+    plan = plan_jobs(pictures, output, recursive, overwrite, filter(None, read_too))
+    if twin is not None and len(plan.jobs) > 1:
         raise DerainError("--clean belongs to one photo: give one photo")
-    targets = output_paths(pictures, output)
-    network = load_on(device, model, weights, typer.echo, **given(stages=stages))
-    problems = derain_files(targets, network, tile, clean, typer.echo)
-    for problem in problems:
-        typer.echo(f"error: {problem}", err=True)
-    if problems:
+    stdout, to_stdout = typer.get_binary_stream("stdout"), any(not j.target for j in plan.jobs)
+    done = 0
+    with redirect_stdout(sys.stderr if to_stdout else sys.stdout):  # the picture stays alone there
+        for note in plan.notes:
+            typer.echo(f"note: {note}")
+        for problem in plan.problems:
+            complain(problem)
+        if plan.jobs:
+            from derain_edu.cli.file_jobs import derain_files, load_on
+
+            reuse_memory()
+            run_own(code)
+            network = load_on(device, model, weights, typer.echo, **given(stages=stages))
+            try:
+                done = derain_files(
+                    plan.jobs, network, tile, twin, large, typer.echo, complain, stdout
+                )
+            except KeyboardInterrupt:
+                raise typer.Exit(130) from None
+        if len(plan.jobs) > 1:
+            typer.echo(f"{done} of {len(plan.jobs)} pictures derained")
+    if plan.problems or done < len(plan.jobs):
         raise typer.Exit(2)

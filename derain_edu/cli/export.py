@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from derain_edu.cli.board import Code, run_own
-from derain_edu.cli.options import Stages, Weights, given
+from derain_edu.cli.options import Stages, Weights, at_home, given
 
 
 def export(
     model: Annotated[str, typer.Argument(help="A model's name, or a file.", show_default=False)],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The ONNX file. [MODEL.onnx]")
+        str | None, typer.Option("--output", "-o", help="The ONNX file. [MODEL.onnx]")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that exists. [it stays]")
+    ] = False,
     weights: Weights = "open",
     stages: Stages = None,
     int8: Annotated[bool, typer.Option("--int8", help="Smaller and faster, rounded.")] = False,
@@ -34,5 +37,10 @@ def export(
     """
     from derain_edu.cli.file_jobs import export_file
 
+    model, weights = at_home(model), at_home(weights)
+    target = None if output is None else Path(at_home(output))
+    inputs = [] if code is None else [code]
     run_own(code)
-    typer.echo(export_file(model, weights, output, int8, **given(stages=stages)))
+    typer.echo(
+        export_file(model, weights, target, int8, overwrite, inputs, **given(stages=stages))
+    )

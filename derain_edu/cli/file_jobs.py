@@ -1,120 +1,141 @@
-"""What the commands do with files: where results go, and how each file is processed."""
+"""What the commands do with files, one after the other. Where results go: ``targets``."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import typer
+from PIL import Image
 from torch import nn
+from tqdm import tqdm
 
+from derain_edu.cli.targets import Job
 from derain_edu.devices import describe_device
 from derain_edu.errors import DerainError
+from derain_edu.files import is_one_of
 from derain_edu.images import read_picture, to_tensor
 from derain_edu.inference.onnx_export import check_onnx_path, export_onnx
 from derain_edu.inference.onnx_int8 import quantize_onnx
-from derain_edu.inference.onnx_network import OnnxModel, load_onnx
+from derain_edu.inference.onnx_network import OnnxModel, first_line, load_onnx
 from derain_edu.inference.restoration import derain, load_model, place
 from derain_edu.metrics import psnr, ssim
-from derain_edu.picture_files import SAVE_AS, check_save_path, save_picture
+from derain_edu.picture_files import check_save_path, save_picture
+from derain_edu.text import bars_are_off
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.recipes import recipe as find_recipe
 
 
-def output_paths(pictures: list[Path], output: Path | None) -> dict[Path, Path]:
-    """Return where the derained version of each picture goes.
-
-    Parameters
-    ----------
-    pictures : list of Path
-        The rainy pictures.
-    output : Path, optional
-        A file (for one picture) or a folder. Default: ``NAME_derained`` beside each picture.
-
-    Raises
-    ------
-    DerainError
-        If a rainy picture or another result would be overwritten, or the format is unknown.
-    """
-    is_folder = output is not None and (output.is_dir() or not output.suffix)
-    if output is not None and not is_folder and len(pictures) > 1:
-        raise DerainError(f"-o {output} is one file for {len(pictures)} pictures: name a folder")
-    targets: dict[Path, Path] = {}
-    for picture in dict.fromkeys(pictures):  # one named twice is derained once
-        suffix = picture.suffix if picture.suffix.lower() in SAVE_AS else ".png"
-        if output is None:
-            target = picture.with_name(f"{picture.stem}_derained{suffix}")
-        else:
-            target = output / f"{picture.stem}{suffix}" if is_folder else output
-        check_save_path(target)
-        if target.resolve() in {path.resolve() for path in pictures}:
-            raise DerainError(f"{target} would overwrite a rainy picture: choose another -o")
-        if target in targets.values():
-            raise DerainError(f"two pictures would go to {target}: derain them one by one")
-        targets[picture] = target
-    return targets
+@contextlib.contextmanager
+def _up_to(megapixels: float | None) -> Iterator[None]:
+    """Let Pillow open pictures of this size; beyond its own limit it suspects an attack."""
+    before = Image.MAX_IMAGE_PIXELS
+    if megapixels is not None:
+        Image.MAX_IMAGE_PIXELS = max(before or 0, round(megapixels * 1e6))
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def derain_files(
-    targets: dict[Path, Path],
+    jobs: Sequence[Job],
     network: nn.Module,
     tile: int | None = None,
     clean: Path | None = None,
+    large: float | None = None,
     say: Callable[[str], None] = print,
-) -> list[str]:
+    complain: Callable[[str], None] = print,
+    stdout: BinaryIO | None = None,
+) -> int:
     """Derain pictures one after the other and say what was done.
+
+    Whatever goes wrong with one picture is said, and the next one has its turn.
 
     Parameters
     ----------
-    targets : dict of Path to Path
-        From rainy to derained pictures, see :func:`output_paths`.
+    jobs : sequence of Job
+        From :func:`derain_edu.cli.targets.plan_jobs`.
     network : nn.Module
         The model, on its device.
     tile : int, optional
         See :func:`derain_edu.inference.restoration.derain_tensor`.
     clean : Path, optional
         The clean picture (of a single rainy one), for the scores.
-    say : callable
-        Gets one line per picture.
+    large : float, optional
+        Megapixels that a picture may have. Default: 89, Pillow's limit.
+    say, complain : callable
+        Get a text for each picture: what was done, or one sentence on what went wrong.
+    stdout : binary file, optional
+        For a result without a file: gets a PNG.
 
     Returns
     -------
-    list of str
-        What went wrong, a sentence for each picture that was left out.
+    int
+        How many pictures were derained.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After ``complain`` was told how far the work is.
     """
-    problems = []
-    for picture, target in targets.items():
-        try:
-            say(_derain_file(picture, target, network, tile, clean))
-        except DerainError as error:
-            problems.append(str(error))
-    return problems
+    done = 0
+    hidden = True if len(jobs) == 1 or bars_are_off() else None  # None: shown in a terminal
+    with _up_to(large), tqdm(total=len(jobs), unit="picture", disable=hidden) as bar:
+        for job in jobs:
+            tell = complain
+            try:
+                text = _derain_file(job, network, tile, clean, stdout)
+                tell, done = say, done + 1
+            except (BrokenPipeError, KeyboardInterrupt) as error:
+                if isinstance(error, KeyboardInterrupt):
+                    complain(f"stopped: {done} of {len(jobs)} pictures are done")
+                raise
+            except DerainError as error:
+                text = str(error)
+            except OSError as error:
+                text = f"{job.name}: {error.strerror or error}: check the path and the disk"
+            except Exception as error:  # the network may be anybody's
+                kind = type(error).__name__
+                text = f"{job.name} was left out: the network raised {kind} ({first_line(error)})"
+            with tqdm.external_write_mode():
+                tell(text)
+            bar.update()
+    return done
 
 
 def _derain_file(
-    picture: Path, target: Path, network: nn.Module, tile: int | None, clean: Path | None
+    job: Job, network: nn.Module, tile: int | None, clean: Path | None, stdout: BinaryIO | None
 ) -> str:
     began = time.perf_counter()
-    source = read_picture(picture)
-    check_save_path(target, transparent=source.alpha is not None)
+    if job.picture is None:
+        source = read_picture(typer.get_binary_stream("stdin").read(), job.name)
+    else:
+        source = read_picture(job.picture)
+    if job.target is not None:
+        check_save_path(job.target, transparent=source.alpha is not None)
     truth = None if clean is None else to_tensor(clean)
     if truth is not None and truth.shape != source.rgb.shape:
         raise DerainError(
-            f"{clean} is {truth.shape[2]}×{truth.shape[1]} pixels and {picture} is "
+            f"{clean} is {truth.shape[2]}×{truth.shape[1]} pixels and {job.name} is "
             f"{source.rgb.shape[2]}×{source.rgb.shape[1]}: "
             "give the clean picture that belongs to it"
         )
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         result = derain(source, network, tile=tile, progress=True)
-    save_picture(result, target)
+    _give(result, job.target, stdout)
     seconds = time.perf_counter() - began
-    line = f"{picture} -> {target}  ({result.width}×{result.height} pixels, {seconds:.1f} s)"
+    where = "standard output" if job.target is None else job.target
+    line = f"{job.name} -> {where}  ({result.width}×{result.height} pixels, {seconds:.1f} s)"
     line += "".join(f"\nnote: {note.message}" for note in notes)
     if truth is not None:
         derained = to_tensor(result)
@@ -124,6 +145,15 @@ def _derain_file(
             line += f", SSIM {ssim(source.rgb, truth):.4f} -> {ssim(derained, truth):.4f}"
         line += " (on Y, prenet_matlab)"
     return line
+
+
+def _give(result: Image.Image, target: Path | None, stdout: BinaryIO | None) -> None:
+    if target is not None:
+        save_picture(result, target)
+    elif stdout is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            stdout.write(save_picture(result, Path(folder) / "derained.png").read_bytes())
+        stdout.flush()
 
 
 def load_on(
@@ -137,7 +167,13 @@ def load_on(
 
 
 def export_file(
-    model: str, weights: str, output: Path | None = None, int8: bool = False, **options: Any
+    model: str,
+    weights: str,
+    output: Path | None = None,
+    int8: bool = False,
+    overwrite: bool = False,
+    inputs: Iterable[Path] = (),
+    **options: Any,
 ) -> str:
     """Write a model as an ONNX file, for ``derain-edu export``.
 
@@ -150,6 +186,10 @@ def export_file(
         Default: the model's name with ``.onnx``.
     int8 : bool
         See :func:`derain_edu.inference.onnx_int8.quantize_onnx`.
+    overwrite : bool
+        Replace a file that is there.
+    inputs : iterable of Path
+        Other files that are read, and so never written to.
     **options
         Fields of the model's configuration.
 
@@ -159,6 +199,11 @@ def export_file(
         Two lines: the file, and how it was checked.
     """
     target = check_onnx_path(output or Path(f"{Path(model).stem}{'_int8' * int8}.onnx"))
+    if os.path.lexists(target):
+        if is_one_of(target, [Path(model), Path(weights), *inputs]):
+            raise DerainError(f"{target} would overwrite what is read: choose another -o")
+        if not overwrite:
+            raise DerainError(f"{target} exists: choose another -o, or replace it by --overwrite")
     network = load_model(model, weights, **options)
     if not isinstance(network, OnnxModel):
         with tempfile.TemporaryDirectory() as folder:
@@ -176,10 +221,11 @@ def _about_export(path: Path) -> str:
     info = load_onnx(path).info
     checked = json.loads(info.metadata["checked"])
     sizes = ", ".join("×".join(map(str, size)) for size in checked["sizes"])
+    other = "model" if info.precision == "float32" else "float network"
     line = f"{path}: {path.stat().st_size / 1e6:.2f} MB, opset {info.opset}, {info.precision}\n"
-    line += f"largest difference to the model {checked['largest_difference']:.1e} on {sizes}"
+    line += f"largest difference to the {other} {checked['largest_difference']:.1e} on {sizes}"
     if "fidelity_dB" in info.metadata:
-        line += f"; int8 to float {info.metadata['fidelity_dB']} dB"
+        line += f"; PSNR of int8 to float {info.metadata['fidelity_dB']} dB"
     return line
 
 

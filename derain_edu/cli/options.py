@@ -5,6 +5,7 @@ Nothing here imports PyTorch, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,15 +30,31 @@ def _one_sentence() -> Iterator[None]:
     try:
         yield
     except DerainError as error:
-        typer.echo(f"error: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(2) from error
     except BrokenPipeError:
         raise  # the reader (such as `head`) has seen enough: Typer ends quietly
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        sentence = f"error:{where} {error.strerror or error}: check the path and the disk"
-        typer.echo(sentence, err=True)
+        complain(f"{where} {error.strerror or error}: check the path and the disk".lstrip())
         raise typer.Exit(2) from error
+
+
+def complain(sentence: str) -> None:
+    """Say on standard error what went wrong."""
+    typer.echo(f"error: {sentence}", err=True)
+
+
+def at_home(name: str) -> str:
+    """Return a file's name in which a leading ``~`` is the home folder, as in the shell.
+
+    A file whose own name begins with ``~`` is that file.
+    """
+    if not name.startswith("~"):
+        return name
+    if os.path.lexists(name):
+        return os.path.abspath(name)  # so that nobody later takes the ~ for the home folder
+    return os.path.expanduser(name)
 
 
 Model = Annotated[str, typer.Option(help="A model's name, or a file of `train` or `export`.")]

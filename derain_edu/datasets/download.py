@@ -22,6 +22,7 @@ from platformdirs import user_cache_dir
 from derain_edu.datasets.fetching import fetch
 from derain_edu.errors import DerainError
 from derain_edu.files import PACKAGE, is_right
+from derain_edu.text import bars_are_off
 
 _PAPERS = {
     "rain100l": "Yang et al., CVPR 2017, the original Rain100L: 100 test pairs of light rain",
@@ -180,7 +181,7 @@ def download_set(
     if say:
         say(notice(name))
     folder, new, missing = cache_folder() / name, 0, []
-    for entry in tqdm(entries, desc=name, unit="file", disable=not progress):
+    for entry in tqdm(entries, desc=name, unit="file", disable=not progress or bars_are_off()):
         path = folder / entry.file
         if is_right(path, entry.sha256):
             continue

@@ -21,10 +21,10 @@ import copy
 import io
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ from torch import Tensor, nn
 
 from derain_edu import __version__
 from derain_edu.errors import DerainError
-from derain_edu.files import write_atomically
+from derain_edu.files import check_writable, write_atomically
 from derain_edu.inference.onnx_forms import runtime_form
-from derain_edu.inference.onnx_network import first_line, open_session
+from derain_edu.inference.onnx_network import first_line, needed, open_session
 from derain_edu.models import model_name, model_options
 
 OPSET = 18  # version of the operators: what PyTorch's exporter writes without a conversion
@@ -75,7 +75,8 @@ def export_onnx(model: nn.Module, path: str | Path) -> Path:
         file is left behind, and one that was there before stays. Also if a package is missing.
     """
     path = check_onnx_path(path)
-    _need("onnx", "onnxscript", "onnxruntime")
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        needed(package)
     copied = _copy_for_export(model)
     proto = _translate(copied, model_name(model))
     check_free_sizes(proto)
@@ -87,16 +88,10 @@ def export_onnx(model: nn.Module, path: str | Path) -> Path:
 def check_onnx_path(path: str | Path) -> Path:
     """Raise a DerainError now rather than after a minute of work, if this can't be the file."""
     path = Path(path)
-    if path.suffix.lower() != ".onnx" or path.is_dir():
+    if path.suffix.lower() != ".onnx" or os.path.isdir(path):
         raise DerainError(f"{path} is not an ONNX file name: choose one that ends in .onnx")
+    check_writable(path)
     return path
-
-
-def _need(*packages: str) -> None:
-    """Raise a DerainError that names the packages which are not installed, if any."""
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise DerainError(f"the export needs {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def _copy_for_export(model: nn.Module) -> nn.Module:

@@ -26,6 +26,7 @@ up the rounding as well.
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ from torch import Tensor
 
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
+from derain_edu.files import is_one_of
 from derain_edu.images import check_batch
 from derain_edu.inference.onnx_export import (
     add_metadata,
@@ -46,7 +48,7 @@ from derain_edu.inference.onnx_export import (
     save_onnx,
     silence,
 )
-from derain_edu.inference.onnx_network import OnnxModel, first_line, load_onnx
+from derain_edu.inference.onnx_network import OnnxModel, first_line, load_onnx, needed
 from derain_edu.rain.config import RainConfig
 from derain_edu.rain.presets import PRESETS
 
@@ -114,11 +116,14 @@ def quantize_onnx(
     Raises
     ------
     DerainError
-        If the source is not a float file of this package, if there are no pictures, if the
-        network can't be quantized, or if its output then differs too much. No file is left
-        behind.
+        If the source is not a float file of this package or would be overwritten, if there are
+        no pictures, if the network can't be quantized, or if its output then differs too much.
+        No file is left behind.
     """
-    path, network = check_onnx_path(path), load_onnx(source)
+    path = check_onnx_path(path)
+    if is_one_of(path, [Path(source)]):
+        raise DerainError(f"{path} would overwrite the float file: choose another name")
+    network = load_onnx(source)
     if network.info.precision != "float32":
         raise DerainError(f"{source} is {network.info.precision} already: give the float file")
     pictures = calibration_pictures() if pictures is None else list(pictures)
@@ -129,8 +134,11 @@ def quantize_onnx(
     check_free_sizes(proto)
     note = f"int8 convolutions, calibrated on {len(batches)} pictures"
     add_metadata(proto, network.info.metadata | {"precision": note})
-    fidelity = _fidelity(network, OnnxModel(path, proto.SerializeToString()), batches)
-    add_metadata(proto, {"fidelity_dB": f"{fidelity:.1f}"})
+    int8 = OnnxModel(path, proto.SerializeToString())
+    difference, fidelity = _compare(network, int8, batches)
+    sizes = sorted({tuple(batch.shape) for batch in batches})
+    checked = json.dumps({"sizes": sizes, "largest_difference": difference})
+    add_metadata(proto, {"checked": checked, "fidelity_dB": f"{fidelity:.1f}"})
     return save_onnx(proto, path)
 
 
@@ -147,7 +155,7 @@ def calibration_pictures(count: int = CROPS, size: int = CROP_SIZE) -> list[Tens
 
 
 def _quantize(network: OnnxModel, batches: list[Tensor]) -> Any:
-    import onnx
+    onnx = needed("onnx")
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -197,16 +205,20 @@ def _stay_float(graph: Any) -> list[str]:
     return sorted(ends | {name for name, source, _ in last if source in joined})
 
 
-def _fidelity(network: OnnxModel, int8: OnnxModel, batches: list[Tensor]) -> float:
-    """Return the PSNR of the int8 network's pictures against the float network's, in dB."""
-    errors = [
-        (int8(batch).clamp(0, 1) - network(batch).clamp(0, 1)).square().mean() for batch in batches
-    ]
-    error = float(torch.stack(errors).mean())
+def _compare(network: OnnxModel, int8: OnnxModel, batches: list[Tensor]) -> tuple[float, float]:
+    """Compare the int8 network's pictures with the float network's.
+
+    Returns
+    -------
+    tuple of float
+        The largest difference of a value, in [0, 1], and the PSNR in dB.
+    """
+    differences = [int8(batch).clamp(0, 1) - network(batch).clamp(0, 1) for batch in batches]
+    error = float(torch.stack([d.square().mean() for d in differences]).mean())
     fidelity = math.inf if error == 0 else -10 * math.log10(error)
     if not fidelity >= FAITHFUL:
         raise DerainError(
             f"the int8 network's pictures differ from the float one's ({fidelity:.1f} dB, less "
             f"than {FAITHFUL:.0f}): calibrate with other pictures, or use the float file"
         )
-    return fidelity
+    return max(float(d.abs().max()) for d in differences), fidelity

@@ -14,15 +14,20 @@ halo              reach of the network in pixels as JSON; ``null``: the whole pi
 inputs, outputs   names and shapes as JSON; letters are free sizes
 preprocessing     the contract of the numbers, one sentence in JSON per rule
 precision         ``float32``, or ``int8`` and how it was made
-checked           sizes and largest difference of the comparison with the network, as JSON
+checked           sizes and largest difference of the comparison with the network, as JSON;
+                  in an int8 file the comparison with the float file
 opset, producer   version of the operators, and who translated the network
 ================  =================================================================
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +37,8 @@ from torch import Tensor, nn
 from derain_edu.devices import ran_out_of_memory
 from derain_edu.errors import DerainError
 
+# What ONNX Runtime says of a file whose format or operators are newer than it is.
+_TOO_NEW = re.compile(r"unsupported model IR version|opset \d+ is under development", re.IGNORECASE)
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
@@ -194,16 +201,33 @@ def load_onnx(path: str | Path, device: str = "cpu") -> OnnxModel:
         If there is no such file, if it is damaged, or if this package did not write it.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DerainError(f"{path} does not exist: check the name, or export the model first")
     return OnnxModel(path, path.read_bytes(), device)
 
 
 def has_cuda() -> bool:
     """Return whether this installation of ONNX Runtime can use a GPU of NVIDIA."""
-    import onnxruntime
+    return CUDA in needed("onnxruntime").get_available_providers()
 
-    return CUDA in onnxruntime.get_available_providers()
+
+def needed(package: str) -> Any:
+    """Import a package that only ONNX files need.
+
+    Raises
+    ------
+    DerainError
+        If it is not installed, or installed and broken.
+    """
+    if find_spec(package) is None:
+        raise DerainError(f"ONNX files need {package}, which is missing: pip install {package}")
+    try:
+        return importlib.import_module(package)
+    except Exception as error:  # a library that is missing, versions that don't fit together
+        raise DerainError(
+            f"{package} is installed but can't be loaded ({first_line(error)}): "
+            f"pip install --force-reinstall {package}"
+        ) from error
 
 
 def open_session(content: bytes, path: Path, device: str = "cpu") -> Any:
@@ -214,8 +238,7 @@ def open_session(content: bytes, path: Path, device: str = "cpu") -> Any:
     DerainError
         If the content is no ONNX graph that ONNX Runtime can run.
     """
-    import onnxruntime
-
+    onnxruntime = needed("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.enable_mem_pattern = False  # a third less memory for a large picture, the same time
@@ -224,8 +247,11 @@ def open_session(content: bytes, path: Path, device: str = "cpu") -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # ONNX Runtime has a class of its own for each cause
+        advice = "export or copy it again"
+        if _TOO_NEW.search(str(error)):
+            advice = "update onnxruntime (pip install --upgrade onnxruntime)"
         raise DerainError(
-            f"{path} can't be opened by ONNX Runtime ({first_line(error)}): export or copy it again"
+            f"{path} can't be opened by ONNX Runtime ({first_line(error)}): {advice}"
         ) from error
 
 
@@ -243,10 +269,15 @@ def _read_info(path: Path, session: Any) -> OnnxInfo:
             f"{path} has inputs and outputs {shapes}, not one (B, 3, H, W) each: export it again"
         )
     try:
+        options, halo = json.loads(found["options"]), json.loads(found["halo"])
+        if not isinstance(options, dict):
+            raise ValueError(f"options {options}")
+        if halo is not None and (type(halo) is not int or halo < 0):
+            raise ValueError(f"halo {halo}")
         return OnnxInfo(
             model=found["model"],
-            options=json.loads(found["options"]),
-            halo=json.loads(found["halo"]),
+            options=options,
+            halo=halo,
             precision=found["precision"],
             opset=int(found["opset"]),
             metadata=found,

@@ -30,6 +30,7 @@ from derain_edu.inference.onnx_network import OnnxModel, has_cuda, load_onnx
 from derain_edu.inference.tiles import OVERLAP, TILE, plan_tiles
 from derain_edu.models import create_model, list_models
 from derain_edu.models.pretrained import read_weights
+from derain_edu.text import bars_are_off
 
 # A network that sees the whole picture gets up to this many pixels whole; SPANet then fills about
 # 2 GiB. A larger picture is cut into windows.
@@ -98,7 +99,8 @@ def derain_tensor(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), _megapixels(batch, progress and len(pieces) > 1) as bar:
+        shown = progress and len(pieces) > 1 and not bars_are_off()
+        with torch.inference_mode(), _megapixels(batch, shown) as bar:
             for piece in pieces:
                 window = batch[(..., *piece.window)]
                 # Channels-last is the layout that convolutions on a CPU are fastest in.
@@ -116,7 +118,7 @@ def _megapixels(batch: Tensor, shown: bool) -> tqdm[Any]:
     """Return a bar over the megapixels of a picture, which says how much time is left."""
     form = "{percentage:3.0f}%|{bar}| {n:.1f} of {total:.1f} megapixels, {remaining} left"
     total = batch.shape[-2] * batch.shape[-1] / 1e6
-    return tqdm(total=total, bar_format=form, disable=not shown)
+    return tqdm(total=total, bar_format=form, disable=not shown, leave=None)  # gone if inside
 
 
 def _tile_of_the_whole(height: int, width: int) -> int:

@@ -327,6 +327,10 @@ def test_files_that_are_no_model(exported, tmp_path):
         "flat": (wrong_sizes, r"has inputs and outputs .* not one \(B, 3, H, W\) each"),
         "grey": (one_node(grey, grey, **good), "not one"),
         "halo": (one_node(free, free, **{**good, "halo": "far"}), "has damaged metadata"),
+        "list": (one_node(free, free, **{**good, "halo": "[1]"}), "has damaged metadata"),
+        "true": (one_node(free, free, **{**good, "halo": "true"}), "has damaged metadata"),
+        "minus": (one_node(free, free, **{**good, "halo": "-1"}), "has damaged metadata"),
+        "plain": (one_node(free, free, **{**good, "options": "[]"}), "has damaged metadata"),
         "old": (one_node(free, free, derain_edu="1"), "has damaged metadata"),
     }
     for name, (file, message) in files.items():
@@ -402,6 +406,33 @@ def test_pictures_that_do_not_fit(exported, monkeypatch):
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if name == "onnxscript" else 1)
-    with pytest.raises(DerainError, match="the export needs onnxscript: pip install onnxscript"):
+    monkeypatch.setattr(onnx_network, "find_spec", lambda name: None if name == "onnxscript" else 1)
+    with pytest.raises(DerainError, match="ONNX files need onnxscript, which is missing: pip"):
         onnx_export.export_onnx(de.create_model("prn", channels=4), tmp_path / "prn.onnx")
+
+
+def test_a_broken_package_is_a_sentence(tmp_path, monkeypatch):
+    def broken(name):
+        raise OSError("DLL load failed while importing\nmore lines")
+
+    monkeypatch.setattr(onnx_network.importlib, "import_module", broken)
+    with pytest.raises(DerainError, match=r"installed but can't be loaded \(DLL load failed") as e:
+        onnx_network.has_cuda()
+    assert "pip install --force-reinstall onnxruntime" in str(e.value) and "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(("ir_version", "opset"), [(99, 18), (9, 99)])
+def test_a_file_that_is_newer_than_onnx_runtime(tmp_path, ir_version, opset):
+    proto = one_node(["b", 3, "h", "w"], ["b", 3, "h", "w"], derain_edu="1")
+    proto.ir_version, proto.opset_import[0].version = ir_version, opset
+    (tmp_path / "new.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(DerainError, match="pip install --upgrade onnxruntime"):
+        load_onnx(tmp_path / "new.onnx")
+
+
+def test_a_place_that_can_not_be_written_is_found_out_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(onnx_export, "_translate", lambda *_: pytest.fail("too late"))
+    for name in ("file/a.onnx", 300 * "n" + ".onnx"):
+        with pytest.raises(DerainError, match="can't be written"):
+            export_onnx(nn.Identity(), tmp_path / name)

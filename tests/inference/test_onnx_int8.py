@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -62,12 +63,23 @@ def test_the_file_is_small_says_so_and_takes_every_size(files):
     before, after = load_onnx(source).info, load_onnx(int8).info
     assert after.precision == "int8 convolutions, calibrated on 4 pictures"
     assert float(after.metadata["fidelity_dB"]) > 35
-    same = before.metadata.keys() - {"precision"}
+    same = before.metadata.keys() - {"precision", "checked"}
     assert {key: after.metadata[key] for key in same} == {key: before.metadata[key] for key in same}
     for size in [(1, 3, 1, 1), (2, 3, 9, 1), (3, 3, 17, 40)]:
         assert load_onnx(int8)(torch.rand(size)).shape == size
     for place in ("/tmp", "site-packages", str(Path(de.__file__).parent)):
         assert place.encode() not in int8.read_bytes()
+
+
+def test_the_largest_difference_is_that_of_the_int8_file(files):
+    """Not that of the float file, which it is made from."""
+    source, int8 = (load_onnx(path) for path in files)
+    checked = json.loads(int8.info.metadata["checked"])
+    assert checked["sizes"] == [[1, 3, 64, 64]]
+    pictures = [crop[None] for crop in calibration_pictures(4, 64)]
+    differences = [(int8(x).clamp(0, 1) - source(x).clamp(0, 1)).abs().max() for x in pictures]
+    assert checked["largest_difference"] == pytest.approx(float(max(differences)), abs=1e-6)
+    assert checked["largest_difference"] > 1e-3
 
 
 def test_weights_are_bytes_and_stored_once_and_the_ends_are_float(files):
@@ -135,6 +147,8 @@ def test_what_can_not_be_quantized_leaves_a_sentence_and_no_file(files, tmp_path
         (source, "a.onnx", [torch.rand(3, 8)], "^pictures: expected"),
         (source, "a.onnx", [np.zeros((3, 8, 8))], "pictures"),
         (tmp_path / "none.onnx", "a.onnx", None, "does not exist"),
+        (source, source, None, "would overwrite the float file"),
+        (source, source.parent / ".." / source.parent.name / source.name, None, "would overwr"),
     ]
     for start, name, pictures, message in cases:
         with pytest.raises(de.DerainError, match=message):

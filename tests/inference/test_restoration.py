@@ -325,3 +325,10 @@ def test_a_folder_of_pairs(tmp_path):
     sentence, pairs = open_pairs(str(tmp_path))
     assert sentence.endswith(": 1 pairs")
     assert evaluate(Half(), pairs)[0].psnr_rainy == float("inf")
+
+
+def test_tqdm_disable_switches_the_bar_off(monkeypatch, capfd):
+    for value, shown in (("0", True), ("1", False)):
+        monkeypatch.setenv("TQDM_DISABLE", value)
+        derain_tensor(Half(), torch.rand(3, 60, 60), tile=40, overlap=1, progress=True)
+        assert ("tile" in capfd.readouterr().err) == shown
