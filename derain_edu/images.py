@@ -12,14 +12,14 @@ file and says what to do.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from derain_edu.errors import DerainError
@@ -42,35 +42,43 @@ class Picture:
         Transparency, mode L, of the same size.
     grey : bool, default False
         Whether the source had one colour channel.
-    icc_profile : bytes | None, default None
-        What its RGB (or grey) values mean, if the file says so.
+    white : int, default 255
+        The value of white in a source of whole numbers: above 255, it had more than 8 bits.
+    info : dict[str, Any], default {}
+        What its file says besides, and a result should say again: ``icc_profile`` (what the
+        colours mean), ``exif``, ``dpi``, and ``lossless``, for WebP.
     """
 
     rgb: Tensor
     name: str
     alpha: Image.Image | None = None
     grey: bool = False
-    icc_profile: bytes | None = None
+    white: int = 255
+    info: dict[str, Any] = field(default_factory=dict)
 
     def give_back(self, rgb: Tensor) -> Image.Image:
         """Turn a processed (3, H, W) tensor into a picture of the source's kind.
 
-        Grey comes back grey (mode L), transparency comes back untouched (LA or RGBA).
+        Grey comes back grey: mode L, or I;16 if it came with more than 8 bits. Transparency comes
+        back untouched (LA or RGBA).
         """
         result = to_pil(rgb)
-        if self.grey:
+        if self.white > 255 and self.alpha is None:
+            result = _to_deep_grey(rgb, self.white)
+        elif self.grey:
             result = result.convert("L")
         if self.alpha is not None:
             result.putalpha(self.alpha)
-        if self.icc_profile:
-            result.info["icc_profile"] = self.icc_profile
+        result.info |= self.info
         return result
 
 
 PictureLike = str | Path | bytes | Image.Image | np.ndarray | Tensor | Picture
 
 
-def read_picture(source: PictureLike, name: str | None = None) -> Picture:
+def read_picture(
+    source: PictureLike, name: str | None = None, frame: int | None = None
+) -> Picture:
     """Read a picture from anything that holds one.
 
     Parameters
@@ -81,6 +89,9 @@ def read_picture(source: PictureLike, name: str | None = None) -> Picture:
         tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1] or uint8.
     name : str, optional
         What to call the picture in error messages. Default: the file's name.
+    frame : int, optional
+        Which picture of a file that holds several, from 1. Default: the first; of a TIFF the
+        largest, because the first may be a thumbnail.
 
     Returns
     -------
@@ -93,19 +104,25 @@ def read_picture(source: PictureLike, name: str | None = None) -> Picture:
 
     Notes
     -----
-    Grey pictures keep their 16 bits. Colour PNGs of 16 bits are read with the 8 upper bits,
+    Grey pictures keep their 16 bits. Colour pictures of 16 bits are read with the 8 upper bits,
     which is what Pillow gives.
+
+    Warns
+    -----
+    UserWarning
+        Where something had to be assumed or left out: the range of a grey picture with 10, 12 or
+        32 bits, the lower bits of a colour picture, further frames.
     """
     if isinstance(source, Picture):
         return source
     if isinstance(source, (str, Path, bytes, bytearray, memoryview)):
         is_path = isinstance(source, (str, Path))
         name = name or (str(source) if is_path else "picture")
-        file = Path(source).expanduser() if is_path else BytesIO(source)
+        file = _path(source) if is_path else BytesIO(source)
         with open_picture(file, name) as image:
-            return _from_pil(image, name)
+            return _from_pil(image, name, frame)
     if isinstance(source, Image.Image):
-        return _from_pil(source, name or getattr(source, "filename", "") or "picture")
+        return _from_pil(source, name or getattr(source, "filename", "") or "picture", frame)
     if isinstance(source, np.ndarray):
         return _from_array(source, name or "picture")
     if isinstance(source, Tensor):
@@ -176,9 +193,18 @@ def check_batch(x: Any, name: str = "rainy", value_range: bool = True) -> Tensor
     return x
 
 
-def _from_pil(image: Image.Image, name: str) -> Picture:
+def _path(name: str | Path) -> Path:
+    """Return a path; ``~/`` is the home folder, and ``~foo.png`` is a file of that name."""
+    return Path(name).expanduser() if str(name).startswith(("~/", "~\\")) else Path(name)
+
+
+def _from_pil(image: Image.Image, name: str, frame: int | None = None) -> Picture:
     try:
+        _choose_frame(image, name, frame)
+        deep = ";16" in str(getattr(image, "tile", ""))  # what the file holds, before it is read
+        lossless = {"lossless": True} if image.format == "WEBP" and _is_lossless(image) else {}
         image.load()  # Pillow is lazy: damage shows only now
+        info = _worth_keeping(image) | lossless
         image = _upright(image)
     except (*DAMAGED, Image.DecompressionBombError) as error:
         raise DerainError(
@@ -186,16 +212,94 @@ def _from_pil(image: Image.Image, name: str) -> Picture:
         ) from error
     if 0 in image.size:
         raise DerainError(f"{name} holds no pixel ({image.width}×{image.height}): give a picture")
-    profile = None if image.mode in ("CMYK", "LAB") else image.info.get("icc_profile")
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = _deep_grey(image, name)
-        return Picture(grey.expand(3, -1, -1).contiguous(), name, None, True, profile)
-    grey = image.mode in ("1", "L", "LA", "La")
+        values, white = _deep_grey(image, name)
+        alpha = _colour_key(np.asarray(image), image.info.get("transparency"))
+        return Picture(values.expand(3, -1, -1).contiguous(), name, alpha, True, white, info)
+    if deep:
+        _note(f"{name} has 16 bits per colour, of which 8 are read")
+        key = image.info.get("transparency")
+        if isinstance(key, tuple):
+            image.info["transparency"] = tuple(value >> 8 for value in key)
+    if image.mode in ("CMYK", "LAB"):
+        image, info = _to_srgb(image), {k: v for k, v in info.items() if k != "icc_profile"}
+    if image.mode == "La":  # colours that are multiplied with the transparency already
+        image = image.convert("LA")
+    grey = image.mode in ("1", "L", "LA")
     alpha = None
     if image.has_transparency_data:
         image = image.convert("RGBA")  # also resolves the transparent colour of a palette
         alpha = image.getchannel("A")
-    return Picture(_scale_8_bits(np.asarray(image.convert("RGB"))), name, alpha, grey, profile)
+    rgb = _scale_8_bits(np.asarray(image.convert("RGB")))
+    return Picture(rgb, name, alpha, grey, info=info)
+
+
+def _note(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
+
+
+def _choose_frame(image: Image.Image, name: str, frame: int | None) -> None:
+    """Go to the wanted frame, and say it if there are others."""
+    count = getattr(image, "n_frames", 1)
+    if frame is not None:
+        if not 1 <= frame <= count:
+            raise DerainError(f"{name} has no frame {frame}: choose one from 1 to {count}")
+        image.seek(frame - 1)
+        return
+    if count == 1:
+        return
+    chosen = 1
+    if image.format == "TIFF":
+        areas = []
+        for k in range(count):
+            image.seek(k)
+            areas.append(image.width * image.height)
+        chosen = 1 + areas.index(max(areas))
+        image.seek(chosen - 1)
+    _note(f"{name} has {count} frames, of which only number {chosen} is read")
+
+
+# What EXIF data tells about a photo, as numbers of its table: description, maker and model of the
+# camera, software, date, author, rights. The rest says how the old file was stored.
+_TOLD = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+_EXIF, _GPS = 0x8769, 0x8825  # two tables below: how the photo was taken, and where
+_STALE = (0x927C, 0xA002, 0xA003, 0xA005)  # the maker's own notes, the old size, a pointer
+
+
+def _worth_keeping(image: Image.Image) -> dict[str, Any]:
+    """Return what a result should say again: see :class:`Picture`."""
+    keep = {key: image.info[key] for key in ("icc_profile", "dpi") if image.info.get(key)}
+    try:
+        source, exif = image.getexif(), Image.Exif()
+        for tag in _TOLD:
+            if tag in source:
+                exif[tag] = source[tag]
+        for table in (_EXIF, _GPS):
+            if found := {k: v for k, v in source.get_ifd(table).items() if k not in _STALE}:
+                exif[table] = found
+        if len(exif):
+            keep["exif"] = exif.tobytes()
+    except (*DAMAGED, TypeError, KeyError, AttributeError):
+        pass  # unreadable EXIF data: the pixels are fine
+    return keep
+
+
+def _is_lossless(image: Image.Image) -> bool:
+    """Say whether a WebP is lossless: its chunk of pixels is then called VP8L."""
+    file = getattr(image, "fp", None)
+    if file is None or not file.seekable():
+        return False
+    place = file.tell()
+    try:
+        file.seek(12)  # after RIFF, the length and WEBP come chunks: a name, a length, the content
+        while len(head := file.read(8)) == 8:
+            if head[:4] in (b"VP8 ", b"VP8L"):
+                return bool(head[:4] == b"VP8L")
+            length = int.from_bytes(head[4:], "little")
+            file.seek(length + length % 2, 1)
+        return False
+    finally:
+        file.seek(place)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -205,17 +309,58 @@ def _upright(image: Image.Image) -> Image.Image:
         return image  # unreadable EXIF data: the pixels are fine
 
 
-def _deep_grey(image: Image.Image, name: str) -> Tensor:
-    """Return (1, H, W) in [0, 1] from a grey picture with more than 8 bits."""
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Return a picture in printing colours as RGB, by its profile if it has one that works."""
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
+        srgb = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
+    except (KeyError, OSError, ImageCms.PyCMSError):
+        return image.convert("RGB")
+    return image.convert("RGB") if converted is None else converted
+
+
+def _deep_grey(image: Image.Image, name: str) -> tuple[Tensor, int]:
+    """Return (1, H, W) in [0, 1] from grey with more than 8 bits, and the value of white.
+
+    A file says how many bits it has room for, not how many are in use. A camera's 10 or 12 bits in
+    a file of 16 would be nearly black, so the largest value decides.
+    """
     values = np.asarray(image)  # (H, W)
-    if image.mode == "F":
-        return _from_array(values, name).rgb[:1]
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
+    if not np.isfinite(values).all():
+        raise DerainError(f"{name} holds NaN or infinity: repair the values first")
+    low, high = float(values.min()), float(values.max())
+    if low < 0:
         raise DerainError(
-            f"{name} has grey values from {low} to {high}: save it with 8 or 16 bits per pixel"
+            f"{name} has grey values from {low:g} to {high:g}: rescale them to 0 and above"
         )
-    return torch.from_numpy(values.astype(np.float32)).div_(65535)[None]
+    if image.mode == "F" and high <= 1 + _ROUNDING:
+        white = 1
+    elif image.mode == "F":
+        white = next((w for w in (255, 1023, 4095, 65535) if high <= w), 2**32 - 1)
+    else:
+        white = next(w for w in (1023, 4095, 65535, 2**24 - 1, 2**32 - 1) if high <= w)
+    if white not in (1, 65535):
+        _note(f"{name}: its grey values go up to {high:g}, so {white} is taken for white")
+    scaled = (values.astype(np.float64) / white).clip(0, 1).astype(np.float32)
+    return torch.from_numpy(scaled)[None], min(white, 65535) if white > 1 else 65535
+
+
+def _to_deep_grey(rgb: Tensor, white: int) -> Image.Image:
+    """Return (3, H, W) as 16-bit grey, with the weights of red, green and blue that Pillow has."""
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
+    rgb = _one_picture(rgb, "tensor").detach().to("cpu", torch.float64).clamp(0, 1)
+    grey = (weights @ rgb.flatten(1)).view(rgb.shape[1:]).mul_(white).round_()
+    result = Image.fromarray(grey.numpy().astype(np.uint16))
+    result.info["white"] = white
+    return result
+
+
+def _colour_key(values: np.ndarray, key: Any) -> Image.Image | None:
+    """Return the transparency of a grey picture in which one value means "nothing here"."""
+    if not isinstance(key, int):
+        return None
+    return Image.fromarray(np.uint8(255 * (values != key)))
 
 
 # ---------------------------------------------------------------------------- arrays and tensors

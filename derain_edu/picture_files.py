@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 import zlib
 from codecs import getincrementaldecoder
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from derain_edu.errors import DerainError
+from derain_edu.files import write_atomically
 
-SAVE_AS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}
+SAVE_AS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+OPAQUE = ("JPEG", "BMP")  # formats without transparency
+DEEP = ("PNG", "TIFF")  # formats that hold grey with 16 bits
+LONGEST = {"JPEG": 65535, "WEBP": 16383}  # pixels on a side
+
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")  # its brands
 
 # What Pillow raises for damaged files, depending on the format and on where the damage is.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
@@ -44,11 +59,17 @@ def open_picture(file: Path | BytesIO, name: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(file)
+            image = Image.open(file)
+        if image.format == "TIFF":
+            # Pillow maps a plain TIFF into memory by its name, and then mixes up the rows and
+            # columns of one that lies on its side. Without a name it reads the file.
+            image.filename = ""
+        return image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DerainError(
             f"{name} unpacks to more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} megapixels, which "
-            "may be an attack: shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it"
+            "may be an attack: shrink it, or say --large with its megapixels if you trust it (in "
+            "Python: raise PIL.Image.MAX_IMAGE_PIXELS)"
         ) from error
     except UnidentifiedImageError as error:
         raise DerainError(f"{name} {_what_it_is(start)}") from error
@@ -82,8 +103,19 @@ def _first_bytes(file: Path | BytesIO, name: str) -> bytes:
 
 def _what_it_is(start: bytes) -> str:
     """Finish the sentence "NAME …" for a file that Pillow does not know."""
-    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
-        return "is a HEIC photo, which can't be read here: export it as JPEG first"
+    if start[4:8] == b"ftyp":
+        if any(brand in start[8:] for brand in HEIC):
+            return "is a HEIC photo, which can't be read here: export it as JPEG first"
+        if any(brand in start[8:] for brand in (b"avif", b"avis")):
+            return "is a damaged AVIF, or this Pillow can't read AVIF: copy it again, or as PNG"
+        return "is a video, not a picture: save its frames as PNG first"
+    if start[:4] == b"\x1aE\xdf\xa3" or start[8:12] == b"AVI ":
+        return "is a video, not a picture: save its frames as PNG first"
+    if start[:4] in (b"II*\0", b"MM\0*"):
+        return (
+            "is a TIFF, or a camera's raw file, of a kind that can't be read here: save it with "
+            "8 bits per channel"
+        )
     if start.startswith(b"version https://git-lfs"):
         return "is only a Git LFS pointer: run git lfs pull to get the picture"
     if start.lstrip()[:5].lower() in (b"<!doc", b"<html"):
@@ -101,42 +133,77 @@ def _is_text(start: bytes) -> bool:
     return all(letter.isprintable() or letter in "\t\r\n" for letter in text)
 
 
-def save_picture(image: Image.Image, path: str | Path) -> Path:
+def save_picture(image: Image.Image, path: str | Path, strip: bool = False) -> Path:
     """Write a picture so that ``path`` is either the old file or the whole new one.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        8 bits: L, LA, RGB or RGBA.
+        L, LA, RGB or RGBA with 8 bits, or I;16. Its ``info`` may hold what
+        :meth:`derain_edu.images.Picture.give_back` puts there: a colour profile, EXIF data, dots
+        per inch, and whether the source was lossless.
     path : str or Path
-        The suffix chooses the format; JPEG and WebP are written with quality 95. Missing
-        folders are made.
+        The suffix chooses the format. JPEG is written with quality 95 and all its colour (4:4:4);
+        WebP with quality 95, or lossless where the source was. 16 bits go into PNG and TIFF, and
+        become 8 elsewhere. Missing folders are made.
+    strip : bool
+        Leave out what EXIF tells: date, author, camera, place. The colour profile stays.
 
     Raises
     ------
     DerainError
-        For a suffix that is not in :data:`SAVE_AS`, transparency in a JPEG, or a folder that
-        cannot be written.
+        For a suffix that is not in :data:`SAVE_AS`, a picture that the format can't hold, or a
+        folder that cannot be written.
     """
     path = Path(path)
-    check_save_path(path, transparent="A" in image.getbands())
-    options = {"quality": 95} if SAVE_AS[path.suffix.lower()] in ("JPEG", "WEBP") else {}
-    profile = image.info.get("icc_profile")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    check_save_path(path, transparent="A" in image.getbands(), size=image.size)
+    kind = SAVE_AS[path.suffix.lower()]
+    if image.mode == "I;16" and kind not in DEEP:
+        image = _eight_bits(image)
+    options: dict[str, Any] = {
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "WEBP": {"lossless": True} if image.info.get("lossless") else {"quality": 95},
+    }.get(kind, {})
+    kept = ("icc_profile",) if strip else ("icc_profile", "exif", "dpi")
+    options |= {key: image.info[key] for key in kept if image.info.get(key)}
+    buffer = BytesIO()  # a disk that fills up must not leave a part of it, which Pillow overlooks
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(part, SAVE_AS[path.suffix.lower()], icc_profile=profile, **options)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
+        image.save(buffer, kind, **options)
+        write_atomically(path, buffer.getvalue())
+    except (OSError, ValueError) as error:
         raise DerainError(f"{path} can't be written ({error}): choose another place") from error
     return path
 
 
-def check_save_path(path: Path, transparent: bool = False) -> None:
-    """Raise a DerainError now rather than after minutes of work, if ``path`` can't be a picture."""
+def _eight_bits(image: Image.Image) -> Image.Image:
+    white = image.info.get("white", 65535)
+    values = np.asarray(image, dtype=np.float64) * (255 / white)
+    result = Image.fromarray(np.uint8(np.round(values.clip(0, 255))))
+    result.info = image.info
+    return result
+
+
+def check_save_path(
+    path: Path, transparent: bool = False, size: tuple[int, int] | None = None
+) -> None:
+    """Raise a DerainError now rather than after minutes of work, if ``path`` can't be a picture.
+
+    Parameters
+    ----------
+    path : Path
+        Where the picture shall go.
+    transparent : bool
+        Whether it has transparency.
+    size : (int, int), optional
+        Its width and height.
+    """
     kind = SAVE_AS.get(path.suffix.lower())
     if kind is None:
         raise DerainError(f"{path}: don't know this format: choose {', '.join(SAVE_AS)}")
-    if transparent and kind == "JPEG":
-        raise DerainError(f"{path}: a JPEG can't hold the picture's transparency: choose .png")
+    if transparent and kind in OPAQUE:
+        raise DerainError(f"{path}: a {kind} can't hold the picture's transparency: choose .png")
+    if size is not None and max(size) > LONGEST.get(kind, max(size)):
+        raise DerainError(
+            f"{path}: a {kind} holds at most {LONGEST[kind]} pixels on a side, and the picture has "
+            f"{max(size)}: choose .png"
+        )

@@ -173,17 +173,27 @@ def test_16_bit_grey_keeps_its_bits(tmp_path):
 def test_16_bit_colour(channels, tmp_path):
     deep = RNG.integers(0, 65536, (5, 7, channels)).astype(np.uint16)
     (tmp_path / "deep.png").write_bytes(png(deep))
-    rgb = to_tensor(tmp_path / "deep.png")
+    with pytest.warns(UserWarning, match="has 16 bits per colour, of which 8 are read"):
+        picture = read_picture(tmp_path / "deep.png")
     truth = torch.tensor(deep[..., :3].transpose(2, 0, 1).astype(np.float32) / 65535)
-    assert (rgb - truth).abs().max() <= 1 / 255
-    assert (read_picture(tmp_path / "deep.png").alpha is not None) == (channels == 4)
+    assert (picture.rgb - truth).abs().max() <= 1 / 255
+    assert (picture.alpha is not None) == (channels == 4)
+
+
+def test_whole_numbers_of_32_bits(tmp_path):
+    Image.fromarray(np.full((2, 2), 2**23, np.int32)).save(tmp_path / "deep.tif")
+    with pytest.warns(UserWarning, match="so 16777215 is taken for white"):
+        assert torch.allclose(to_tensor(tmp_path / "deep.tif"), torch.tensor(0.5))
 
 
 def test_float_tiff(tmp_path):
     Image.fromarray(np.full((3, 4), 0.25, np.float32)).save(tmp_path / "f.tif")
     assert torch.equal(to_tensor(tmp_path / "f.tif"), torch.full((3, 3, 4), 0.25))
-    Image.fromarray(np.full((3, 4), 80.0, np.float32)).save(tmp_path / "f.tif")
-    with pytest.raises(DerainError, match=r"f\.tif.*\[0, 1\].*divide by 255"):
+    Image.fromarray(np.full((3, 4), 51.0, np.float32)).save(tmp_path / "f.tif")
+    with pytest.warns(UserWarning, match="go up to 51, so 255 is taken for white"):
+        assert torch.allclose(to_tensor(tmp_path / "f.tif"), torch.full((3, 3, 4), 0.2))
+    Image.fromarray(np.full((3, 4), -1.0, np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(DerainError, match=r"f\.tif.*rescale them to 0 and above"):
         read_picture(tmp_path / "f.tif")
 
 
@@ -278,7 +288,7 @@ def test_a_web_address_is_no_file():
         (TRUTH * 255, r"0 to 2\d\d.*divide by 255"),
         (TRUTH / 0.0, "NaN or infinity"),
         (Image.new("RGB", (0, 4)), "no pixel"),
-        (Image.fromarray(np.full((2, 2), 70_000, np.int32)), "70000.*8 or 16 bits"),
+        (Image.fromarray(np.full((2, 2), -1, np.int32)), "-1.*rescale them"),
         ([[1, 2]], "is a list: give a file name"),
         (None, "is a NoneType"),
     ],
@@ -349,11 +359,10 @@ def test_save_is_atomic(tmp_path, monkeypatch):
     save_picture(Image.fromarray(PIXELS), target)
     before = target.read_bytes()
 
-    def full_disk(*args, **kwargs):
-        Path(args[1]).write_bytes(b"half")
+    def full_disk(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full_disk)
+    monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(DerainError, match=r"a\.png.*No space left.*another place"):
         save_picture(Image.fromarray(PIXELS[:2]), target)
     assert target.read_bytes() == before
