@@ -67,7 +67,7 @@ Stages = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …")]
 TileSize = Annotated[
     int | None,
-    typer.Option(min=1, help="Largest side of a window; smaller needs less memory. [496]"),
+    typer.Option(min=1, help="Largest side of a window; smaller needs less memory. [1024]"),
 ]
 Layout = Annotated[
     str, typer.Option(help="Of a folder: plain, rain100l, rain12, rain1400, rain800 or spa.")
