@@ -54,7 +54,7 @@ def derain(
     ] = False,
     large: Annotated[
         float | None,
-        typer.Option(min=1, help="Take photos of up to so many megapixels. [89]"),
+        typer.Option(min=1, max=10**6, help="Take photos of up to so many megapixels. [89]"),
     ] = None,
     clean: Annotated[
         str | None, typer.Option(help="The rain-free twin of one photo: prints the scores.")

@@ -62,7 +62,8 @@ Weights = Annotated[
     str, typer.Option(help="open (the course's own), official-rain100l, …, or a file.")
 ]
 Stages = Annotated[
-    int | None, typer.Option(min=1, help="Stages of a progressive model. [its own number]")
+    int | None,
+    typer.Option(min=1, max=1000, help="Stages of a progressive model. [its own number]"),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …")]
 TileSize = Annotated[
