@@ -36,7 +36,7 @@ def choose_device(prefer: str = "auto", verbose: bool = False) -> torch.device:
         prefer = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(prefer)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).cpu()  # "meta" has no numbers to give back
     except (RuntimeError, AssertionError) as error:
         raise DerainError(
             f"device {prefer!r} can't be used here: choose 'auto' or 'cpu'"

@@ -13,7 +13,9 @@ course_app = typer.Typer()
 @course_app.command()
 def lab(
     lesson: Annotated[str, typer.Argument(help="Number or name of a lesson.")] = "00",
-    port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8888,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where to listen, on this machine only.")
+    ] = 8888,
     browser: Annotated[
         bool | None, typer.Option(help="Open a browser. [where there is one]")
     ] = None,

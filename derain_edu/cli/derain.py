@@ -46,9 +46,15 @@ def derain(
     stages: Stages = None,
     device: Device = "auto",
     tile: TileSize = None,
+    engine: Annotated[
+        str, typer.Option(help="auto, torch or onnx: what computes the network.")
+    ] = "auto",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Compute with bytes: faster, a little less exact.")
+    ] = False,
     large: Annotated[
         float | None,
-        typer.Option(min=1, help="Take photos of up to so many megapixels. [89]"),
+        typer.Option(min=1, max=10**6, help="Take photos of up to so many megapixels. [89]"),
     ] = None,
     clean: Annotated[
         str | None, typer.Option(help="The rain-free twin of one photo: prints the scores.")
@@ -96,7 +102,8 @@ def derain(
 
             reuse_memory()
             run_own(code)
-            network = load_on(device, model, weights, typer.echo, **given(stages=stages))
+            options = given(stages=stages)
+            network = load_on(device, model, weights, typer.echo, engine, fast, **options)
             try:
                 done = derain_files(
                     plan.jobs, network, tile, twin, large, typer.echo, complain, stdout

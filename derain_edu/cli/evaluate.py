@@ -27,7 +27,9 @@ def evaluate(
         str, typer.Option(help="prenet_matlab, restormer_y, spanet_released or rgb.")
     ] = "prenet_matlab",
     layout: Layout = "plain",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first pairs.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=10**9, help="Only the first pairs.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
     stages: Stages = None,
     device: Device = "auto",

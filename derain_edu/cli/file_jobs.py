@@ -19,10 +19,11 @@ from torch import nn
 from tqdm import tqdm
 
 from derain_edu.cli.targets import Job
-from derain_edu.devices import describe_device
+from derain_edu.devices import choose_device, describe_device
 from derain_edu.errors import DerainError
 from derain_edu.files import is_one_of
 from derain_edu.images import read_picture, to_tensor
+from derain_edu.inference.engine import choose_engine
 from derain_edu.inference.onnx_export import check_onnx_path, export_onnx
 from derain_edu.inference.onnx_int8 import quantize_onnx
 from derain_edu.inference.onnx_network import OnnxModel, first_line, load_onnx
@@ -157,11 +158,28 @@ def _give(result: Image.Image, target: Path | None, stdout: BinaryIO | None) -> 
 
 
 def load_on(
-    device: str, model: str, weights: str, say: Callable[[str], None] = print, **options: Any
+    device: str,
+    model: str,
+    weights: str,
+    say: Callable[[str], None] = print,
+    engine: str = "torch",
+    fast: bool = False,
+    **options: Any,
 ) -> nn.Module:
-    """Load a model for a command, put it on a device, and say in one line what runs where."""
+    """Load a model for a command, put it on a device, and say in one line what runs where.
+
+    What computes it: see :func:`derain_edu.inference.engine.choose_engine`.
+    """
     network = load_model(model, weights, **options)
-    label = model if Path(model).is_file() else f"{model}, weights {weights}"
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        if engine != "torch" or fast:
+            network = choose_engine(network, choose_device(device), engine, fast)
+    for note in notes:
+        say(f"note: {note.message}")
+    label = model if os.path.isfile(model) else f"{model}, weights {weights}"
+    if isinstance(network, OnnxModel):
+        label += f", ONNX Runtime, {network.info.precision.partition(',')[0]}"
     say(f"{label}; {describe_device(place(network, device))}")
     return network
 

@@ -62,12 +62,13 @@ Weights = Annotated[
     str, typer.Option(help="open (the course's own), official-rain100l, …, or a file.")
 ]
 Stages = Annotated[
-    int | None, typer.Option(min=1, help="Stages of a progressive model. [its own number]")
+    int | None,
+    typer.Option(min=1, max=1000, help="Stages of a progressive model. [its own number]"),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …")]
 TileSize = Annotated[
     int | None,
-    typer.Option(min=1, help="Largest side of a window; smaller needs less memory. [496]"),
+    typer.Option(min=1, help="Largest side of a window; smaller needs less memory. [1024]"),
 ]
 Layout = Annotated[
     str, typer.Option(help="Of a folder: plain, rain100l, rain12, rain1400, rain800 or spa.")

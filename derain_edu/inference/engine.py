@@ -107,7 +107,10 @@ def _open_quietly(path: Path) -> OnnxModel | None:
         return None
     try:
         return load_onnx(path)
-    except DerainError as error:  # also if ONNX Runtime is installed and broken
+    except ImportError as error:
+        if not isinstance(error, ModuleNotFoundError):  # installed, and broken
+            warnings.warn(f"ONNX Runtime can't be used ({error}): PyTorch computes", stacklevel=3)
+    except DerainError as error:
         warnings.warn(f"{error}: PyTorch computes", stacklevel=3)
     return None
 

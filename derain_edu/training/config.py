@@ -176,6 +176,9 @@ class TrainConfig:
     validation_size: int = 128
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, (int, float)) and not abs(value) < 2**63:  # also NaN
+                raise DerainError(f"{name} is out of range, got {value}")
         budgets = [b for b in (self.steps, self.epochs, self.minutes) if b is not None]
         if len(budgets) != 1 or budgets[0] <= 0:
             raise DerainError("give exactly one budget, larger than 0: steps, epochs or minutes")
@@ -192,7 +195,8 @@ class TrainConfig:
         for name in ("batch_size", "patch_size", "log_every", "save_every", "stop_after"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise DerainError(f"{name} must be at least 1, got {value}")
-        for name in ("workers", "hard", "validate_every", "validation_pairs", "attention_weight"):
+        counts = ("workers", "seed", "hard", "validate_every", "validation_pairs")
+        for name in (*counts, "attention_weight"):
             if (value := getattr(self, name)) < 0:
                 raise DerainError(f"{name} must be at least 0, got {value}")
         if self.hard > 1:

@@ -107,6 +107,17 @@ def test_derain_options_reach_the_network(call, pair, tmp_path):
     status, _, err = call("derain", pair[0], "--model", "residual", "--stages", "2")
     assert status == 2 and "residual has no option 'stages'" in err
 
+def test_what_computes_the_network(call, photo):
+    photo("a.png")
+    for option, expected in {"torch": "open; cpu", "auto": "open, ONNX Runtime, float32; "}.items():
+        status, out, _ = call("derain", "a.png", "--engine", option, "--overwrite")
+        assert status == 0 and f"prenet, weights {expected}" in out
+    status, out, _ = call("derain", "a.png", "--fast", "--overwrite")
+    assert status == 0 and "ONNX Runtime, int8 convolutions; " in out
+    status, _, err = call("derain", "a.png", "--engine", "steam", "--overwrite")
+    assert status == 2 and "unknown engine 'steam'" in err
+
+
 # ------------------------------------------------------------------------------ nothing is lost
 
 

@@ -331,4 +331,4 @@ def test_tqdm_disable_switches_the_bar_off(monkeypatch, capfd):
     for value, shown in (("0", True), ("1", False)):
         monkeypatch.setenv("TQDM_DISABLE", value)
         derain_tensor(Half(), torch.rand(3, 60, 60), tile=40, overlap=1, progress=True)
-        assert ("tile" in capfd.readouterr().err) == shown
+        assert bool(capfd.readouterr().err) == shown
