@@ -130,6 +130,8 @@ def calibration(values: Tensor, mask: Tensor, bins: int = 10) -> list[Bin]:
 def calibration_gap(found: Sequence[Bin]) -> float:
     """Return how far map and truth lie apart, averaged over the pixels (the *expected calibration
     error*)."""
+    if not found:
+        raise DerainError("there are no pixels to compare map and truth on: give at least one")
     return sum(b.number * abs(b.value - b.share) for b in found) / sum(b.number for b in found)
 
 
@@ -155,9 +157,9 @@ def auc(values: Tensor, mask: Tensor) -> float:
     Raises
     ------
     DerainError
-        If all pixels are inside of the mask, or none.
+        If all pixels are inside of the mask, or none, or if the mask is not bool.
     """
-    inside = mask.flatten()
+    inside = _mask_of(values, mask)
     wet = int(inside.sum())
     dry = inside.numel() - wet
     if not wet or not dry:

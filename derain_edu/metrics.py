@@ -94,8 +94,8 @@ def psnr(derained: Tensor, clean: Tensor, protocol: str = "prenet_matlab") -> fl
     Parameters
     ----------
     derained, clean : Tensor
-        (3, H, W) or (B, 3, H, W), RGB in [0, 1] (values outside are clamped, as all protocols
-        do).
+        (3, H, W) or (B, 3, H, W), RGB in [0, 1]. What leaves it a little, as the output of a
+        network does, is clamped, as all protocols do.
     protocol : str
         One of :data:`PROTOCOLS`.
 
@@ -107,7 +107,8 @@ def psnr(derained: Tensor, clean: Tensor, protocol: str = "prenet_matlab") -> fl
     Raises
     ------
     DerainError
-        For unequal or unfit shapes, and for an unknown protocol.
+        For unequal, unfit or empty pictures, for values that are clearly not in [0, 1] (0 to
+        255, -1 to 1), and for an unknown protocol.
 
     Examples
     --------
@@ -230,7 +231,7 @@ def _mirror(picture: Tensor, before: int, after: int, dim: int) -> Tensor:
 def _views(derained: Tensor, clean: Tensor, protocol: str) -> _Views:
     if protocol not in _PROTOCOLS:
         raise DerainError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
-    derained, clean = torch.as_tensor(derained), torch.as_tensor(clean)
+    derained, clean = _tensor(derained), _tensor(clean)
     if derained.shape != clean.shape:
         raise DerainError(
             f"the pictures differ in shape, {tuple(derained.shape)} and {tuple(clean.shape)}: "
@@ -238,11 +239,48 @@ def _views(derained: Tensor, clean: Tensor, protocol: str) -> _Views:
         )
     if derained.dim() == 3:
         derained, clean = derained.unsqueeze(0), clean.unsqueeze(0)
-    if derained.dim() != 4 or derained.shape[1] != 3 or not derained.is_floating_point():
+    floats = derained.is_floating_point() and clean.is_floating_point()
+    if derained.dim() != 4 or derained.shape[1] != 3 or not floats:
+        kind = derained.dtype if clean.is_floating_point() else clean.dtype
+        raise _unfit(f"{kind} {tuple(derained.shape)}")
+    if derained.numel() == 0:
         raise DerainError(
-            f"expected float pictures (B, 3, H, W) in [0, 1], got {derained.dtype} "
-            f"{tuple(derained.shape)}: pass them through derain_edu.images.to_tensor first"
+            f"there is nothing to compare in pictures of shape {tuple(derained.shape)}: give at "
+            "least one pixel"
         )
-    return _PROTOCOLS[protocol](derained.detach(), clean.detach())
+    derained, clean = derained.detach(), clean.detach()
+    _check_range(derained, clean)
+    return _PROTOCOLS[protocol](derained, clean)
+
+
+def _tensor(picture: Tensor) -> Tensor:
+    try:
+        return torch.as_tensor(picture)
+    except (TypeError, ValueError, RuntimeError) as error:  # a PIL picture, a path
+        raise _unfit(type(picture).__name__) from error
+
+
+def _unfit(got: str) -> DerainError:
+    return DerainError(
+        f"expected float pictures (B, 3, H, W) in [0, 1], got {got}: pass them through "
+        "derain_edu.images.to_tensor first"
+    )
+
+
+def _check_range(derained: Tensor, clean: Tensor) -> None:
+    """Refuse pictures from 0 to 255 or from -1 to 1, which the protocols would clamp.
+
+    The output of a network may leave [0, 1] here and there, so only its mean is looked at. (A NaN
+    passes: it makes the score NaN.)
+    """
+    low, high = clean.min().item(), clean.max().item()
+    mean = derained.float().mean().item()
+    if low < -0.5 or high > 1.5:
+        found = f"the clean picture has values from {low:.3g} to {high:.3g}"
+    elif abs(mean - 0.5) > 1.5:
+        found = f"the derained picture has a mean of {mean:.3g}"
+    else:
+        return
+    raise DerainError(f"{found}, not in [0, 1]: scale both pictures first (8 bits: divide by 255)")
 
 

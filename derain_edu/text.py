@@ -1,10 +1,15 @@
-"""Text that people read: tables of figures, a guess beside what was measured."""
+"""Text that people read: tables of figures, CSV, Markdown, a guess beside what was measured."""
 
 from __future__ import annotations
 
+import csv
+import html
+import io
 import os
+import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -38,3 +43,59 @@ def say(text: str) -> None:
 def bars_are_off() -> bool:
     """Say whether ``TQDM_DISABLE`` is set, which tqdm overlooks where ``disable`` is given too."""
     return os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+
+
+# -- what others wrote, inside of our files -------------------------------------------------------
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return rows as the text of a CSV file with these columns; what a row lacks stays empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def csv_name(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula: ``=1+1`` gets a ``'`` in front.
+
+    A leading ``'`` gets another one, so that :func:`name_in_csv` finds every name again.
+
+    Examples
+    --------
+    >>> csv_name("=HYPERLINK(1)"), name_in_csv("'=HYPERLINK(1)"), csv_name("street.png")
+    ("'=HYPERLINK(1)", '=HYPERLINK(1)', 'street.png')
+    """
+    return f"'{name}" if name[:1] in set("=+-@'\t\r") else name
+
+
+def name_in_csv(cell: str) -> str:
+    """Return the name that :func:`csv_name` wrote into this cell."""
+    return cell.removeprefix("'")
+
+
+def in_markdown(text: str) -> str:
+    r"""Return a text as one line that Markdown and HTML show as it is, whoever wrote it.
+
+    Examples
+    --------
+    >>> print(in_markdown("<img src=x>\n| a *b*"))
+    &lt;img src=x&gt; \| a \*b\*
+    """
+    line = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", line)
+
+
+def code_in_markdown(text: str) -> str:
+    """Return a text as inline code, fenced by more backticks than it holds in a row.
+
+    Examples
+    --------
+    >>> code_in_markdown("prenet"), code_in_markdown("a`b")
+    ('`prenet`', '`` a`b ``')
+    """
+    line = " ".join(text.split())
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    fence, space = "`" * (longest + 1), " " * (longest > 0)
+    return f"{fence}{space}{line}{space}{fence}"

@@ -8,7 +8,6 @@ browser.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import webbrowser
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from derain_edu.course.notebooks import (
     lesson_folder,
     lesson_names,
 )
-from derain_edu.files import PACKAGE, in_checkout
+from derain_edu.files import PACKAGE, in_checkout, write_atomically
 
 STUDENT_FOLDER = "derain-edu-course"
 
@@ -111,9 +110,8 @@ def copy_lessons(target: Path, source: Path | None = None) -> list[str]:
     kept = []
     for name in names:
         new, old = source / f"{name}.ipynb", target / f"{name}.ipynb"
-        old.parent.mkdir(parents=True, exist_ok=True)
         if not old.exists():
-            shutil.copyfile(new, old)
+            write_atomically(old, new.read_bytes())
         elif cell_texts(nbformat.read(new, 4)) != cell_texts(nbformat.read(old, 4)):
             kept.append(name)
     return kept

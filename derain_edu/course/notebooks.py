@@ -37,7 +37,7 @@ from typing import Any
 
 from derain_edu.course.exercise_cells import Cell, has_exercises, questions_apart, solved, unsolved
 from derain_edu.errors import DerainError
-from derain_edu.files import PACKAGE, in_checkout
+from derain_edu.files import PACKAGE, in_checkout, write_atomically
 
 # {url} is [project.urls] Repository in pyproject.toml.
 BOOTSTRAP = """\
@@ -213,7 +213,6 @@ def build_notebooks(folder: Path | None = None) -> list[Path]:
     for source in (folder / f"{name}.py" for name in names):
         for path, solutions in built_paths(source):
             text = nbformat.writes(make_notebook(source, solutions), 4)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(text.rstrip("\n").encode() + b"\n")
+            write_atomically(path, text.rstrip("\n").encode() + b"\n")
             made.append(path)
     return made

@@ -21,7 +21,7 @@ from derain_edu.course.views.plots import (
     picture_row,
 )
 from derain_edu.datasets.photos import load_photo
-from derain_edu.files import data_folder
+from derain_edu.files import data_folder, write_atomically
 from derain_edu.map_scores import auc
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
@@ -45,7 +45,6 @@ def readme_pictures(folder: Path | None = None) -> list[Path]:
         The files.
     """
     folder = folder or data_folder() / "results" / "pictures"
-    folder.mkdir(parents=True, exist_ok=True)
     clean = load_photo(PHOTO, LONG_SIDE)
     rain = add_rain(clean, RAIN, seed=SEED)
     rainy = rain.rainy
@@ -57,7 +56,7 @@ def readme_pictures(folder: Path | None = None) -> list[Path]:
         "attention.png": _attention(rainy, rain.mask),
     }
     for name, figure in figures.items():
-        (folder / name).write_bytes(figure_png(figure))
+        write_atomically(folder / name, figure_png(figure))
     return [folder / name for name in figures]
 
 

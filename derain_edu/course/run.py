@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from derain_edu.course.notebooks import find_lesson, lesson_folder, lesson_names
+from derain_edu.files import write_atomically
 
 CELL_SECONDS = 400  # a headless cell that runs longer is stuck
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # those of a terminal, in tracebacks
@@ -149,10 +150,9 @@ def _save_run(notebook: Any, path: Path) -> None:
     import nbformat
     from nbconvert import HTMLExporter
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, path)
+    write_atomically(path, f"{nbformat.writes(notebook)}\n".encode())
     html, _ = HTMLExporter().from_notebook_node(notebook)
-    path.with_suffix(".html").write_text(html, encoding="utf-8")
+    write_atomically(path.with_suffix(".html"), html.encode())
 
 
 def run_course(only: Iterable[str] = (), out: Path | None = None) -> list[LessonRun]:

@@ -7,7 +7,6 @@ different data, must never be compared: see lesson 01.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -18,8 +17,10 @@ from torch import Tensor, nn
 
 from derain_edu.datasets.held_out import RAINS, SPLITS, fixed_pairs
 from derain_edu.errors import DerainError
+from derain_edu.files import write_atomically
 from derain_edu.inference.restoration import derain_tensor
 from derain_edu.metrics import PROTOCOLS, psnr, ssim
+from derain_edu.text import csv_name, csv_text
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,10 @@ def mean_score(scores: Sequence[Score]) -> Score:
 def write_scores(scores: Sequence[Score], path: str | Path) -> None:
     """Write the scores as a CSV file with one line per picture."""
     path = Path(path)
+    rows = [{**asdict(score), "name": csv_name(score.name)} for score in scores]
+    text = csv_text(rows, [field.name for field in fields(Score)])
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            names = [field.name for field in fields(Score)]
-            writer = csv.DictWriter(file, names, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(score) for score in scores)
+        write_atomically(path, text.encode())
     except OSError as error:
         raise DerainError(f"{path} can't be written ({error}): choose another place") from error
 

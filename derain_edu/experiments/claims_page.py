@@ -18,7 +18,7 @@ from pathlib import Path
 
 from derain_edu.errors import DerainError
 from derain_edu.experiments.verdicts import judged
-from derain_edu.files import data_folder
+from derain_edu.files import data_folder, write_atomically
 
 WORDS = {True: "holds", False: "does not hold", None: "can't tell"}
 
@@ -141,5 +141,5 @@ def page(claims: Iterable[Claim]) -> str:
 def write_claims(claims: Iterable[Claim], folder: Path | None = None) -> Path:
     """Write the page; return its path. Default folder: ``data/results``."""
     path = (folder or data_folder() / "results") / "CLAIMS.md"
-    path.write_text(page(claims), encoding="utf-8")
+    write_atomically(path, page(claims).encode())
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ from derain_edu.errors import DerainError
 from derain_edu.experiments.measurements import Measurement
 from derain_edu.experiments.tables import Experiment
 from derain_edu.files import PACKAGE, data_folder, write_atomically
+from derain_edu.text import csv_text
 
 
 def load_results(name: str) -> list[dict[str, Any]]:
@@ -47,11 +47,7 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
     """Add a row by writing the whole file anew and renaming it: a kill can't leave half a line."""
     rows = [*read_rows(path), row]
     columns = dict.fromkeys(column for row in rows for column in row)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, csv_text(rows, list(columns)).encode())
 
 
 def describe(experiment: Experiment | Measurement, path: Path) -> None:

@@ -23,10 +23,11 @@ from derain_edu.datasets.download import cached_files
 from derain_edu.datasets.photos import load_photo
 from derain_edu.errors import DerainError
 from derain_edu.experiments.influence import influence, share_beyond
-from derain_edu.files import data_folder
+from derain_edu.files import data_folder, write_atomically
 from derain_edu.models import create_model
 from derain_edu.models.spanet import SPANet, SpatialAttention
 from derain_edu.rain.synthesis import add_rain
+from derain_edu.text import csv_text
 
 NAME, WEIGHTS, FILE = "spanet_alpha", "official-spa", "spanet_spa.pth"
 LOW, HIGH, BINS = -0.5, 1.0, 30  # intervals of 0.05
@@ -177,10 +178,7 @@ def record(folder: Path | None = None) -> list[Path]:
     """
     found = count_factors(create_model("spanet", pretrained=WEIGHTS), "recorded")
     path = (folder or data_folder() / "results") / f"{NAME}.csv"
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(found.counts[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found.counts)
+    write_atomically(path, csv_text(found.counts, list(found.counts[0])).encode())
     content = {
         "question": "What became of the factors of the released SPANet, which started at 0.2?",
         "weights": WEIGHTS,
@@ -191,5 +189,5 @@ def record(folder: Path | None = None) -> list[Path]:
         "torch": torch.__version__,
     }
     text = json.dumps(content, indent=2) + "\n"
-    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    write_atomically(path.with_suffix(".json"), text.encode())
     return [path, path.with_suffix(".json")]

@@ -35,8 +35,9 @@ from torch import Tensor
 from derain_edu import __version__
 from derain_edu.datasets.download import cached_files, official_weight_path
 from derain_edu.errors import DerainError
-from derain_edu.files import data_folder
+from derain_edu.files import data_folder, write_atomically
 from derain_edu.models.pretrained import convert_official
+from derain_edu.text import csv_text
 
 NAME, FILE = "spanet_checkpoint", "spanet_spa.pth"
 # How a file names its network, its optimizer and its counter: the SPANet code, and this project.
@@ -302,11 +303,8 @@ def record(folder: Path | None = None) -> list[Path]:
     """
     evidence = examine(official_weight_path(FILE))
     path = (folder or data_folder() / "results") / f"{NAME}.csv"
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        columns = [field.name for field in fields(Trace)]
-        writer = csv.DictWriter(file, fieldnames=columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(asdict, evidence.traces))
+    columns = [field.name for field in fields(Trace)]
+    write_atomically(path, csv_text(map(asdict, evidence.traces), columns).encode())
     content = {
         "question": "What does the released SPANet checkpoint say about how it was trained?",
         "file": FILE,
@@ -319,7 +317,7 @@ def record(folder: Path | None = None) -> list[Path]:
         "torch": torch.__version__,
     }
     text = json.dumps(content, indent=2) + "\n"
-    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    write_atomically(path.with_suffix(".json"), text.encode())
     return [path, path.with_suffix(".json")]
 
 

@@ -69,5 +69,11 @@ def test_a_probability_has_no_gap_and_its_square_has():
 
 @pytest.mark.parametrize("mask", [torch.ones(4), torch.ones(3, dtype=torch.bool)])
 def test_a_mask_that_does_not_fit(mask):
-    with pytest.raises(DerainError, match="give one bool per pixel"):
-        score_at(torch.zeros(4), mask, 0.5)
+    for score in (lambda: score_at(torch.zeros(4), mask, 0.5), lambda: auc(torch.zeros(4), mask)):
+        with pytest.raises(DerainError, match="give one bool per pixel"):
+            score()
+
+
+def test_a_gap_of_nothing_is_a_sentence():
+    with pytest.raises(DerainError, match="no pixels"):
+        calibration_gap([])

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from derain_edu import metrics
@@ -157,12 +158,37 @@ def test_a_batch_is_the_mean_of_its_pictures():
         (torch.rand(3, 8, 8), torch.rand(3, 8, 9), "rgb", "differ in shape"),
         (torch.rand(8, 8), torch.rand(8, 8), "rgb", r"\(B, 3, H, W\)"),
         (torch.ones(3, 8, 8, dtype=torch.uint8),) * 2 + ("rgb", "to_tensor"),
+        (torch.rand(3, 8, 8), torch.ones(3, 8, 8).byte(), "rgb", "got torch.uint8"),
+        (torch.rand(0, 3, 8, 8), torch.rand(0, 3, 8, 8), "rgb", "nothing to compare"),
+        (torch.rand(3, 0, 8), torch.rand(3, 0, 8), "rgb", "nothing to compare"),
+        (Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8)), "rgb", "got Image: .*to_tensor"),
+        ("a.png", torch.rand(3, 8, 8), "rgb", "got str: .*to_tensor"),
         (torch.rand(3, 8, 8), torch.rand(3, 8, 8), "matlab", "prenet_matlab, restormer_y"),
     ],
 )
 def test_bad_input_is_explained(derained, clean, protocol, message):
     with pytest.raises(DerainError, match=message):
         metrics.psnr(derained, clean, protocol)
+
+
+@pytest.mark.parametrize("score", [metrics.psnr, metrics.ssim])
+@pytest.mark.parametrize("protocol", metrics.PROTOCOLS)
+def test_pictures_of_another_range_are_refused(score, protocol):
+    derained, clean = noisy_pair()
+    for scale in (lambda x: 255 * x, lambda x: 2 * x - 1):
+        with pytest.raises(DerainError, match=r"not in \[0, 1\]: scale both pictures"):
+            score(scale(derained), scale(clean), protocol)
+    with pytest.raises(DerainError, match="the derained picture has a mean of 1"):
+        score(255 * derained, clean, protocol)
+
+
+def test_the_output_of_a_network_may_leave_the_range_here_and_there():
+    _, clean = noisy_pair()
+    derained = clean.clone()
+    derained[:, 0, :2] = torch.tensor([-40.0, 40.0])
+    assert metrics.psnr(derained, clean) == metrics.psnr(derained.clamp(0, 1), clean)
+    derained[0, 0, 0] = torch.nan  # a score that nobody takes for a good one
+    assert math.isnan(metrics.psnr(derained, clean, "spanet_released"))
 
 
 def test_too_small_for_the_window_is_explained():

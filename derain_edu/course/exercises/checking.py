@@ -156,7 +156,8 @@ def expect_close(
     found, truth = _tensor(got), _tensor(want)
     if found is None:
         kind = "tensor" if isinstance(want, Tensor) else "number"
-        raise Wrong(f"{what} should be a {kind}, and yours is a {type(got).__name__}")
+        yours = "complex" if _is_complex(got) else f"a {type(got).__name__}"
+        raise Wrong(f"{what} should be a {kind}, and yours is {yours}")
     if _same(found, truth, tolerance):
         return
     known = (mistakes or {}).items()
@@ -197,13 +198,21 @@ def _copy(value: Any) -> Any:
 
 
 def _tensor(value: Any) -> Tensor | None:
-    """Return numbers as a float64 tensor; None if they are not numbers."""
+    """Return numbers as a float64 tensor; None if they are no numbers, or complex ones."""
+    if _is_complex(value):  # a conversion would drop the imaginary part
+        return None
     if isinstance(value, np.ndarray):  # PyTorch takes no array that runs backwards
         value = np.array(value, order="C")
     try:
         return torch.as_tensor(value).detach().to("cpu", torch.float64)
     except (TypeError, ValueError, RuntimeError):
         return None
+
+
+def _is_complex(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_complex, value))
+    return torch.is_complex(value) if isinstance(value, Tensor) else bool(np.iscomplexobj(value))
 
 
 def _same(a: Tensor, b: Tensor | None, tolerance: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from numbers import Number
+from numbers import Real
 from typing import Any
 
 import torch
@@ -157,7 +157,7 @@ def check_cost(answer: Callable[..., Any]) -> None:
         words = "stages, channels, blocks, height, width = " + ", ".join(map(str, sizes))
         for value, (what, truth, mistakes) in zip(got, _count(*sizes), strict=True):
             value = value.item() if isinstance(value, Tensor) else value
-            expect(isinstance(value, Number), f"the {what} should be a number, not {value!r}")
+            expect(isinstance(value, Real), f"the {what} should be a number, not {value!r}")
             fitting = [text for text, number in mistakes.items() if value == number]
             reason = [*fitting, f"the number of {what} is not right"][0]
             expect(

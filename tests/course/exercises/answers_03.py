@@ -158,6 +158,7 @@ COST_WRONG = [
     ),
     (lambda t, c, b, h, w: formula()(t, c, 1, h, w), "so the number of blocks counts"),
     (lambda t, c, b, h, w: formula()(t, 32, 5, h, w), "parameters is not right"),
+    (lambda *sizes: tuple(map(complex, formula()(*sizes))), "should be a number, not "),
     (lambda *sizes: {"parameters": 1}, "return two things, .* and not a dict"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,6 +46,9 @@ def add_in_place(x):
         (lambda x: 3 * x, "the double is not right. At position (1,) yours is -3"),
         (lambda x: x[:1], "The shape should be (2,), and yours is (1,)"),
         (lambda x: "two", "the double should be a tensor, and yours is a str"),
+        (lambda x: 2 * x + 1e-9j, "the double should be a tensor, and yours is complex"),
+        (lambda x: (2 * x + 9j).numpy(), "yours is complex"),
+        (lambda x: [complex(value, 3) for value in 2 * x], "yours is complex"),
         (lambda x: torch.full_like(x, torch.nan), "yours is nan, expected"),
         (lambda: 1, "your function raised TypeError"),
         (divide, f"raised IndexError in line {divide.__code__.co_firstlineno + 1}: list index"),
@@ -78,6 +82,9 @@ def test_numbers_are_compared_with_the_tolerance():
     with pytest.raises(Wrong, match="Yours is 95,108, expected 95,107$"):
         expect_close(95_108, 95_107, "it", tolerance=1e-9)
     expect_close(1.1, 1.0, "it", tolerance=0.2)
+    for value in (1 + 0j, np.complex64(1), torch.tensor(1 + 5j)):
+        with pytest.raises(Wrong, match="it should be a number, and yours is complex"):
+            expect_close(value, 1.0, "it")
 
 
 def test_expect():
