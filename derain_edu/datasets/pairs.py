@@ -118,7 +118,8 @@ class PairedFolder(Dataset):
         """
         digest = hashlib.sha256()
         for file in dict.fromkeys(file for pair in self.pairs for file in pair):
-            digest.update(f"{file.relative_to(self.root).as_posix()} {file.stat().st_size}\n".encode())
+            name = file.relative_to(self.root).as_posix()
+            digest.update(f"{name} {file.stat().st_size}\n".encode())
         for index in _spread(len(self), _HASHED):
             digest.update("".join(file_hash(file) for file in self.pairs[index]).encode())
         return digest.hexdigest()[:16]

@@ -179,7 +179,7 @@ def test_the_folder_is_reserved_for_the_whole_run(tmp_path):
 
     train(config(tmp_path, log_every=3), data=Pairs(), on_log=second)
     assert len(refused) == 2 and all("is going on" in sentence for sentence in refused)
-    train(config(tmp_path), data=Pairs())  # free again
+    train(config(tmp_path, log_every=3), data=Pairs())  # free again
 
 
 @pytest.mark.parametrize("resume", ["auto", "never"])
