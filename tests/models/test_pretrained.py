@@ -135,6 +135,18 @@ def test_options_that_are_none_are_explained(tmp_path, options):
         create_model("prn", pretrained=path)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"wings": 2}, "does not have .wings."), ({"channels": [4]}, "can't be built")],
+)
+def test_options_of_another_network_are_explained(tmp_path, options, message):
+    path = tmp_path / "model.safetensors"
+    metadata = {"model": "prn", "options": json.dumps(options)}
+    save_file(create_model("prn").state_dict(), path, metadata)
+    with pytest.raises(DerainError, match=message):
+        create_model("prn", pretrained=path)
+
+
 def test_an_unknown_tag_lists_the_known_ones():
     with pytest.raises(DerainError, match="official-rain100l, official-rain100h"):
         create_model("prenet", pretrained="official-rain200")
