@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,14 +11,19 @@ from typing import Any
 
 from torch import Tensor
 from torch.utils.data import Dataset
+from tqdm.auto import tqdm
 
 from derain_edu.errors import DerainError
+from derain_edu.files import file_hash
 from derain_edu.images import to_tensor
+from derain_edu.text import bars_are_off
 
 Pair = tuple[Path, Path]  # the files of the rainy and of the clean picture
 
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+_HASHED = 16  # pairs whose content is part of a fingerprint
+_CHECKED = 1000  # pairs that check_pairs reads: about 20 s for those of Rain100L's size
 
 
 def folder_unless_named(data: str, names: Sequence[str]) -> Path | None:
@@ -45,13 +52,16 @@ class PairedFolder(Dataset):
     layout : str
         One of :data:`LAYOUTS`:
 
-        - ``plain``: ``rainy/`` and ``clean/`` with equal names
-        - ``rain100l``, ``rain100h``: ``plain``, or ``rain-001.png`` (also under ``rainy/``)
+        - ``plain``, ``rain100l``, ``rain100h``: ``rainy/`` and ``clean/`` with equal names (or
+          ``rain-001.png`` and ``norain-001.png``), or ``rain-001.png``, also under ``rainy/``,
           beside ``norain-001.png``
         - ``rain12``: ``rainy/`` and ``groundtruth/``, or ``001_in.png`` beside ``001_GT.png``
         - ``rain1400``: ``rainy_image/7_3.jpg`` (scene 7, rain 3) and ``ground_truth/7.jpg``
         - ``rain800``: one file per pair, clean on the left and rainy on the right
         - ``spa``: a list file (``*.txt``) with the two paths of a pair on each line
+
+        Upper and lower case don't matter. The two pictures of a pair may have different formats
+        (``a.jpg`` and ``a.png``), of PNG, JPEG, BMP, GIF, WebP and TIFF.
 
     Raises
     ------
@@ -72,7 +82,11 @@ class PairedFolder(Dataset):
             raise DerainError(f"{self.root} is not a folder: download or unpack the data set first")
         self.pairs = _FINDERS[layout](self.root)
         if not self.pairs:
-            raise DerainError(f"{self.root} holds no pairs in the layout {layout!r}")
+            known = "; ".join(f"{name}: {what}" for name, what in _DESCRIPTIONS.items())
+            raise DerainError(
+                f"{self.root} holds no pairs in the layout {layout!r}: arrange it so, or choose "
+                f"another layout ({known})"
+            )
         missing = [str(file) for pair in self.pairs for file in pair if not file.is_file()]
         if missing:
             raise DerainError(
@@ -96,6 +110,54 @@ class PairedFolder(Dataset):
             )
         return {"rainy": rainy, "clean": clean, "name": rainy_file.stem}
 
+    def fingerprint(self) -> str:
+        """Return a short hash that differs when files were added, removed, renamed or changed.
+
+        It is made of all names and sizes, and of the content of some files. It stays the same
+        when the folder is copied or moved, so times are no part of it.
+        """
+        digest = hashlib.sha256()
+        for file in dict.fromkeys(file for pair in self.pairs for file in pair):
+            name = file.relative_to(self.root).as_posix()
+            digest.update(f"{name} {file.stat().st_size}\n".encode())
+        for index in _spread(len(self), _HASHED):
+            digest.update("".join(file_hash(file) for file in self.pairs[index]).encode())
+        return digest.hexdigest()[:16]
+
+
+def check_pairs(read: Callable[[int], Any], count: int) -> None:
+    """Read pairs before a long work on them, so that a damaged picture is found now.
+
+    Parameters
+    ----------
+    read : callable
+        Reads the pair with the number that it is given, and raises DerainError if it can't.
+    count : int
+        How many pairs there are. Of more than 1,000, so many are read, evenly spread.
+
+    Raises
+    ------
+    DerainError
+        If there are bad pairs. It says how many, and what is wrong with the first.
+    """
+    faults, chosen = [], _spread(count, _CHECKED)
+    bar = tqdm(chosen, desc="checking the pictures", unit="pair", delay=1, disable=bars_are_off())
+    for index in bar:
+        try:
+            read(index)
+        except DerainError as error:
+            faults.append(str(error))
+    if faults:
+        first = "" if len(faults) == 1 else "the first: "
+        raise DerainError(f"{len(faults)} of {len(chosen)} pairs can't be used: {first}{faults[0]}")
+
+
+def _spread(count: int, most: int) -> Sequence[int]:
+    """Return all indices, or ``most`` of them, evenly spread from the first to the last."""
+    if count <= most:
+        return range(count)
+    return [k * (count - 1) // (most - 1) for k in range(most)]
+
 
 def _split_in_halves(file: Path) -> tuple[Tensor, Tensor]:
     both = to_tensor(file)  # (3, H, 2W)
@@ -110,41 +172,73 @@ def _pictures(folder: Path, pattern: str = ".*") -> list[Path]:
     """Return the pictures of a folder whose stem matches, in natural order (2 before 10)."""
     if not folder.is_dir():
         return []
-    found = [f for f in folder.iterdir() if f.suffix.lower() in PICTURES]
-    found = [f for f in found if re.fullmatch(pattern, f.stem)]
-    return sorted(found, key=lambda f: [int(n) for n in re.findall(r"\d+", f.stem)] + [f.stem])
+    found = [f for f in folder.iterdir() if f.suffix.lower() in PICTURES and f.name[0] != "."]
+    found = [f for f in found if re.fullmatch(pattern, f.stem, re.IGNORECASE)]
+    return sorted(found, key=_natural)
+
+
+def _natural(file: Path) -> tuple[list[str | int], str]:
+    parts = re.split(r"(\d+)", file.stem)  # text and numbers take turns, beginning with text
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)], file.suffix
+
+
+def _folder(root: Path, name: str) -> Path:
+    """Return a folder of ``root``, whose name may be written in other letter case."""
+    there = [f for f in root.iterdir() if f.name.lower() == name and f.is_dir()]
+    return min(there, key=lambda f: f.name != name, default=root / name)
+
+
+def _matched(rainy: Sequence[Path], clean: Path, name_of: Callable[[Path], str]) -> list[Pair]:
+    """Pair each rainy picture with the one of the folder ``clean`` that ``name_of`` gives.
+
+    If no file has just this name, suffix and letter case may differ. Where there is none at all,
+    the path is that of the missing file.
+    """
+    alike: dict[str, list[Path]] = {}
+    for file in _pictures(clean):
+        alike.setdefault(file.stem.lower(), []).append(file)
+    pairs = []
+    for file in rainy:
+        wanted = clean / name_of(file)
+        there = alike.get(wanted.stem.lower(), [])
+        pairs.append((file, there[0] if len(there) == 1 else wanted))
+    return pairs
 
 
 def _same_names(rainy: Path, clean: Path) -> list[Pair]:
     """Pair two folders by file name; a file on either side needs a partner on the other."""
-    names = {file.name: None for file in [*_pictures(rainy), *_pictures(clean)]}
-    return [(rainy / name, clean / name) for name in names]
+    found = _matched(_pictures(rainy), clean, lambda file: file.name)
+    used = {file for _, file in found}
+    left = [file for file in _pictures(clean) if file not in used]
+    return found + [(rainy / file.name, file) for file in left]
+
+
+def _without_rain(file: Path) -> str:
+    """``norain-001.png`` is the partner of ``rain-001.png``."""
+    return f"no{file.name}"
 
 
 def _find_plain(root: Path) -> list[Pair]:
-    return _same_names(root / "rainy", root / "clean")
-
-
-def _find_rain100(root: Path) -> list[Pair]:
-    if (root / "clean").is_dir():
-        return _find_plain(root)
-    folder = root / "rainy" if (root / "rainy").is_dir() else root
-    return [
-        (file, root / f"no{file.name}") for file in _pictures(folder, r"rain-\d+")
-    ]
+    rainy, clean = _folder(root, "rainy"), _folder(root, "clean")
+    pattern = r"rain-\d+"
+    if not clean.is_dir():
+        return _matched(_pictures(rainy if rainy.is_dir() else root, pattern), root, _without_rain)
+    if _pictures(clean, f"no{pattern}"):
+        return _matched(_pictures(rainy, pattern), clean, _without_rain)
+    return _same_names(rainy, clean)
 
 
 def _find_rain12(root: Path) -> list[Pair]:
-    if (root / "groundtruth").is_dir():
-        return _same_names(root / "rainy", root / "groundtruth")
-    rainy = _pictures(root, r"\d+_in")
-    return [(file, file.with_name(file.name.replace("_in", "_GT"))) for file in rainy]
+    clean = _folder(root, "groundtruth")
+    if clean.is_dir():
+        return _same_names(_folder(root, "rainy"), clean)
+    return _matched(_pictures(root, r"\d+_in"), root, lambda f: f"{f.stem[:-3]}_GT{f.suffix}")
 
 
 def _find_rain1400(root: Path) -> list[Pair]:
-    rainy = _pictures(root / "rainy_image", r"\d+_\d+")
-    clean = root / "ground_truth"
-    return [(file, clean / f"{file.stem.split('_')[0]}{file.suffix}") for file in rainy]
+    rainy = _pictures(_folder(root, "rainy_image"), r"\d+_\d+")
+    clean = _folder(root, "ground_truth")
+    return _matched(rainy, clean, lambda f: f"{f.stem.split('_')[0]}{f.suffix}")
 
 
 def _find_rain800(root: Path) -> list[Pair]:
@@ -154,7 +248,7 @@ def _find_rain800(root: Path) -> list[Pair]:
 def _find_spa(root: Path) -> list[Pair]:
     pairs = []
     for listing in sorted(root.glob("*.txt")):
-        for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(_lines(listing), 1):
             names = line.split()
             if not names:
                 continue
@@ -167,14 +261,32 @@ def _find_spa(root: Path) -> list[Pair]:
     return pairs
 
 
+def _lines(listing: Path) -> list[str]:
+    """Read a text file in UTF-8 or, as some Windows programs save it, in UTF-16."""
+    content = listing.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if wide else "utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DerainError(f"{listing} is not a text in UTF-8: save it in this encoding") from error
+
+
 _FINDERS: dict[str, Callable[[Path], list[Pair]]] = {
     "plain": _find_plain,
-    "rain100l": _find_rain100,
-    "rain100h": _find_rain100,
+    "rain100l": _find_plain,
+    "rain100h": _find_plain,
     "rain12": _find_rain12,
     "rain1400": _find_rain1400,
     "rain800": _find_rain800,
     "spa": _find_spa,
+}
+_DESCRIPTIONS = {
+    "plain, rain100l, rain100h": "rainy/ and clean/ with equal names, or rain-001.png beside "
+    "norain-001.png",
+    "rain12": "rainy/ and groundtruth/, or 001_in.png beside 001_GT.png",
+    "rain1400": "rainy_image/7_3.jpg and ground_truth/7.jpg",
+    "rain800": "one file per pair, clean on the left",
+    "spa": "a list *.txt of two paths per line",
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from derain_edu.datasets.pairs import PairedFolder
+from derain_edu.datasets.pairs import PairedFolder, check_pairs
 from derain_edu.errors import DerainError
 
 
@@ -28,13 +30,21 @@ class RandomPatches(Dataset):
             self._drawn = (turn, rng.permutation(len(self.pairs)))
         return self._drawn[1]
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        turn, place = divmod(index, len(self.pairs))
-        pair = self.pairs[int(self._order(turn)[place])]
+    def _read(self, number: int) -> dict[str, Any]:
+        pair = self.pairs[number]
         if min(pair["rainy"].shape[-2:]) < self.patch_size:
             raise DerainError(
                 f"{pair['name']} is smaller than a patch of {self.patch_size}: lower patch_size"
             )
+        return pair
+
+    def check(self) -> None:
+        """Read the pairs once: see :func:`~derain_edu.datasets.pairs.check_pairs`."""
+        check_pairs(self._read, len(self.pairs))
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        turn, place = divmod(index, len(self.pairs))
+        pair = self._read(int(self._order(turn)[place]))
         both = torch.cat((pair["rainy"], pair["clean"]))  # (6, H, W): cut both at one place
         rng = np.random.default_rng((self.seed, index, 1))
         both = random_patch(both, self.patch_size, rng)

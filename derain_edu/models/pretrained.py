@@ -154,25 +154,72 @@ def load_into(model: nn.Module, weights: Weights) -> nn.Module:
     return model
 
 
+# What other programs call the state dict where they save more beside it
+_WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "model", "net")
+
+
 def read_weights(path: Path) -> Weights:
-    """Read a weight file of any kind that the course meets, without running code from it."""
+    """Read a weight file of any kind that the course meets, without running code from it.
+
+    Raises
+    ------
+    DerainError
+        If the file is damaged, holds no state dict or more than numbers, or if a weight is NaN or
+        infinite.
+    """
     try:
         if path.suffix == ".safetensors":
-            return _read_safetensors(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+            weights = _read_safetensors(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise nearly anything, IndexError included
-        raise DerainError(
-            f"{path} is not a readable weight file: train or download it again"
-        ) from error
-    if isinstance(content, dict) and "config" in content:  # a checkpoint of our own trainer
+        reason = "train or download it again"
+        if found := re.search(r"Unsupported global: GLOBAL (\S+)", str(error)):
+            reason = f"it holds {found[1]} beside the weights; save the state dict alone"
+        raise DerainError(f"{path} is not a readable weight file: {reason}") from error
+    if path.suffix != ".safetensors":
+        weights = _from_pickle(path, content)
+    _check(weights)
+    return weights
+
+
+def _from_pickle(path: Path, content: Any) -> Weights:
+    ours = isinstance(content, dict) and isinstance(content.get("config"), dict)
+    if ours and {"model", "ema", "optimizer"} <= content.keys():  # a checkpoint of our trainer
         config = content["config"]
-        state = content.get("ema") or content["model"]
+        state = _state_dict(path, content["ema"] or content["model"])
         return Weights(str(path), state, config.get("options", {}), config.get("model"))
-    if isinstance(content, dict) and "net" in content:  # SPANet's: beside optimizer and clock
-        content = content["net"]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise DerainError(f"{path} holds no state dict: give a file of weights")
-    return Weights(str(path), convert_official(content))
+    return Weights(str(path), convert_official(_state_dict(path, content)))
+
+
+def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
+    """Take the state dict out of what other programs save around it."""
+    if isinstance(content, dict):
+        inside = (content[key] for key in _WRAPPERS if isinstance(content.get(key), dict))
+        content = next(inside, content)
+    if isinstance(content, dict) and all(isinstance(v, Tensor) for v in content.values()):
+        return content
+    found = type(content).__name__
+    if isinstance(content, dict):
+        found = "a dict of " + (", ".join(map(str, [*content][:4])))
+    raise DerainError(
+        f"{path} holds no state dict but {found}: give a file of weights, alone or under the key "
+        "state_dict"
+    )
+
+
+def _check(weights: Weights) -> None:
+    if not isinstance(weights.options, dict):
+        raise DerainError(
+            f"{weights.source} says that the options of its network are {weights.options!r}, "
+            "which are no options by name: export it again"
+        )
+    for name, values in weights.state.items():
+        if not torch.isfinite(values).all():
+            raise DerainError(
+                f"{weights.source} holds NaN or infinite numbers in {name}: take an earlier "
+                "checkpoint, or train again with a lower learning rate"
+            )
 
 
 def _read_safetensors(path: Path) -> Weights:

@@ -116,7 +116,18 @@ def create_model(name: str, pretrained: str | Path | None = None, **options: Any
     if pretrained is None:
         return model_class(config_class(**{**defaults, **options}))
     weights = weights_for(name, pretrained)
-    model = model_class(config_class(**{**defaults, **weights.options, **options}))
+    if unknown := weights.options.keys() - known:
+        raise DerainError(
+            f"{weights.source} was saved with options that {name} does not have "
+            f"({', '.join(sorted(unknown))}): it belongs to another network or version"
+        )
+    try:
+        model = model_class(config_class(**{**defaults, **weights.options, **options}))
+    except TypeError as error:  # such as a list where a number is expected
+        raise DerainError(
+            f"{name} can't be built with the options of {weights.source} ({weights.options}): "
+            "export the weights again"
+        ) from error
     return load_into(model, weights).eval()
 
 

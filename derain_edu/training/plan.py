@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -71,20 +71,20 @@ class Plan:
         self.curriculum = config.curriculum or Curriculum()
         if self.curriculum.changes and self.steps is None:
             raise DerainError("a curriculum needs a budget in steps or epochs, not in minutes")
-        self._place = self._order()
+        self._shuffled: np.ndarray | None = None
+        if self.curriculum.order == "random":
+            rng = np.random.default_rng(self.curriculum.seed)
+            self._shuffled = rng.permutation(self.steps or 0)
         self._firsts: list[int] | None = None
         if self.curriculum.batch_size is not None:
             sizes = (self.at(step).batch_size for step in range(self.steps))
             self._firsts = list(accumulate(sizes, initial=0))
 
-    def _order(self) -> Callable[[int], int]:
-        """Return the function from a step to its place in the easy-to-hard order."""
-        if self.curriculum.order == "hard_to_easy":
-            return lambda step: self.steps - 1 - step
-        if self.curriculum.order == "random":
-            shuffled = np.random.default_rng(self.curriculum.seed).permutation(self.steps or 0)
-            return lambda step: int(shuffled[step])
-        return lambda step: step
+    def _place(self, step: int) -> int:
+        """Return the place of a step in the easy-to-hard order."""
+        if self._shuffled is not None:
+            return int(self._shuffled[step])
+        return self.steps - 1 - step if self.curriculum.order == "hard_to_easy" else step
 
     def at(self, step: int) -> Setting:
         """Return what step number ``step`` (from 0) works on."""

@@ -40,7 +40,7 @@ from derain_edu.models import create_model, model_options
 from derain_edu.training.checkpoints import (
     RunFolder,
     check_same_run,
-    fingerprint,
+    data_fingerprint,
     random_state,
     set_random_state,
     stop_requests,
@@ -50,6 +50,7 @@ from derain_edu.training.losses import make_loss
 from derain_edu.training.objective import objective
 from derain_edu.training.plan import open_data
 from derain_edu.training.ranks import Ranks, joined_ranks
+from derain_edu.training.workers import ignore_interrupts, one_sentence
 
 
 class Trainer:
@@ -80,11 +81,13 @@ class Trainer:
         ranks: Ranks | None = None,
     ) -> None:
         self.config, self.on_log, self.ranks = config, on_log, ranks or Ranks()
+        self.folder = RunFolder(config.out if self.ranks.first else None)
+        self.folder.check()
         self.device = self.ranks.device(config.device)
         if config.precision == "fp16" and self.device.type == "cpu":
             raise DerainError("fp16 needs a GPU: choose precision 'float32' or 'bf16'")
         self.data, self.validation, self.plan = open_data(config, data, validation)
-        self.data_fingerprint = fingerprint(self.data[0]["rainy"])
+        self.data_fingerprint = data_fingerprint(self.data)
         set_seed(config.seed)
         self.model = self._new_model()
         self.ema = copy.deepcopy(self.model).eval() if config.ema else None
@@ -92,10 +95,10 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.weights, lr=config.lr)
         # fp16 has few small numbers: the loss is scaled up so that gradients don't become 0.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
-        self.folder = RunFolder(config.out if self.ranks.first else None)
         self.steps_done, self.seconds, self.best = 0, 0.0, -math.inf
         self.since_row = [0.0, 0.0, 0]  # sum of losses, sum of gradient norms, how many
         self.log: list[Row] = []
+        self.inside_a_step = False
 
     def _new_model(self) -> nn.Module:
         config = self.config
@@ -123,6 +126,7 @@ class Trainer:
 
     def step(self, batch: dict[str, Tensor]) -> tuple[float, float]:
         """Make one step; return its loss and the norm of its gradient."""
+        self.inside_a_step = True  # what is half done is not saved
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         loss = self.loss_of(batch)
@@ -139,6 +143,7 @@ class Trainer:
         self.scaler.update()
         self.steps_done += 1
         self.update_ema()
+        self.inside_a_step = False
         return loss.item(), norm.item()
 
     def loss_of(self, batch: dict[str, Tensor]) -> Tensor:
@@ -176,25 +181,35 @@ class Trainer:
 
     def run(self) -> TrainResult:
         """Repeat the step until the budget is spent, and write down how it goes."""
+        with self.folder.reserved():
+            self.prepare()
+            self.repeat_steps()
+            model = (self.ema or self.model).eval()
+            self.folder.export(model.state_dict(), self.config.model, model_options(model))
+        return TrainResult(model, self.log, self.folder.path, self.steps_done, self.seconds / 60)
+
+    def prepare(self) -> None:
+        """Find out now, not after ten minutes, that a picture or the folder can't be used."""
+        if self.ranks.first and not self.finished and hasattr(self.data, "check"):
+            self.data.check()
         self.folder.write_log(self.log)
         if self.steps_done == 0:
-            self.save("last.pt")  # an unwritable folder is found out now, not after ten minutes
+            self.folder.save("last.pt", self.state)
+
+    def repeat_steps(self) -> None:
+        """Make all steps. Whatever ends them, what is done by then is saved."""
         start = time.monotonic() - self.seconds
-        with stop_requests() as requests, self._progress_bar() as bar:
+        saving = self.folder.saving_at_the_end(self.state, lambda: not self.inside_a_step)
+        with stop_requests() as requests, self._progress_bar() as bar, saving:
             batches = self.batches()
             while not self.finished:
                 loss, norm = self.step(next(batches))
                 self.seconds, stop = self.ranks.agree(time.monotonic() - start, bool(requests))
                 self.write_down(loss, norm, bar)
-                if stop or self.steps_done % self.config.save_every == 0:
-                    self.save("last.pt")
                 if stop and not self.finished:
-                    where = self.folder.last_good()
-                    raise KeyboardInterrupt(f"stopped after step {self.steps_done}; {where}")
-        self.save("last.pt")
-        model = (self.ema or self.model).eval()
-        self.folder.export(model.state_dict(), self.config.model, model_options(model))
-        return TrainResult(model, self.log, self.folder.path, self.steps_done, self.seconds / 60)
+                    raise KeyboardInterrupt(f"stopped after step {self.steps_done}")
+                if self.steps_done % self.config.save_every == 0:
+                    self.folder.try_to_save("last.pt", self.state)
 
     @property
     def progress(self) -> float:
@@ -224,8 +239,10 @@ class Trainer:
             # A loader draws one random number when it starts. With a generator of its own, a
             # resumed run, which starts one loader more, sees the same random numbers elsewhere.
             generator=torch.Generator(),
+            worker_init_fn=ignore_interrupts,
         )
-        yield from loader
+        with one_sentence():
+            yield from loader
 
     # -- records --------------------------------------------------------------------------------
 
@@ -239,11 +256,11 @@ class Trainer:
             return
         row = self._row(self.validate() if judge and self.ranks.first else None)
         self.log.append(row)
-        self.folder.append_log(row)
+        self.folder.append_log(self.log)
         bar.set_postfix({"loss": f"{row['loss']:.4f}", "budget": f"{self.progress:.0%}"})
         if row["validation_psnr"] is not None and row["validation_psnr"] > self.best:
             self.best = row["validation_psnr"]
-            self.save("best.pt")
+            self.folder.try_to_save("best.pt", self.state)
         if self.on_log is not None and self.ranks.first:
             self.on_log(self.log)
 
@@ -278,12 +295,8 @@ class Trainer:
             desc=self.config.model,
         )
 
-    def save(self, name: str) -> None:
-        """Write a checkpoint: everything that the next step depends on."""
-        self.folder.save(name, self.state)
-
     def state(self) -> dict[str, Any]:
-        """Return the whole run as tensors, numbers and strings.
+        """Return the whole run, everything that the next step depends on, for a checkpoint.
 
         The schedule and the data position are in it too: both are functions of ``step`` (and of
         ``seconds``, with a budget in minutes).
@@ -351,8 +364,9 @@ def train(
         raise DerainError(f"resume must be 'auto' or 'never', got {resume!r}")
     with joined_ranks(config.device) as ranks:
         trainer = Trainer(config, data, validation, on_log, ranks)
-        if resume == "never":
-            trainer.folder.clear()
-        elif (state := RunFolder(config.out).load("last.pt")) is not None:
-            trainer.load_state(state)
-        return trainer.run()
+        with trainer.folder.reserved():
+            if resume == "never":
+                trainer.folder.clear()
+            elif (state := RunFolder(config.out).load("last.pt")) is not None:
+                trainer.load_state(state)
+            return trainer.run()

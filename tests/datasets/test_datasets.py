@@ -107,6 +107,60 @@ def test_pairs_come_in_natural_order(tmp_path):
     assert names == ["rain-001", "rain-002", "rain-010"]
 
 
+def test_names_with_and_without_numbers_have_an_order(tmp_path):
+    for side, value in (("rainy", RAINY), ("clean", CLEAN)):
+        for name in ("street", "beach10", "beach2", "7"):
+            save(tmp_path / side / f"{name}.png", value)
+    assert [pair["name"] for pair in PairedFolder(tmp_path)] == ["7", "beach2", "beach10", "street"]
+
+
+@pytest.mark.parametrize("suffix", ["webp", "tif", "tiff", "gif", "bmp", "JPG"])
+def test_letter_case_and_format_may_differ(tmp_path, suffix):
+    save(tmp_path / "Rainy" / f"Street.{suffix}", RAINY)
+    save(tmp_path / "CLEAN" / "street.png", CLEAN)
+    (pair,) = PairedFolder(tmp_path)
+    assert pair["rainy"].mean().item() == pytest.approx(RAINY / 255, abs=0.01)
+    assert pair["clean"].mean().item() == pytest.approx(CLEAN / 255, abs=0.01)
+
+
+def test_two_formats_of_one_name_find_their_own_partners(tmp_path):
+    for name, value in (("a.png", 10), ("a.bmp", 20)):
+        save(tmp_path / "rainy" / name, value)
+        save(tmp_path / "clean" / name, value)
+    assert all(rainy.name == clean.name for rainy, clean in PairedFolder(tmp_path).pairs)
+
+
+@pytest.mark.parametrize("clean", ["clean/", ""])
+@pytest.mark.parametrize("rainy", ["rainy/", ""])
+def test_rain_and_norain_are_pairs_in_the_plain_layout(tmp_path, rainy, clean):
+    if clean and not rainy:
+        pytest.skip("no layout")
+    save(tmp_path / f"{rainy}rain-001.png", RAINY)
+    save(tmp_path / f"{clean}norain-001.png", CLEAN)
+    (pair,) = PairedFolder(tmp_path)
+    assert pair["rainy"].mean() > pair["clean"].mean()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_may_be_saved_by_windows_programs(tmp_path, encoding):
+    save(tmp_path / "é1.png", RAINY)
+    save(tmp_path / "é2.png", CLEAN)
+    (tmp_path / "list.txt").write_bytes("é1.png é2.png\r\n".encode(encoding))
+    assert len(PairedFolder(tmp_path, "spa")) == 1
+
+
+def test_a_list_in_another_encoding_is_explained(tmp_path):
+    (tmp_path / "list.txt").write_bytes("é1.png é2.png".encode("latin-1"))
+    with pytest.raises(DerainError, match=r"list\.txt is not a text in UTF-8"):
+        PairedFolder(tmp_path, "spa")
+
+
+def test_an_empty_folder_lists_the_layouts(tmp_path):
+    with pytest.raises(DerainError) as caught:
+        PairedFolder(tmp_path)
+    assert all(layout in str(caught.value) for layout in LAYOUTS)
+
+
 @pytest.mark.parametrize("side", ["rainy", "clean"])
 def test_a_missing_partner_is_named(tmp_path, side):
     make_plain(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -92,6 +93,58 @@ def test_no_state_dict_is_explained(tmp_path):
     torch.save([1, 2, 3], tmp_path / "list.pth")
     with pytest.raises(DerainError, match="no state dict"):
         create_model("prn", pretrained=tmp_path / "list.pth")
+
+
+@pytest.mark.parametrize("key", ["state_dict", "params", "model", "net"])
+def test_a_state_dict_is_found_inside_what_others_save(tmp_path, key):
+    model = create_model("prn", channels=4)
+    content = {key: model.state_dict(), "epoch": 3, "config": {"lr": 0.1}}
+    torch.save(content, tmp_path / "theirs.pth")
+    loaded = create_model("prn", pretrained=tmp_path / "theirs.pth", channels=4)
+    assert torch.equal(loaded.head.weight, model.head.weight)
+
+
+def test_a_dict_without_weights_names_what_it_holds(tmp_path):
+    torch.save({"epoch": 3, "loss": 0.5}, tmp_path / "other.pth")
+    with pytest.raises(DerainError, match="no state dict but a dict of epoch, loss.*state_dict"):
+        create_model("prn", pretrained=tmp_path / "other.pth")
+
+
+def test_a_numpy_scalar_beside_the_weights_is_named(tmp_path):
+    state = create_model("prn").state_dict()
+    torch.save({"state_dict": state, "psnr": np.float64(30)}, tmp_path / "other.pth")
+    with pytest.raises(DerainError, match="multiarray.scalar beside the weights"):
+        create_model("prn", pretrained=tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_nan_in_the_weights_names_the_file(tmp_path, suffix):
+    state = create_model("prn").state_dict()
+    state["tail.bias"][1] = float("nan")
+    save = save_file if suffix == "safetensors" else torch.save
+    save(state, tmp_path / f"bad.{suffix}")
+    with pytest.raises(DerainError, match=rf"bad\.{suffix} holds NaN .* in tail\.bias"):
+        create_model("prn", pretrained=tmp_path / f"bad.{suffix}")
+
+
+@pytest.mark.parametrize("options", ["[1]", "3"])
+def test_options_that_are_none_are_explained(tmp_path, options):
+    path = tmp_path / "model.safetensors"
+    save_file(create_model("prn").state_dict(), path, {"model": "prn", "options": options})
+    with pytest.raises(DerainError, match="no options by name"):
+        create_model("prn", pretrained=path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"wings": 2}, "does not have .wings."), ({"channels": [4]}, "can't be built")],
+)
+def test_options_of_another_network_are_explained(tmp_path, options, message):
+    path = tmp_path / "model.safetensors"
+    metadata = {"model": "prn", "options": json.dumps(options)}
+    save_file(create_model("prn").state_dict(), path, metadata)
+    with pytest.raises(DerainError, match=message):
+        create_model("prn", pretrained=path)
 
 
 def test_an_unknown_tag_lists_the_known_ones():

@@ -22,6 +22,7 @@ from derain_edu import files
 from derain_edu.errors import DerainError
 from derain_edu.files import write_atomically
 from derain_edu.training.checkpoints import (
+    KEYS,
     load_checkpoint,
     random_state,
     save_checkpoint,
@@ -174,7 +175,8 @@ def test_never_starts_over(tmp_path):
     train(config(tmp_path), data=Pairs(), validation=VALIDATION)
     run = train(config(tmp_path, steps=3, validate_every=0), resume="never", data=Pairs())
     assert run.steps == 3
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.pt", "log.csv", "model.safetensors"]
+    names = sorted(p.name for p in tmp_path.iterdir() if p.name != ".lock")
+    assert names == ["last.pt", "log.csv", "model.safetensors"]
     with pytest.raises(DerainError, match="'auto' or 'never'"):
         train(config(tmp_path), resume="always", data=Pairs())
 
@@ -243,7 +245,7 @@ def test_a_checkpoint_never_runs_code(tmp_path):
 
 
 def test_a_failing_write_keeps_the_old_file(tmp_path, monkeypatch):
-    save_checkpoint({"model": 1, "optimizer": 1, "step": 1}, tmp_path / "last.pt")
+    save_checkpoint({**dict.fromkeys(KEYS), "step": 1}, tmp_path / "last.pt")
 
     def full(descriptor):
         raise OSError("no space left on device")
@@ -267,9 +269,7 @@ def test_random_state_is_restored(tmp_path):
         return random.random(), np.random.randn(), np.random.rand(), torch.rand(()).item()
 
     np.random.randn()  # NumPy keeps the second number of a normal pair: part of the state
-    save_checkpoint(
-        {"model": 0, "optimizer": 0, "step": 0, "random": random_state()}, tmp_path / "state"
-    )
+    save_checkpoint({**dict.fromkeys(KEYS), "random": random_state()}, tmp_path / "state")
     expected = draw()
     draw()
     set_random_state(load_checkpoint(tmp_path / "state")["random"])
