@@ -52,6 +52,13 @@ def derain(
     fast: Annotated[
         bool, typer.Option("--fast", help="Compute with bytes: faster, a little less exact.")
     ] = False,
+    frame: Annotated[
+        int | None,
+        typer.Option(min=1, max=10**6, help="Which picture of a file that holds several. [first]"),
+    ] = None,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Leave out date, camera, author and place (EXIF).")
+    ] = False,
     large: Annotated[
         float | None,
         typer.Option(min=1, max=10**6, help="Take photos of up to so many megapixels. [89]"),
@@ -63,8 +70,9 @@ def derain(
 ) -> None:
     """Take the rain out of photos.
 
-    Large photos are cut into windows, so any size fits into memory. The size, grey, transparency
-    and colour profile stay; a photo that lies on its side is turned upright.
+    Large photos are cut into windows, so any size fits into memory. The size, grey (also of 16
+    bits), transparency, colour profile, and what EXIF tells stay; a photo that lies on its side is
+    turned upright.
 
     What is read is never written to, and files that exist stay: the same command, given again, goes
     on with the photos that have no result yet. NAME_derained is taken for the result of NAME.
@@ -82,7 +90,6 @@ def derain(
     from contextlib import redirect_stdout
 
     from derain_edu.cli.targets import plan_jobs
-    from derain_edu.devices import reuse_memory
 
     twin = None if clean is None else Path(at_home(clean))
     model, weights = at_home(model), at_home(weights)
@@ -100,14 +107,14 @@ def derain(
         if plan.jobs:
             from derain_edu.cli.file_jobs import derain_files, load_on
 
-            reuse_memory()
             run_own(code)
             options = given(stages=stages)
             network = load_on(device, model, weights, typer.echo, engine, fast, **options)
             try:
                 done = derain_files(
-                    plan.jobs, network, tile, twin, large, typer.echo, complain, stdout
-                )
+                    plan.jobs, network, tile, twin, large, frame, strip,
+                    typer.echo, complain, stdout,
+                )  # fmt: skip
             except KeyboardInterrupt:
                 raise typer.Exit(130) from None
         if len(plan.jobs) > 1:

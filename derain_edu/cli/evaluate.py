@@ -23,6 +23,9 @@ def evaluate(
     benchmarks: Annotated[
         bool, typer.Option("--benchmarks", help="Rain100L and Rain100H, all models [or --model].")
     ] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry", help="Photos without rain: does the model leave them alone?")
+    ] = False,
     protocol: Annotated[
         str, typer.Option(help="prenet_matlab, restormer_y, spanet_released or rgb.")
     ] = "prenet_matlab",
@@ -38,7 +41,8 @@ def evaluate(
 ) -> None:
     """Measure a model on pairs: PSNR and SSIM.
 
-    Each row has the scores of the rainy and of the derained picture.
+    Each row has the scores of the rainy and of the derained picture. --dry compares photos
+    without rain with themselves: the higher, the less harm is done; 60 dB is the most.
 
     \b
     Examples:
@@ -46,6 +50,7 @@ def evaluate(
       derain-edu evaluate --data rain100l --weights official-rain100l --csv scores.csv
       derain-edu evaluate --data my_pairs --layout plain --protocol rgb
       derain-edu evaluate --weights open --benchmarks
+      derain-edu evaluate --weights open --dry
     """
     from itertools import islice
 
@@ -54,8 +59,12 @@ def evaluate(
     from derain_edu.evaluation.scores import HEADER, mean_score, write_scores
     from derain_edu.evaluation.scores import evaluate as measure
 
-    if (data is None) == (not benchmarks):
-        raise DerainError("say what to measure on: --data, such as synthetic, or --benchmarks")
+    if (data is not None) + benchmarks + dry != 1:
+        raise DerainError(
+            "say what to measure on: --data, such as synthetic, or --benchmarks, or --dry"
+        )
+    if dry and (csv or limit or layout != "plain" or protocol != "prenet_matlab"):
+        raise DerainError("--dry goes with --model, --weights and --tile only: leave the rest out")
     if benchmarks and (stages or tile or layout != "plain"):
         raise DerainError("--benchmarks goes without --stages, --tile and --layout: leave them out")
     run_own(code)
@@ -63,6 +72,13 @@ def evaluate(
         means = score_benchmarks(weights, model, protocol, limit, device, typer.echo)
         if csv is not None:
             write_scores(means, csv)
+        return
+    if dry:
+        from derain_edu.evaluation import harm
+
+        network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
+        typer.echo(harm.HEADER)
+        typer.echo(harm.measure_harm(network, "test", tile, on_score=typer.echo))
         return
     folder_of_pairs(data, NAMED_PAIRS, layout)
     sentence, pairs = open_pairs(data, layout)

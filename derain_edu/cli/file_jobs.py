@@ -53,6 +53,8 @@ def derain_files(
     tile: int | None = None,
     clean: Path | None = None,
     large: float | None = None,
+    frame: int | None = None,
+    strip: bool = False,
     say: Callable[[str], None] = print,
     complain: Callable[[str], None] = print,
     stdout: BinaryIO | None = None,
@@ -73,6 +75,10 @@ def derain_files(
         The clean picture (of a single rainy one), for the scores.
     large : float, optional
         Megapixels that a picture may have. Default: 89, Pillow's limit.
+    frame : int, optional
+        Which picture of a file that holds several, see :func:`derain_edu.images.read_picture`.
+    strip : bool
+        Leave out what EXIF tells.
     say, complain : callable
         Get a text for each picture: what was done, or one sentence on what went wrong.
     stdout : binary file, optional
@@ -94,7 +100,11 @@ def derain_files(
         for job in jobs:
             tell = complain
             try:
-                text = _derain_file(job, network, tile, clean, stdout)
+                with warnings.catch_warnings(record=True) as notes:
+                    warnings.simplefilter("ignore")
+                    warnings.simplefilter("always", UserWarning)
+                    text = _derain_file(job, network, tile, clean, frame, strip, stdout)
+                text += "".join(f"\nnote: {note.message}" for note in notes)
                 tell, done = say, done + 1
             except (BrokenPipeError, KeyboardInterrupt) as error:
                 if isinstance(error, KeyboardInterrupt):
@@ -114,15 +124,22 @@ def derain_files(
 
 
 def _derain_file(
-    job: Job, network: nn.Module, tile: int | None, clean: Path | None, stdout: BinaryIO | None
+    job: Job,
+    network: nn.Module,
+    tile: int | None,
+    clean: Path | None,
+    frame: int | None,
+    strip: bool,
+    stdout: BinaryIO | None,
 ) -> str:
     began = time.perf_counter()
     if job.picture is None:
-        source = read_picture(typer.get_binary_stream("stdin").read(), job.name)
+        source = read_picture(typer.get_binary_stream("stdin").read(), job.name, frame)
     else:
-        source = read_picture(job.picture)
+        source = read_picture(job.picture, frame=frame)
     if job.target is not None:
-        check_save_path(job.target, transparent=source.alpha is not None)
+        size = (source.rgb.shape[2], source.rgb.shape[1])
+        check_save_path(job.target, transparent=source.alpha is not None, size=size)
     truth = None if clean is None else to_tensor(clean)
     if truth is not None and truth.shape != source.rgb.shape:
         raise DerainError(
@@ -130,14 +147,11 @@ def _derain_file(
             f"{source.rgb.shape[2]}×{source.rgb.shape[1]}: "
             "give the clean picture that belongs to it"
         )
-    with warnings.catch_warnings(record=True) as notes:
-        warnings.simplefilter("always", UserWarning)
-        result = derain(source, network, tile=tile, progress=True)
-    _give(result, job.target, stdout)
+    result = derain(source, network, tile=tile, progress=True)
+    _give(result, job.target, strip, stdout)
     seconds = time.perf_counter() - began
     where = "standard output" if job.target is None else job.target
     line = f"{job.name} -> {where}  ({result.width}×{result.height} pixels, {seconds:.1f} s)"
-    line += "".join(f"\nnote: {note.message}" for note in notes)
     if truth is not None:
         derained = to_tensor(result)
         before, after = psnr(source.rgb, truth), psnr(derained, truth)
@@ -148,12 +162,14 @@ def _derain_file(
     return line
 
 
-def _give(result: Image.Image, target: Path | None, stdout: BinaryIO | None) -> None:
+def _give(
+    result: Image.Image, target: Path | None, strip: bool, stdout: BinaryIO | None
+) -> None:
     if target is not None:
-        save_picture(result, target)
+        save_picture(result, target, strip)
     elif stdout is not None:
         with tempfile.TemporaryDirectory() as folder:
-            stdout.write(save_picture(result, Path(folder) / "derained.png").read_bytes())
+            stdout.write(save_picture(result, Path(folder) / "derained.png", strip).read_bytes())
         stdout.flush()
 
 

@@ -25,10 +25,8 @@ def bench(
       derain-edu bench spanet   SPANet on one picture
       derain-edu bench onnx     PReNet in ONNX Runtime, float and int8
     """
-    from derain_edu.devices import reuse_memory
     from derain_edu.evaluation.bench import run
 
-    reuse_memory()
     typer.echo(run(what))
 
 

@@ -66,11 +66,9 @@ def train(
       derain-edu train --model my_net --code my_net.py --minutes 5 --out runs/mine
     """
     from derain_edu.cli.file_jobs import train_config
-    from derain_edu.devices import reuse_memory
     from derain_edu.rain.presets import RAIN_NAMES
     from derain_edu.training.trainer import train as train_model
 
-    reuse_memory()
     run_own(code)
     changes = given(
         model=model, minutes=minutes, steps=steps, epochs=epochs, stages=stages, loss=loss, lr=lr,

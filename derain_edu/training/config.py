@@ -6,6 +6,7 @@ spent), so the learning rate of a step needs no memory of the steps before it.
 
 from __future__ import annotations
 
+import os
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -199,6 +200,9 @@ class TrainConfig:
         for name in (*counts, "attention_weight"):
             if (value := getattr(self, name)) < 0:
                 raise DerainError(f"{name} must be at least 0, got {value}")
+        most = 8 * (os.cpu_count() or 1)  # each is a process that needs some hundred MB
+        if self.workers > most:
+            raise DerainError(f"workers is {self.workers}: this machine can bear {most} at most")
         if self.hard > 1:
             raise DerainError(f"hard is a share from 0 to 1, got {self.hard}")
         if self.grad_clip is not None and self.grad_clip <= 0:
