@@ -6,8 +6,8 @@ spent), so the learning rate of a step needs no memory of the steps before it.
 
 from __future__ import annotations
 
-import os
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path

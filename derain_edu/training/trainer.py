@@ -281,7 +281,7 @@ class Trainer:
         """Return the mean PSNR (dB, protocol prenet_matlab) on the validation pairs."""
         model = (self.ema or self.model).eval()
         scores = [
-            psnr(model(pair["rainy"][None].to(self.device)).cpu(), pair["clean"][None])
+            psnr(model(pair["rainy"][None].to(self.device)).cpu().clamp(0, 1), pair["clean"][None])
             for pair in self.validation
         ]
         self.model.train()

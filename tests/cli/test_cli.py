@@ -296,3 +296,17 @@ def test_doctor_knows_a_foreign_kernel(monkeypatch, tmp_path):
     monkeypatch.setattr(Spec, "argv", ["python", "-m", "ipykernel_launcher"])
     [finding] = doctor.check_jupyter()
     assert finding.state == "ok"
+
+
+def test_evaluate_dry(call, monkeypatch):
+    """Every picture, the mean and the worst; and what does not go with it is refused."""
+    from derain_edu.evaluation import harm
+
+    pictures = [("stripes", harm.grating(24, 0, 4)), ("grey", harm.grating(24, 0, 4, 0))]
+    monkeypatch.setattr(harm, "dry_pictures", lambda split: pictures)
+    status, out, _ = call("evaluate", "--dry", "--model", "residual")
+    lines = out.splitlines()
+    assert status == 0 and [line.split()[0] for line in lines[2:4]] == ["stripes", "grey"]
+    assert lines[-1].startswith("mean ") and "over 2 dry pictures, worst" in lines[-1]
+    for more in (["--data", "synthetic"], ["--benchmarks"], ["--limit", 1]):
+        assert call("evaluate", "--dry", *more)[0] == 2

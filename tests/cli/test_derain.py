@@ -345,3 +345,30 @@ def test_large_takes_the_place_of_a_limit_in_python(call, photo, monkeypatch):
     assert call("derain", "a.png", *QUICK)[0] == 2
     assert call("derain", "a.png", *QUICK, "--large", "1")[0] == 0
     assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+# ------------------------------------------------------------------------------ what a file says
+
+
+def test_a_frame_of_several_and_what_is_told_or_left_out(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exif = Image.Exif()
+    exif[0x013B] = "Somebody"
+    frames = [Image.new("RGB", (20, 16), colour) for colour in ("black", "white")]
+    frames[0].save("two.webp", save_all=True, append_images=frames[1:], exif=exif, lossless=True)
+    status, out, _ = call("derain", "two.webp", "-o", "first.png", *QUICK)
+    assert status == 0 and "note: two.webp has 2 frames, of which only number 1 is read" in out
+    status, out, _ = call("derain", "two.webp", "-o", "second.png", "--frame", 2, "--strip", *QUICK)
+    assert status == 0 and "frames" not in out
+    first, second = Image.open("first.png"), Image.open("second.png")
+    assert np.asarray(first).mean() < 128 < np.asarray(second).mean()
+    assert first.getexif().get(0x013B) == "Somebody" and 0x013B not in second.getexif()
+    status, _, err = call("derain", "two.webp", "-o", "third.png", "--frame", 3, *QUICK)
+    assert status == 2 and "has no frame 3: choose one from 1 to 2" in err
+
+
+def test_a_picture_that_the_format_can_not_hold_is_refused_before_the_work(call, photo, monkeypatch):
+    Image.new("L", (16_390, 2)).save("wide.png")
+    monkeypatch.setattr(file_jobs, "derain", lambda *_, **__: pytest.fail("it was computed"))
+    status, _, err = call("derain", "wide.png", "-o", "wide.webp", *QUICK)
+    assert status == 2 and "a WEBP holds at most 16383 pixels on a side" in err
