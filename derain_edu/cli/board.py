@@ -151,8 +151,10 @@ def card(
       derain-edu card runs/first/model.safetensors
       derain-edu card runs/mine/model.safetensors --name "my net" --licence CC0 --code my_net.py
     """
-    from derain_edu.evaluation.model_card import model_card, write_card
+    from derain_edu.evaluation.model_card import check_card_path, model_card, write_card
 
+    target = output or weights.with_name("MODEL_CARD.md")
+    check_card_path(target, replace, [path for path in (weights, code) if path is not None])
     run_own(code)
     text = model_card(weights, name, licence, model, recipe)
-    typer.echo(write_card(text, output or weights.with_name("MODEL_CARD.md"), replace))
+    typer.echo(write_card(text, target, replace))

@@ -28,9 +28,9 @@ from derain_edu.datasets.held_out import RAINS, SETS
 from derain_edu.errors import DerainError
 from derain_edu.evaluation.provenance import loaded, training_minutes
 from derain_edu.evaluation.scores import SCORES, measure
-from derain_edu.files import changing, data_folder, file_hash, write_atomically
+from derain_edu.files import changing, check_writable, data_folder, file_hash, write_atomically
 from derain_edu.models.pretrained import open_weights_folder, read_weights
-from derain_edu.text import table
+from derain_edu.text import csv_name, csv_text, name_in_csv, table
 from derain_edu.training.recipes import minutes_of
 
 
@@ -80,6 +80,14 @@ class Entry:
         Which fixed pictures these were, see :data:`derain_edu.datasets.held_out.SETS`.
     scores : dict[str, float]
         A number for each of :data:`derain_edu.evaluation.scores.SCORES`.
+    more : dict[str, str]
+        What its author wrote into columns of their own; kept as it is.
+
+    Raises
+    ------
+    DerainError
+        If a number can't be true: a PSNR that is not between 0 and 100 dB, an SSIM that is not
+        between -1 and 1, minutes below 0.
     """
 
     name: str
@@ -92,6 +100,19 @@ class Entry:
     looks: int = 1
     sets: int = SETS
     scores: dict[str, float] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        bounds = {score: (0, 100) if score.startswith("psnr") else (-1, 1) for score in self.scores}
+        bounds |= {"cpu_minutes": (0, math.inf), "parameters": (0, math.inf)}
+        bounds |= {"looks": (1, math.inf), "sets": (1, math.inf)}
+        for column, (low, high) in bounds.items():
+            value = self.scores.get(column, getattr(self, column, None))
+            if value is not None and not (math.isfinite(value) and low <= value <= high):
+                raise DerainError(
+                    f"the entry {self.name!r} has {value:g} in {column}, which can't be true: "
+                    "measure it again"
+                )
 
     @property
     def league(self) -> str:
@@ -160,28 +181,40 @@ def course_board() -> Path:
 
 
 def read_board(path: str | Path) -> list[Entry]:
-    """Read a board; a file that does not exist yet is an empty board."""
+    """Read a board; a file that does not exist yet, or is empty, is an empty board.
+
+    Raises
+    ------
+    DerainError
+        If the file is something else than a board, or an entry can't be true.
+    """
     path = Path(path)
-    if not path.exists():
-        return []
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+        text = path.read_text(encoding="utf-8-sig")  # a spreadsheet may add a mark at the start
+        table = csv.DictReader(io.StringIO(text, newline=""))
+        columns, rows = table.fieldnames or [], list(table)
+    except FileNotFoundError:
+        return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DerainError(f"{path} can't be read as a leaderboard ({error})") from error
+    if text.strip() and (missing := [column for column in _FIELDS if column not in columns]):
+        raise DerainError(
+            f"{path} has no column {missing[0]}, so it is not a leaderboard of derain-edu: name "
+            "another file"
+        )
     return [_parse(row, f"{path}, entry {number}") for number, row in enumerate(rows, 1)]
 
 
 def _parse(row: dict[str, str], where: str) -> Entry:
-    missing = [column for column in _FIELDS if row.get(column) is None]
-    if missing:
-        raise DerainError(f"{where} has no {missing[0]}: it is not a leaderboard of derain-edu")
+    if None in row or None in row.values():
+        raise DerainError(f"{where} has more or fewer cells than the first line: mend it by hand")
     column = ""
     try:
         scores = {}
         for column in SCORES:
-            scores[column] = _finite(row[column])
+            scores[column] = float(row[column])
         column = "cpu_minutes"
-        minutes = _finite(row[column]) if row[column] else None
+        minutes = float(row[column]) if row[column] else None
         numbers = {}
         for column in ("parameters", "looks", "sets"):
             numbers[column] = int(row[column])
@@ -189,33 +222,37 @@ def _parse(row: dict[str, str], where: str) -> Entry:
         raise DerainError(
             f"{where}: {column} is {row[column]!r}, not a number: measure this entry again"
         ) from error
-    texts = {column: row[column] for column in ("name", "model", "minutes_from", "date", "sha256")}
-    return Entry(cpu_minutes=minutes, scores=scores, **numbers, **texts)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
+    texts = {column: row[column] for column in ("model", "minutes_from", "date", "sha256")}
+    more = {column: text for column, text in row.items() if column not in _FIELDS}
+    name = checked_name(name_in_csv(row["name"]))
+    return Entry(name, cpu_minutes=minutes, scores=scores, more=more, **numbers, **texts)
 
 
 def write_board(entries: Sequence[Entry], path: str | Path) -> Path:
-    """Write a board as a CSV file that is never seen half-written."""
-    path, text = Path(path), io.StringIO(newline="")
-    writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
-    writer.writeheader()
-    for entry in entries:
-        row = {**asdict(entry), **{key: f"{value:.4f}" for key, value in entry.scores.items()}}
-        del row["scores"]
-        row["cpu_minutes"] = "" if entry.cpu_minutes is None else f"{entry.cpu_minutes:.2f}"
-        writer.writerow(row)
+    """Write a board as a CSV file that is never seen half-written.
+
+    Raises
+    ------
+    DerainError
+        If another file than a board is there, or the place can't be written.
+    """
+    path = Path(path)
+    read_board(path)  # complains about any other file
+    more = dict.fromkeys(column for entry in entries for column in entry.more)
+    text = csv_text(map(_row, entries), [*_FIELDS, *more])
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.getvalue().encode())
+        write_atomically(path, text.encode())
     except OSError as error:
         raise DerainError(f"{path} can't be written ({error}): choose another place") from error
     return path
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    row = {**entry.more, **asdict(entry), "name": csv_name(entry.name)}
+    row |= {key: f"{value:.4f}" for key, value in entry.scores.items()}
+    row["cpu_minutes"] = "" if entry.cpu_minutes is None else f"{entry.cpu_minutes:.2f}"
+    del row["scores"], row["more"]
+    return row
 
 
 def add_entry(
@@ -237,11 +274,12 @@ def add_entry(
     if name in {entry.name for entry in read_board(course_board())}:
         raise DerainError(f"{name!r} is an entry of the course: choose another name")
     _split_board(name, weights, board, replace_old)  # bad input: before the measurement
+    check_writable(board)
     entry = measured_entry(name, weights, **more)
     with changing(board):  # what others have added during the measurement stays
         old, others = _split_board(name, weights, board, replace_old)
         if old is not None:
-            entry = replace(entry, looks=old.looks + 1)
+            entry = replace(entry, looks=old.looks + 1, more=old.more)
         write_board([*others, entry], board)
     return entry
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import date
 from pathlib import Path
@@ -23,11 +23,13 @@ from derain_edu.errors import DerainError
 from derain_edu.evaluation.leaderboard import checked_name
 from derain_edu.evaluation.provenance import loaded, run_of
 from derain_edu.evaluation.scores import Score, picture_scores
-from derain_edu.files import data_folder, file_hash, write_atomically
+from derain_edu.files import check_writable, data_folder, file_hash, is_one_of, write_atomically
 from derain_edu.inference.restoration import derain_tensor
 from derain_edu.models import model_options
 from derain_edu.models.pretrained import read_weights
 from derain_edu.rain.presets import MIXES
+from derain_edu.text import code_in_markdown as _code
+from derain_edu.text import in_markdown
 from derain_edu.training.checkpoints import fingerprint
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.curriculum import Curriculum, StepSchedule
@@ -91,7 +93,7 @@ def model_card(
         "Limits, measured": _limits(network, scores["test"]),
         "The photos and their authors": _photos(config.photos if config and on_course_data else ""),
     }
-    title = f"# {checked_name(name or kind)}\n"
+    title = f"# {in_markdown(checked_name(name or kind))}\n"
     note = f"Written by derain-edu {__version__} on {date.today().isoformat()}.\n"
     return "\n".join([title, note, *(f"## {k}\n\n{v}\n" for k, v in sections.items())])
 
@@ -100,11 +102,11 @@ def _what(path: Path, kind: str, network: nn.Module, licence: str | None) -> str
     options = model_options(network)
     count = sum(p.numel() for p in network.parameters())
     return _list(
-        f"a network that takes rain out of one photo: `{kind}`, {count:,} parameters",
-        f"options: `{json.dumps(options)}`",
-        f"file: `{path.name}`, {path.stat().st_size:,} bytes, sha256 `{file_hash(path)}`",
+        f"a network that takes rain out of one photo: {_code(kind)}, {count:,} parameters",
+        f"options: {_code(json.dumps(options))}",
+        f"file: {_code(path.name)}, {path.stat().st_size:,} bytes, sha256 `{file_hash(path)}`",
         "input and output: RGB in [0, 1], (B, 3, H, W)",
-        f"licence of the weights: {licence or _TO_SAY}",
+        f"licence of the weights: {in_markdown(licence or _TO_SAY)}",
     )
 
 
@@ -151,7 +153,7 @@ def _recipe(run: dict[str, Any] | None) -> str:
         f"{run['step']:,} steps of {config['batch_size']} patches in {run['seconds'] / 60:.1f} "
         "minutes, validation included",
         _settings(config),
-        f"start: {'the weights ' + str(start) if start else 'random weights'}",
+        f"start: {'the weights ' + _code(str(start)) if start else 'random weights'}",
     ]
     if run["best"] > 0:
         lines.append(f"best validation during the run: {run['best']:.2f} dB")
@@ -165,7 +167,7 @@ def _settings(config: dict[str, Any]) -> str:
         for key, value in config.items()
         if key not in _NOT_IN_THE_RECIPE and value != usual.get(key) and value is not None
     }
-    return f"settings other than the defaults: `{json.dumps(changed, default=str)}`"
+    return f"settings other than the defaults: {_code(json.dumps(changed, default=str))}"
 
 
 def _stated(name: str, kind: str, network: nn.Module) -> tuple[str, str]:
@@ -266,20 +268,35 @@ def _table_of(rows: Sequence[dict[str, str]]) -> Iterator[str]:
     yield "| photo | used for | author | licence |"
     yield "|---|---|---|---|"
     for row in sorted(rows, key=lambda row: (row["split"], row["name"])):
-        yield f"| {row['file']} | {row['split']} | {row['author']} | {row['licence']} |"
+        cells = (in_markdown(row[key]) for key in ("file", "split", "author", "licence"))
+        yield f"| {' | '.join(cells)} |"
 
 
 def _list(*lines: str) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+def check_card_path(path: Path, replace_old: bool = False, inputs: Iterable[Path] = ()) -> None:
+    """Say before the measurement that a card can't be written to ``path``.
+
+    Raises
+    ------
+    DerainError
+        If a file is there (unless it is to be replaced), is one of the ``inputs``, or can't be
+        written.
+    """
+    if is_one_of(path, inputs):
+        raise DerainError(f"{path} would overwrite what is read: choose another -o")
+    check_writable(path)
+    if path.exists() and not replace_old:
+        raise DerainError(f"{path} exists already, perhaps with your own edits: use --replace")
+
+
 def write_card(text: str, path: str | Path, replace_old: bool = False) -> Path:
     """Write a card, but never over a file that is there, unless told to."""
     path = Path(path)
-    if path.exists() and not replace_old:
-        raise DerainError(f"{path} exists already, perhaps with your own edits: use --replace")
+    check_card_path(path, replace_old)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode())
     except OSError as error:
         raise DerainError(f"{path} can't be written ({error}): choose another place") from error

@@ -269,11 +269,18 @@ def test_a_stop_while_writing_leaves_the_old_board(tmp_path, monkeypatch):
     ("edit", "message"),
     [
         (("30.0000", "best"), "entry 1: psnr_validation_light is 'best', not a number"),
-        (("30.0000", "nan"), "entry 1: psnr_validation_light is 'nan', not a number"),
+        (("30.0000", "nan"), "entry 'one' has nan in psnr_validation_light, which can't be true"),
+        (("30.0000", "999"), "entry 'one' has 999 in psnr_validation_light, which can't be true"),
+        (("30.0000", "-inf"), "entry 'one' has -inf in psnr_validation_light"),
+        (("0.9000", "1.1"), "entry 'one' has 1.1 in ssim_validation_light"),
+        (("4.50", "-3"), "entry 'one' has -3 in cpu_minutes, which can't be true"),
+        (("95107", "-1"), "entry 'one' has -1 in parameters"),
+        (("\none,", "\n\x1b[2Jone,"), "the name .* does not fit"),
         (("4.50", "soon"), "entry 1: cpu_minutes is 'soon', not a number"),
         (("95107", "many"), "entry 1: parameters is 'many', not a number"),
-        (("sha256", "hash"), "entry 1 has no sha256: it is not a leaderboard"),
-        (("\none,prn,95107,4.50", "\none"), "has no .*: it is not a leaderboard"),
+        (("sha256", "hash"), "has no column sha256, so it is not a leaderboard"),
+        (("\none,prn,95107,4.50", "\none"), "entry 1 has more or fewer cells than the first line"),
+        (("\none,", "\none,one,"), "entry 1 has more or fewer cells than the first line"),
     ],
 )
 def test_a_damaged_board_is_one_sentence(tmp_path, edit, message):
@@ -292,6 +299,41 @@ def test_what_is_no_board_at_all(tmp_path):
         board.read_board(path)
     with pytest.raises(de.DerainError, match="can't be read as a leaderboard"):
         board.read_board(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a,b\n", "name,model\n1,2\n", "my notes\n", '{"a": 1}'])
+def test_another_file_is_never_replaced_by_a_board(tmp_path, text):
+    path = tmp_path / "notes.csv"
+    path.write_text(text)
+    for write in (
+        lambda: board.add_entry("mine", RESIDUAL, path, minutes=4),
+        lambda: board.write_board([entry()], path),
+    ):
+        with pytest.raises(de.DerainError, match="is not a leaderboard of derain-edu"):
+            write()
+    assert path.read_text() == text
+    path.write_text("\n")  # an empty file is an empty board
+    assert board.read_board(board.write_board([entry()], path)) == [entry()]
+
+
+def test_columns_of_ones_own_stay(tmp_path, few):
+    path = board.write_board([entry()], tmp_path / "board.csv")
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    rows[0], rows[1] = [rows[0][0], "team", *rows[0][1:]], [rows[1][0], "blue", *rows[1][1:]]
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:  # as a spreadsheet saves it
+        csv.writer(file).writerows(rows)
+    board.add_entry("mine", RESIDUAL, path, minutes=4)
+    assert [e.more for e in board.read_board(path)] == [{"team": "blue"}, {"team": ""}]
+    board.add_entry("one", open_weights_folder() / "prn.safetensors", path, True, minutes=4)
+    assert {e.name: e.more["team"] for e in board.read_board(path)} == {"mine": "", "one": "blue"}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+more", "-less", "@home", "'quoted", "''"])
+def test_a_spreadsheet_takes_no_name_for_a_formula(tmp_path, name):
+    path = board.write_board([entry(name)], tmp_path / "board.csv")
+    assert path.read_text(encoding="utf-8").splitlines()[1].startswith("'")
+    assert board.read_board(path) == [entry(name)]
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 41, "two\nlines", "a|b"])

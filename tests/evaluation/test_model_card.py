@@ -97,7 +97,7 @@ def test_a_curriculum_is_part_of_the_recipe(tmp_path):
 
 def test_a_start_from_other_weights_is_told(tmp_path):
     weights = trained(tmp_path, pretrained=str(RESIDUAL), options={})
-    assert f"the weights {RESIDUAL}" in sections(model_card(weights))["Recipe"]
+    assert f"the weights `{RESIDUAL}`" in sections(model_card(weights))["Recipe"]
 
 
 def test_a_recipe_of_the_course_is_stated_not_read(tmp_path):
@@ -142,6 +142,27 @@ def test_a_card_is_not_written_over(tmp_path):
     assert write_card("new", path, replace_old=True).read_text() == "new"
 
 
+def test_what_others_wrote_is_shown_and_not_obeyed(tmp_path):
+    weights = tmp_path / "a`<b>`.safetensors"
+    weights.write_bytes(RESIDUAL.read_bytes())
+    card = model_card(weights, "<img src=x> [a](b)", licence="CC0\n\n## Scores\n<script>")
+    assert card.startswith("# &lt;img src=x&gt; \\[a\\](b)\n")
+    assert "licence of the weights: CC0 ## Scores &lt;script&gt;\n" in card
+    assert card.count("\n## Scores\n") == 1 and "<img" not in card and "<script" not in card
+    assert "file: `` a`<b>`.safetensors ``" in card
+
+
+def test_a_photographers_name_is_a_cell_of_the_table(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "photos.csv").write_text(
+        'file,name,split,author,licence\na.png,a,test,"A|B\n<b>",CC0\n'
+    )
+    monkeypatch.setattr("derain_edu.evaluation.model_card.data_folder", lambda: tmp_path)
+    assert sections(model_card(RESIDUAL))["The photos and their authors"].strip().endswith(
+        "\n| a.png | test | A\\|B &lt;b&gt; | CC0 |"
+    )
+
+
 def test_errors():
     with pytest.raises(de.DerainError, match="does not exist"):
         model_card("nowhere.safetensors")
@@ -159,3 +180,8 @@ def test_the_command(tmp_path):
     again = runner.invoke(app, ["card", str(weights)])
     assert again.exit_code == 2 and again.stderr.startswith("error: ")
     assert runner.invoke(app, ["card", str(weights), "--replace"]).exit_code == 0
+    spelled = tmp_path / "a" / ".." / "model.safetensors"
+    spelled.parent.parent.mkdir()
+    onto = runner.invoke(app, ["card", str(weights), "-o", str(spelled), "--replace"])
+    assert onto.exit_code == 2 and "would overwrite what is read" in onto.stderr
+    assert weights.read_bytes() == RESIDUAL.read_bytes()
