@@ -21,6 +21,7 @@ from derain_edu.training.losses import MASKS, make_loss
 
 Row = dict[str, Any]  # of the log: step, samples, minutes, loss, lr, grad_norm, validation_psnr
 
+MOST_WORKERS = 256  # more of them fill the memory before they do anything
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -195,6 +196,11 @@ class TrainConfig:
         for name in ("workers", "hard", "validate_every", "validation_pairs", "attention_weight"):
             if (value := getattr(self, name)) < 0:
                 raise DerainError(f"{name} must be at least 0, got {value}")
+        if self.workers > MOST_WORKERS:
+            raise DerainError(
+                f"workers are processes, each with its own memory: at most {MOST_WORKERS}, got "
+                f"{self.workers}"
+            )
         if self.hard > 1:
             raise DerainError(f"hard is a share from 0 to 1, got {self.hard}")
         if self.grad_clip is not None and self.grad_clip <= 0:
