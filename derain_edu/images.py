@@ -44,7 +44,7 @@ class Picture:
         Whether the source had one colour channel.
     white : int, default 255
         The value of white in a source of whole numbers: above 255, it had more than 8 bits.
-    info : dict[str, Any], default {}
+    info : dict[str, Any]
         What its file says besides, and a result should say again: ``icc_profile`` (what the
         colours mean), ``exif``, ``dpi``, and ``lossless``, for WebP.
     """

@@ -88,7 +88,7 @@ def train(
         pairs = PairedFolder(folder, layout)
     try:
         result = train_model(config, resume=resume, data=pairs)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped and saved in {config.out}: the same command goes on", err=True)
+    except KeyboardInterrupt as stop:  # it says after which step, and where that is saved
+        typer.echo(f"{stop or 'stopped'}: the same command goes on", err=True)
         raise typer.Exit(130) from None
     typer.echo(f"{result.steps} steps in {result.minutes:.1f} minutes: {result.out}")

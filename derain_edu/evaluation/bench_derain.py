@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -113,10 +114,9 @@ def _measure(name: str, photo: Path, folder: Path) -> dict[str, Any]:
 
 def _peak_bytes() -> float:
     """Return the largest amount of memory that this process has held."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":  # which has no such module
         return float("nan")
+    resource = import_module("resource")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak if sys.platform == "darwin" else peak * 1024)
 

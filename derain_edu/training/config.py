@@ -7,7 +7,6 @@ spent), so the learning rate of a step needs no memory of the steps before it.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from derain_edu.training.losses import MASKS, make_loss
 
 Row = dict[str, Any]  # of the log: step, samples, minutes, loss, lr, grad_norm, validation_psnr
 
+MOST_WORKERS = 256  # more of them fill the memory before they do anything
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -200,9 +200,11 @@ class TrainConfig:
         for name in (*counts, "attention_weight"):
             if (value := getattr(self, name)) < 0:
                 raise DerainError(f"{name} must be at least 0, got {value}")
-        most = 8 * (os.cpu_count() or 1)  # each is a process that needs some hundred MB
-        if self.workers > most:
-            raise DerainError(f"workers is {self.workers}: this machine can bear {most} at most")
+        if self.workers > MOST_WORKERS:
+            raise DerainError(
+                f"workers are processes, each with its own memory: at most {MOST_WORKERS}, got "
+                f"{self.workers}"
+            )
         if self.hard > 1:
             raise DerainError(f"hard is a share from 0 to 1, got {self.hard}")
         if self.grad_clip is not None and self.grad_clip <= 0:

@@ -120,7 +120,7 @@ def test_schedules_start_at_one_and_never_rise(name):
         ({"lr": 0.0}, "lr must be larger than 0"),
         ({"attention_mask": "wet"}, "unknown attention_mask 'wet': choose one of paper, released"),
         ({"workers": -1}, "workers must be at least 0"),
-        ({"workers": 99_999}, "this machine can bear"),
+        ({"workers": 99_999}, "at most 256, got 99999"),
         ({"hard": 1.5}, "hard is a share from 0 to 1"),
         ({"grad_clip": 0.0}, "grad_clip must be larger than 0"),
     ],
