@@ -105,7 +105,7 @@ class Entry:
     def __post_init__(self) -> None:
         bounds = {score: (0, 100) if score.startswith("psnr") else (-1, 1) for score in self.scores}
         bounds |= {"cpu_minutes": (0, math.inf), "parameters": (0, math.inf)}
-        bounds |= {"looks": (1, math.inf), "sets": (1, math.inf)}
+        bounds |= {"looks": (1, math.inf), "sets": (0, math.inf)}
         for column, (low, high) in bounds.items():
             value = self.scores.get(column, getattr(self, column, None))
             if value is not None and not (math.isfinite(value) and low <= value <= high):
