@@ -22,7 +22,6 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -37,6 +36,7 @@ from derain_edu.devices import set_seed
 from derain_edu.errors import DerainError
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model, model_options
+from derain_edu.text import bars_are_off
 from derain_edu.training.checkpoints import (
     RunFolder,
     check_same_run,
@@ -288,8 +288,7 @@ class Trainer:
         return sum(scores) / len(scores)
 
     def _progress_bar(self) -> tqdm:
-        # tqdm's bar for notebooks does not look at TQDM_DISABLE by itself.
-        hidden = not self.ranks.first or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+        hidden = not self.ranks.first or bars_are_off()
         return tqdm(
             total=self.plan.steps, initial=self.steps_done, unit="step", disable=hidden,
             desc=self.config.model,
