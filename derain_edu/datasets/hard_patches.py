@@ -1,38 +1,45 @@
-"""Clean patches that are harder than most photos: sharper, richer in contrast, or of dead leaves.
+"""Clean patches that are harder than most photos, and what a camera does to a pair.
 
-A network that learned from few photos mistakes bright, thin things that it has not seen before
-for rain: grass, fur, snow. These patches show it many such things on which no rain falls.
+A network that learned from few photos takes bright, thin things for rain that it has not seen
+before: grass, fur, fences. These patches show it many such things, before it rains on them. What a
+camera adds (over-exposure, noise, compression) is in the rainy picture *and* in the clean one, so
+that a network learns to take the rain out, and nothing else.
 """
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
+
+from derain_edu.datasets.gratings import gratings
 
 LEAVES = 400  # ellipses of a picture
 _FINER = 2  # a picture of leaves is drawn so many times as large, and shrunk: smooth edges
 
 
 def harder(clean: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return a patch sharpened, with more contrast, or replaced by leaves in its colours.
+    """Return a patch changed in one of the ways of :data:`WAYS`.
 
     Parameters
     ----------
     clean : Tensor
         (3, P, P) in [0, 1].
     rng : numpy Generator
-        Decides which of the three, and how much.
+        Decides which way, and how much.
 
     Returns
     -------
     Tensor
         Of the same shape, in [0, 1].
     """
-    return (sharpened, stretched, dead_leaves)[rng.integers(3)](clean, rng)
+    ways, odds = zip(*WAYS, strict=True)
+    return ways[rng.choice(len(ways), p=odds)](clean, rng)
 
 
 def sharpened(clean: Tensor, rng: np.random.Generator) -> Tensor:
@@ -48,6 +55,30 @@ def stretched(clean: Tensor, rng: np.random.Generator) -> Tensor:
     """Multiply the distance from the mean by 1 to 2, and move the mean by up to 0.1."""
     mean = clean.mean()
     return (mean + rng.uniform(1, 2) * (clean - mean) + rng.uniform(-0.1, 0.1)).clamp(0, 1)
+
+
+def overexposed(clean: Tensor, rng: np.random.Generator) -> Tensor:
+    """Make a picture so much brighter that 5 to 60 % of its pixels are white in some channel."""
+    peak = clean.amax(dim=0)
+    return brightened(clean, float(peak.quantile(1 - rng.uniform(0.05, 0.6))))
+
+
+def brightened(clean: Tensor, white: float) -> Tensor:
+    """Divide by ``white`` (at least 0.2) and cut off: where a channel was brighter, it clips."""
+    return (clean / min(1.0, max(0.2, white))).clamp(0, 1)
+
+
+def hazed(clean: Tensor, rng: np.random.Generator) -> Tensor:
+    """Lay a veil of 10 to 60 % over a picture, of a grey from 0.5 to 1: rain comes with mist."""
+    return torch.lerp(clean, clean.new_tensor(rng.uniform(0.5, 1)), rng.uniform(0.1, 0.6))
+
+
+def noisy(clean: Tensor, rng: np.random.Generator) -> Tensor:
+    """Add a camera's noise: σ of 0.005 to 0.05 in white, ∝ √brightness, grainy or smoothed."""
+    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32))
+    if rng.random() < 0.5:
+        noise = 1.5 * F.avg_pool2d(noise, 3, stride=1, padding=1)
+    return (clean + 0.005 * 10 ** rng.random() * clean.sqrt() * noise).clamp(0, 1)
 
 
 def dead_leaves(clean: Tensor, rng: np.random.Generator) -> Tensor:
@@ -93,3 +124,20 @@ def _lay(
     shade = shade + rng.normal(0, 0.1) * np.sin(rng.uniform(0.3, 2) * vein)
     part = canvas[:, low[0] : high[0], low[1] : high[1]]
     np.copyto(part, colour[:, None, None] * shade, where=inside)
+
+
+# (way, share): gratings are what networks mistook most, leaves take most time to draw.
+WAYS = (
+    (gratings, 0.42), (overexposed, 0.16), (sharpened, 0.12), (stretched, 0.08), (hazed, 0.08),
+    (noisy, 0.08), (dead_leaves, 0.06),
+)  # fmt: skip
+
+
+def compressed(picture: Tensor, quality: int) -> Tensor:
+    """Return a picture (3, H, W) in [0, 1] as a JPEG file of this quality (1 to 95) gives it."""
+    pixels = (255 * picture).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    with Image.open(file) as opened:
+        back = torch.from_numpy(np.array(opened))
+    return back.permute(2, 0, 1).float() / 255

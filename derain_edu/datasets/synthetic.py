@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from derain_edu.datasets.hard_patches import harder
+from derain_edu.datasets.hard_patches import compressed, harder
 from derain_edu.datasets.patches import random_patch
 from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.errors import DerainError
@@ -56,8 +56,11 @@ class SyntheticRain(Dataset):
         Also mirror and turn the clean patches and change their colours, before it rains on them:
         more pictures from few photos.
     hard : float
-        Share of the clean patches that become sharper, richer in contrast, or dead leaves, see
+        Share of the clean patches that become gratings, over-exposed, sharper, …, see
         :mod:`derain_edu.datasets.hard_patches`.
+    jpeg : float
+        Share of the pairs that are compressed, both pictures alike (quality 30 to 95): what
+        compression does to a picture is no rain and is not to be undone.
 
     Notes
     -----
@@ -75,12 +78,14 @@ class SyntheticRain(Dataset):
         scales: Sequence[float] | None = None,
         augment: bool = False,
         hard: float = 0.0,
+        jpeg: float = 0.0,
     ) -> None:
         if photos is None:
             photos = [load_photo(name) for name in photo_names(split)]
         if scales is None:
             scales = (1.0, 0.7, 0.5, 0.35, 0.25) if augment else (1.0, 0.7, 0.5)
-        self.patch_size, self.seed, self.augment, self.hard = patch_size, seed, augment, hard
+        self.patch_size, self.seed = patch_size, seed
+        self.augment, self.hard, self.jpeg = augment, hard, jpeg
         self.rains, self.odds = _mix(rain)
         # 8 bits a channel are enough to keep, and a quarter of the memory.
         self.pictures = [
@@ -122,7 +127,11 @@ class SyntheticRain(Dataset):
             clean = harder(clean, rng)
         rain = self.rains[rng.choice(len(self.rains), p=self.odds)]
         result = add_rain(clean, rain, seed=int(rng.integers(2**63)))
-        return {"rainy": result.rainy, "clean": clean, "mask": result.mask}
+        rainy = result.rainy
+        if self.jpeg and rng.random() < self.jpeg:
+            quality = int(rng.integers(30, 96))
+            rainy, clean = compressed(rainy, quality), compressed(clean, quality)
+        return {"rainy": rainy, "clean": clean, "mask": result.mask}
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         worker = torch.utils.data.get_worker_info()

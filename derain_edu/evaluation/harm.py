@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from derain_edu.datasets.gratings import grating
 from derain_edu.datasets.photos import load_photo, photo_names
 from derain_edu.errors import DerainError
 from derain_edu.inference.restoration import derain_tensor
@@ -149,46 +150,6 @@ def _psnr_to_itself(dry: Tensor, derained: Tensor) -> float:
     return min(MOST, score)
 
 
-def grating(size: int, angle: float, period: float, contrast: float = 1.0) -> Tensor:
-    """Draw parallel bars: bright ones, half as wide as their period, on a grey ground.
-
-    With u across the bars, in pixels from the middle of the picture::
-
-        u = x·cos θ + y·sin θ
-        bars = clip((1/4 − |u/period − ⌊u/period⌋ − 1/2|) · period + 1/2, 0, 1)
-
-    An edge is one pixel wide: as sharp as pixels can be without steps.
-
-    Parameters
-    ----------
-    size : int
-        Pixels on a side.
-    angle : float
-        θ in degrees; 0 is upright, and a positive angle leans as a falling streak with a positive
-        angle does, like a backslash.
-    period : float
-        Pixels from one bar to the next, at least 2.
-    contrast : float
-        How much brighter the bars are than the ground, from 0 to 1.
-
-    Returns
-    -------
-    Tensor
-        (3, size, size) float32 in [0, 1]. Its mean is near ½.
-    """
-    if period < 2 or not 0 <= contrast <= 1:
-        raise DerainError(
-            f"a grating of period {period:g} and contrast {contrast:g} can't be drawn: the period "
-            "is 2 or more, the contrast from 0 to 1"
-        )
-    place = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
-    theta = -math.radians(angle)
-    across = (place * math.cos(theta) + place[:, None] * math.sin(theta)) / period
-    from_middle = (across - across.floor() - 0.5).abs()
-    bars = ((0.25 - from_middle) * period + 0.5).clamp(0, 1)
-    return (0.5 + contrast * (bars - 0.5)).expand(3, -1, -1).contiguous()
-
-
 def grating_map(
     model: nn.Module,
     angles: Sequence[float] = (-80, -60, -40, -20, -10, 0, 10, 20, 40, 60, 80, 90),
@@ -205,7 +166,7 @@ def grating_map(
     model : nn.Module
         (B, 3, H, W) in, (B, 3, H, W) out.
     angles, periods, contrast, size
-        See :func:`grating`.
+        See :func:`derain_edu.datasets.gratings.grating`.
     """
     found = torch.zeros(len(periods), len(angles))
     for row, period in enumerate(periods):

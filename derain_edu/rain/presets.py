@@ -141,17 +141,45 @@ _CURTAIN = NoiseRain(
 )
 
 
+# What photos of real rain show besides: fine spray, short and dense, and streaks so near to the lens
+# that they are out of focus, wide and faint.
+_SPRAY = RainConfig(
+    density=(5, 40),
+    layers=(1, 3),
+    length=(3, 14),
+    width=(0.8, 1.6),
+    angle=(-45, 45),
+    angle_spread=8,
+    brightness=(0.03, 0.2),
+    blending="either",
+)
+_OUT_OF_FOCUS = RainConfig(
+    density=(0.1, 1.5),
+    layers=(1, 3),
+    length=(20, 150),
+    width=(2.5, 8),
+    angle=(-30, 30),
+    brightness=(0.03, 0.2),
+    taper=0.6,
+    blending="either",
+)
+_DRY = RainConfig(amount=0)
+_WITH_NOISE = (
+    *TRAINING_MIX,
+    (_FAINT, 0.3),
+    (_THREADS, 0.6),
+    (_CURTAIN, 0.25),
+    (TRAINING_MIX[-1][0], 0.1),  # and more of next to nothing
+)
+
+
 # name -> mix, wherever a rain has a name: TrainConfig.data, a curriculum
 MIXES = {
     "mix": TRAINING_MIX,
     "mix+faint": (*TRAINING_MIX, (_FAINT, 0.3)),
-    "mix+noise": (
-        *TRAINING_MIX,
-        (_FAINT, 0.3),
-        (_THREADS, 0.6),
-        (_CURTAIN, 0.25),
-        (TRAINING_MIX[-1][0], 0.1),  # and more of next to nothing
-    ),
+    "mix+noise": _WITH_NOISE,
+    # The weights above add up to 2.25: a fifth of these samples is dry.
+    "mix+dry": (*_WITH_NOISE, (_SPRAY, 0.1), (_OUT_OF_FOCUS, 0.15), (_DRY, 0.6)),
 }
 
 

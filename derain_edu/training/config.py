@@ -78,8 +78,10 @@ class TrainConfig:
     augment : bool, default False
         Mirror, rotate and recolour the clean patches, see :class:`~derain_edu.SyntheticRain`.
     hard : float, default 0.0
-        Share in [0, 1] of the clean patches that become sharper, richer in contrast, or dead
-        leaves, see :mod:`derain_edu.datasets.hard_patches`.
+        Share in [0, 1] of the clean patches that become gratings, over-exposed, sharper, …, see
+        :mod:`derain_edu.datasets.hard_patches`.
+    jpeg : float, default 0.0
+        Share in [0, 1] of the pairs that are compressed, both pictures alike.
     patch_size : int, default 64
         Side of the square patches in pixels. (PReNet's authors take 100.)
     batch_size : int, default 8
@@ -149,6 +151,7 @@ class TrainConfig:
     photos: str = "train"
     augment: bool = False
     hard: float = 0.0
+    jpeg: float = 0.0
     patch_size: int = 64
     batch_size: int = 8
     curriculum: Curriculum | None = None
@@ -196,7 +199,7 @@ class TrainConfig:
         for name in ("batch_size", "patch_size", "log_every", "save_every", "stop_after"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise DerainError(f"{name} must be at least 1, got {value}")
-        counts = ("workers", "seed", "hard", "validate_every", "validation_pairs")
+        counts = ("workers", "seed", "hard", "jpeg", "validate_every", "validation_pairs")
         for name in (*counts, "attention_weight"):
             if (value := getattr(self, name)) < 0:
                 raise DerainError(f"{name} must be at least 0, got {value}")
@@ -205,8 +208,9 @@ class TrainConfig:
                 f"workers are processes, each with its own memory: at most {MOST_WORKERS}, got "
                 f"{self.workers}"
             )
-        if self.hard > 1:
-            raise DerainError(f"hard is a share from 0 to 1, got {self.hard}")
+        for name in ("hard", "jpeg"):
+            if (value := getattr(self, name)) > 1:
+                raise DerainError(f"{name} is a share from 0 to 1, got {value}")
         if self.grad_clip is not None and self.grad_clip <= 0:
             raise DerainError(f"grad_clip must be larger than 0, got {self.grad_clip}")
         if self.lr <= 0:

@@ -150,7 +150,7 @@ class PlannedRain(Dataset):
         photos = [load_photo(name) for name in photo_names(config.photos)]
         first = SyntheticRain(
             photos, rain_named(rains[0]), min(patches), config.seed,
-            augment=config.augment, hard=config.hard,
+            augment=config.augment, hard=config.hard, jpeg=config.jpeg,
         )  # fmt: skip
         self.streams = {
             (rain, size): first.again(rain_named(rain), size)
@@ -190,9 +190,10 @@ def open_data(
         raise DerainError(
             "a curriculum of rain or patches makes its own pairs: leave data out, or choose another"
         )
-    if data is not None and (config.augment or config.hard or config.photos != TrainConfig.photos):
+    about_photos = config.augment or config.hard or config.jpeg
+    if data is not None and (about_photos or config.photos != TrainConfig.photos):
         raise DerainError(
-            "photos, augment and hard are about the course's photos: leave them or data out"
+            "photos, augment, hard and jpeg are about the course's photos: leave them or data out"
         )
     if data is None and validation is None and config.validate_every:
         # Always seed 0: runs with different seeds are judged by the same pictures.
