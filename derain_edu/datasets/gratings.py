@@ -101,7 +101,9 @@ def _coordinates(size: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
     return x * cos + y * sin, y * cos - x * sin
 
 
-def _bars(place: np.ndarray, period: float, duty: np.ndarray | float, softness: float) -> np.ndarray:
+def _bars(
+    place: np.ndarray, period: float, duty: np.ndarray | float, softness: float
+) -> np.ndarray:
     """Return the bars at ``place``, which counts periods."""
     from_middle = np.abs(place - np.floor(place) - 0.5)
     return np.clip((duty / 2 - from_middle) * (period / softness) + 0.5, 0, 1).astype(np.float32)

@@ -27,6 +27,7 @@ from derain_edu.metrics import psnr
 # A difference of 60 dB is a twentieth of a grey level: nobody sees it. Without a limit one picture
 # that comes back untouched, at an infinite PSNR, would decide the mean.
 MOST = 60.0
+LONG_SIDE = 256  # pixels: seconds for a network, not a minute
 OVEREXPOSED = 1.6  # a picture times this, clipped at white, as a sensor clips
 DRY_SPLITS = ("validation", "test")
 
@@ -82,7 +83,7 @@ class Harm:
         )
 
 
-def dry_pictures(split: str = "test", long_side: int = 384) -> list[tuple[str, Tensor]]:
+def dry_pictures(split: str = "test", long_side: int = LONG_SIDE) -> list[tuple[str, Tensor]]:
     """Return name and picture (3, H, W) of each dry photo of a split, and of its bright copy.
 
     Parameters
@@ -150,10 +151,14 @@ def _psnr_to_itself(dry: Tensor, derained: Tensor) -> float:
     return min(MOST, score)
 
 
+ANGLES = (-80, -60, -40, -20, -10, 0, 10, 20, 40, 60, 80, 90)  # degrees from upright
+PERIODS = (3, 4, 6, 8, 12, 16, 24, 32)  # pixels
+
+
 def grating_map(
     model: nn.Module,
-    angles: Sequence[float] = (-80, -60, -40, -20, -10, 0, 10, 20, 40, 60, 80, 90),
-    periods: Sequence[float] = (3, 4, 6, 8, 12, 16, 24, 32),
+    angles: Sequence[float] = ANGLES,
+    periods: Sequence[float] = PERIODS,
     contrast: float = 0.6,
     size: int = 96,
 ) -> Tensor:

@@ -27,7 +27,7 @@ from torch import nn
 from derain_edu.datasets.held_out import RAINS, SETS
 from derain_edu.errors import DerainError
 from derain_edu.evaluation.provenance import loaded, training_minutes
-from derain_edu.evaluation.scores import SCORES, measure
+from derain_edu.evaluation.scores import DRY_SCORES, SCORES, measure
 from derain_edu.files import changing, check_writable, data_folder, file_hash, write_atomically
 from derain_edu.models.pretrained import open_weights_folder, read_weights
 from derain_edu.text import csv_name, csv_text, name_in_csv, table
@@ -79,7 +79,8 @@ class Entry:
     sets : int, default SETS
         Which fixed pictures these were, see :data:`derain_edu.datasets.held_out.SETS`.
     scores : dict[str, float]
-        A number for each of :data:`derain_edu.evaluation.scores.SCORES`.
+        A number for each of :data:`derain_edu.evaluation.scores.SCORES`. An entry from before the
+        dry pictures has none for them.
     more : dict[str, str]
         What its author wrote into columns of their own; kept as it is.
 
@@ -173,6 +174,7 @@ def checked_name(name: str) -> str:
 
 _FIELDS = ("name", "model", "parameters", "cpu_minutes", "minutes_from", *SCORES,
            "looks", "sets", "date", "sha256")  # fmt: skip
+_NEEDED = tuple(column for column in _FIELDS if column not in DRY_SCORES)
 
 
 def course_board() -> Path:
@@ -197,7 +199,7 @@ def read_board(path: str | Path) -> list[Entry]:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DerainError(f"{path} can't be read as a leaderboard ({error})") from error
-    if text.strip() and (missing := [column for column in _FIELDS if column not in columns]):
+    if text.strip() and (missing := [column for column in _NEEDED if column not in columns]):
         raise DerainError(
             f"{path} has no column {missing[0]}, so it is not a leaderboard of derain-edu: name "
             "another file"
@@ -212,7 +214,8 @@ def _parse(row: dict[str, str], where: str) -> Entry:
     try:
         scores = {}
         for column in SCORES:
-            scores[column] = float(row[column])
+            if column in _NEEDED or row.get(column):
+                scores[column] = float(row[column])
         column = "cpu_minutes"
         minutes = float(row[column]) if row[column] else None
         numbers = {}
@@ -317,15 +320,21 @@ def ranked(entries: Sequence[Entry], league: str | None = None) -> list[Entry]:
 
 def board_table(entries: Sequence[Entry], league: str | None = None) -> str:
     """Return the board as lines of text, best first."""
-    header = ["entry", "league", "parameters", "minutes", "light", "heavy", "mix", "mean", "looks"]
+    header = ["entry", "league", "parameters", "minutes", "light", "heavy", "mix", "mean", "dry",
+              "worst", "looks"]  # fmt: skip
     rows = []
     for entry in ranked(entries, league):
         minutes = "?" if entry.cpu_minutes is None else f"{entry.cpu_minutes:.1f}"
         tests = [f"{entry.scores[f'psnr_test_{rain}']:.2f}" for rain in RAINS]
+        dry = [f"{entry.scores[s]:.2f}" if s in entry.scores else "?" for s in DRY_SCORES]
         rows.append([entry.name, entry.league, f"{entry.parameters:,}",
                      minutes + "*" * (entry.minutes_from == "stated"), *tests,
-                     f"{entry.mean_psnr():.2f}", str(entry.looks)])  # fmt: skip
-    lines = [table(header, rows), "PSNR in dB on the fixed test pictures, protocol prenet_matlab"]
+                     f"{entry.mean_psnr():.2f}", *dry, str(entry.looks)])  # fmt: skip
+    lines = [
+        table(header, rows),
+        "PSNR in dB on the fixed test pictures, protocol prenet_matlab; dry: what is left of "
+        "pictures without rain, at most 60",
+    ]
     if any(entry.minutes_from == "stated" for entry in entries):
         lines.append("* stated by the author, not read from a run folder")
     if old := [entry.name for entry in entries if entry.sets != SETS]:

@@ -20,6 +20,7 @@ from derain_edu import __version__
 from derain_edu.datasets.held_out import SIDE, SPLITS, fixed_pairs
 from derain_edu.datasets.photos import photo_names
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.harm import ANGLES, PERIODS, grating_map, measure_harm
 from derain_edu.evaluation.leaderboard import checked_name
 from derain_edu.evaluation.provenance import loaded, run_of
 from derain_edu.evaluation.scores import Score, picture_scores
@@ -90,6 +91,7 @@ def model_card(
         "Data": data,
         "Recipe": how,
         "Scores": _scores(scores),
+        "Pictures without rain": _dry(network),
         "Limits, measured": _limits(network, scores["test"]),
         "The photos and their authors": _photos(config.photos if config and on_course_data else ""),
     }
@@ -218,6 +220,26 @@ def _scores(scores: dict[str, dict[str, list[Score]]]) -> str:
     rows.append(
         f"\nMeans of pictures of {SIDE}×{SIDE} pixels, protocol `prenet_matlab` (on luma Y)."
     )
+    return "\n".join(rows)
+
+
+def _dry(network: nn.Module) -> str:
+    """What the network does where it has nothing to do."""
+    rows = ["| dry pictures | mean, dB | worst, dB | which |", "|---|---|---|---|"]
+    for split in SPLITS:
+        harm = measure_harm(network, split)
+        worst = f"{harm.worst.psnr:.2f} | {harm.worst.name}"
+        rows.append(f"| {split}, {len(harm.scores)} | {harm.mean:.2f} | {worst} |")
+    rows.append(
+        "\nEach is compared with itself; 60 dB, a twentieth of a grey level, is the most. The same "
+        "of drawn bars, by their angle from upright and their period in pixels (low: taken for "
+        "rain):\n"
+    )
+    rows.append(f"| period | {' | '.join(f'{angle}°' for angle in ANGLES)} |")
+    rows.append("|---" * (1 + len(ANGLES)) + "|")
+    found = grating_map(network, ANGLES, PERIODS).tolist()
+    for period, scores in zip(PERIODS, found, strict=True):
+        rows.append(f"| {period} | {' | '.join(f'{psnr:.0f}' for psnr in scores)} |")
     return "\n".join(rows)
 
 

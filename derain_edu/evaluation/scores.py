@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from derain_edu.datasets.held_out import RAINS, SPLITS, fixed_pairs
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.harm import measure_harm
 from derain_edu.files import write_atomically
 from derain_edu.inference.restoration import derain_tensor
 from derain_edu.metrics import PROTOCOLS, psnr, ssim
@@ -127,8 +128,12 @@ def write_scores(scores: Sequence[Score], path: str | Path) -> None:
         raise DerainError(f"{path} can't be written ({error}): choose another place") from error
 
 
-SCORES = tuple(f"{kind}_{split}_{rain}" for split in SPLITS for rain in RAINS
-               for kind in ("psnr", "ssim"))  # fmt: skip
+# The dry test pictures, each against itself: the mean of all, and the one that is damaged most.
+DRY_SCORES = ("psnr_dry", "psnr_dry_worst")
+SCORES = (
+    *(f"{kind}_{split}_{rain}" for split in SPLITS for rain in RAINS for kind in ("psnr", "ssim")),
+    *DRY_SCORES,
+)
 
 
 def picture_scores(
@@ -148,12 +153,13 @@ def picture_scores(
     return found
 
 
-def measure(network: nn.Module, splits: Sequence[str] = SPLITS) -> dict[str, float]:
-    """Return the mean scores of a network, ``psnr_SPLIT_RAIN`` and ``ssim_SPLIT_RAIN``."""
+def measure(network: nn.Module) -> dict[str, float]:
+    """Return a number for each of :data:`SCORES`: means, and the worst of the dry pictures."""
     means = {}
-    for split in splits:
+    for split in SPLITS:
         for rain, scores in picture_scores(network, split).items():
             for kind in ("psnr", "ssim"):
                 values = [getattr(score, f"{kind}_derained") for score in scores]
                 means[f"{kind}_{split}_{rain}"] = sum(values) / len(values)
-    return means
+    harm = measure_harm(network, "test")
+    return means | dict(zip(DRY_SCORES, (harm.mean, harm.worst.psnr), strict=True))

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from derain_edu.datasets.held_out import held_out_patches
 from derain_edu.devices import set_seed
+from derain_edu.evaluation.harm import measure_harm
 from derain_edu.map_scores import auc, calibration, calibration_gap
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model
@@ -107,9 +108,16 @@ def _shares(model: nn.Module, pairs: Pairs, loss: str) -> tuple[Tensor, Tensor]:
     return shares, torch.cat([g.flatten() for g in whole])
 
 
+def dry(config: TrainConfig, model: nn.Module, pairs: Pairs) -> dict[str, float]:
+    """Return what is left of the dry validation pictures, in dB: the mean and the worst."""
+    harm = measure_harm(model, "validation")
+    return {"psnr_dry": round(harm.mean, 3), "psnr_dry_worst": round(harm.worst.psnr, 3)}
+
+
 # name -> function of (configuration, trained network, held-out pairs)
 EXAMINATIONS: dict[str, Callable[[TrainConfig, nn.Module, Pairs], dict[str, float]]] = {
     "missing_blocks": missing_blocks,
+    "dry": dry,
     "stage_gradients": stage_gradients,
 }
 

@@ -273,6 +273,25 @@ EXPERIMENTS = {
             train={**_CALM, "data": "mix", "patch_size": 64, "batch_size": 8, "ema": 0.99},
             judge=("light", "heavy"),
         ),
+        Experiment(
+            "do_no_harm",
+            "What keeps a network from damaging pictures without rain, and does it cost rain?",
+            {
+                "13 photos": _PRN,
+                "207 photos": {**_PRN, "train": {"photos": "train+extra"}},
+                "207 photos, hard patches": {
+                    **_PRN,
+                    "train": {"photos": "train+extra", "hard": 0.4},
+                },
+                "207 photos, hard patches, dry samples": {
+                    **_PRN,
+                    "train": {"photos": "train+extra", "hard": 0.4, "data": "mix+dry"},
+                },
+            },
+            train={**_CALM, "data": "mix+noise", "patch_size": 48, "ema": 0.99},
+            judge=("light", "heavy"),
+            examine="dry",
+        ),
     )
 }
 

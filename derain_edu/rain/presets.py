@@ -141,8 +141,8 @@ _CURTAIN = NoiseRain(
 )
 
 
-# What photos of real rain show besides: fine spray, short and dense, and streaks so near to the lens
-# that they are out of focus, wide and faint.
+# What photos of real rain show besides: fine spray, short and dense, and streaks so near to the
+# lens that they are out of focus, wide and faint.
 _SPRAY = RainConfig(
     density=(5, 40),
     layers=(1, 3),

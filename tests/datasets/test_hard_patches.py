@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage.filters import gaussian
 from torch import Tensor
 
 from derain_edu.datasets import hard_patches
 from derain_edu.datasets.photos import load_photo
 from derain_edu.datasets.synthetic import SyntheticRain
+from derain_edu.images import to_pil, to_tensor
 
-CHANGES = (hard_patches.sharpened, hard_patches.stretched, hard_patches.dead_leaves)
+CHANGES = tuple(way for way, _ in hard_patches.WAYS)
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +37,65 @@ def test_a_patch_stays_a_patch_and_the_seed_decides(change, patch: Tensor) -> No
     assert not torch.equal(found, change(patch, dice(2)))
 
 
-def test_harder_is_one_of_the_three(patch: Tensor) -> None:
-    for seed in range(12):
-        rng = dice(seed)
-        chosen = CHANGES[rng.integers(3)]
-        assert torch.equal(hard_patches.harder(patch, dice(seed)), chosen(patch, rng))
+def test_harder_is_one_of_the_ways_each_in_its_share(patch: Tensor, monkeypatch) -> None:
+    shares = [share for _, share in hard_patches.WAYS]
+    assert sum(shares) == pytest.approx(1)
+    ways = [(lambda patch, rng, k=k: k, share) for k, share in enumerate(shares)]
+    monkeypatch.setattr(hard_patches, "WAYS", ways)
+    found = [hard_patches.harder(patch, dice(seed)) for seed in range(2000)]
+    counted = np.bincount(found, minlength=len(shares)) / 2000
+    assert np.abs(counted - shares).max() < 0.04
+
+
+def test_overexposed_is_clipped_where_it_was_bright() -> None:
+    ramp = torch.linspace(0.1, 0.9, 64).expand(3, 64, 64)
+    clipped = []
+    for seed in range(30):
+        found = hard_patches.overexposed(ramp, dice(seed))
+        white = found == 1
+        clipped.append(float(white.float().mean()))
+        ratio = (found / ramp)[~white]
+        assert ratio.max() - ratio.min() < 1e-4 and ratio.mean() > 1, "the rest is multiplied"
+        assert ramp[white].min() > ramp[~white].max() - 1e-4
+    assert 0.03 < min(clipped) < 0.15 and 0.5 < max(clipped) < 0.65
+
+
+def test_haze_is_a_grey_veil() -> None:
+    picture = torch.rand(3, 16, 16)
+    for seed in range(10):
+        found = hard_patches.hazed(picture, dice(seed))
+        slope, ground = np.polyfit(picture.flatten(), found.flatten(), 1)
+        assert 0.4 <= slope <= 0.9 and 0.5 <= ground / (1 - slope) <= 1.0001
+        assert (found - (slope * picture + ground)).abs().max() < 1e-5
+
+
+def test_noise_grows_with_the_square_root_of_brightness() -> None:
+    """As shot noise does: four times as bright, twice the noise."""
+    picture = torch.full((3, 64, 64), 0.16)
+    picture[:, :32] = 0.64
+    for seed in range(6):
+        noise = hard_patches.noisy(picture, dice(seed)) - picture
+        assert float(noise[:, 34:].std()) > 0.001
+        assert float(noise[:, :30].std() / noise[:, 34:].std()) == pytest.approx(2, rel=0.1)
+
+
+def test_compressed_is_what_a_jpeg_file_gives(patch: Tensor, tmp_path) -> None:
+    to_pil(patch).save(tmp_path / "small.jpg", quality=40)
+    found = hard_patches.compressed(patch, 40)
+    with Image.open(tmp_path / "small.jpg") as opened:
+        assert torch.equal(found, to_tensor(opened))
+    assert not torch.equal(found, patch)
+
+
+def test_both_pictures_of_a_pair_are_compressed() -> None:
+    photo = load_photo("coffee")[:, 100:228, 200:328]
+    plain = SyntheticRain([photo], "light", 32, seed=3)
+    some = SyntheticRain([photo], "light", 32, seed=3, jpeg=0.4)
+    changed = [k for k in range(60) if not torch.equal(some[k]["clean"], plain[k]["clean"])]
+    assert 12 <= len(changed) <= 36
+    for k in range(60):
+        rainy_too = not torch.equal(some[k]["rainy"], plain[k]["rainy"])
+        assert rainy_too == (k in changed) and torch.equal(some[k]["mask"], plain[k]["mask"])
 
 
 def test_sharpened_is_an_unsharp_mask(patch: Tensor) -> None:

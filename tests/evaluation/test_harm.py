@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from derain_edu.datasets.gratings import grating
 from derain_edu.datasets.photos import photo_names
 from derain_edu.errors import DerainError
 from derain_edu.evaluation.harm import (
@@ -13,7 +14,6 @@ from derain_edu.evaluation.harm import (
     DryScore,
     Harm,
     dry_pictures,
-    grating,
     grating_map,
     measure_harm,
 )
@@ -74,29 +74,6 @@ def test_an_output_that_is_no_number(monkeypatch):
     )
     with pytest.raises(DerainError):
         measure_harm(Brighter(math.nan))
-
-
-@pytest.mark.parametrize(("angle", "period"), [(0, 8), (90, 8), (30, 12.5), (-45, 5)])
-def test_a_grating_has_its_angle_and_period(angle, period):
-    """Seen by the Fourier transform: one peak, at the frequency and in the direction asked for."""
-    size = 128
-    picture = grating(size, angle, period, contrast=0.5)
-    assert picture.shape == (3, size, size) and torch.equal(picture[0], picture[2])
-    assert 0.25 <= picture.min() and picture.max() <= 0.75
-    window = torch.hann_window(size)
-    power = torch.fft.fft2((picture[0] - picture[0].mean()) * window * window[:, None]).abs()
-    y, x = divmod(int(power.argmax()), size)
-    fy, fx = (f - size if f > size // 2 else f for f in (y, x))
-    assert math.hypot(fx, fy) / size == pytest.approx(1 / period, abs=0.75 / size)
-    # Bars that lean like a backslash go right as they go down: across them is right and up.
-    leaning = math.degrees(math.atan2(-fy, fx)) % 180
-    assert min(abs(leaning - angle % 180), 180 - abs(leaning - angle % 180)) < 4
-
-
-def test_gratings_that_can_not_be_drawn():
-    for period, contrast in ((1.9, 1), (8, 1.1)):
-        with pytest.raises(DerainError, match="can't be drawn"):
-            grating(16, 0, period, contrast)
 
 
 def test_the_map_shows_what_is_taken_for_rain():

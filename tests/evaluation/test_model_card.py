@@ -23,6 +23,8 @@ RESIDUAL = open_weights_folder() / "residual.safetensors"
 def _few(monkeypatch):
     """One photo instead of ten, so that a network is measured in a second."""
     monkeypatch.setattr("derain_edu.datasets.held_out.photo_names", lambda split: ["china"])
+    monkeypatch.setattr("derain_edu.evaluation.harm.photo_names", lambda split: ["china"])
+    monkeypatch.setattr("derain_edu.evaluation.model_card.PERIODS", (8,))
     fixed_pairs.cache_clear()
     yield
     fixed_pairs.cache_clear()
@@ -46,7 +48,8 @@ def test_a_card_of_a_run(tmp_path):
     card = model_card(weights, name="small one", licence="CC0 1.0")
     assert card.startswith("# small one\n")
     part = sections(card)
-    assert list(part) == ["What it is", "Data", "Recipe", "Scores", "Limits, measured",
+    assert list(part) == ["What it is", "Data", "Recipe", "Scores",
+                          "Pictures without rain", "Limits, measured",
                           "The photos and their authors"]  # fmt: skip
     assert file_hash(weights) in part["What it is"] and "CC0 1.0" in part["What it is"]
     assert '"blocks": 1' in part["What it is"]

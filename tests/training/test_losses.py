@@ -15,6 +15,7 @@ from derain_edu.training.losses import (
     l1,
     make_loss,
     mse,
+    neg_psnr,
     neg_ssim,
     rain_mask,
     stage_loss,
@@ -58,6 +59,15 @@ def test_neg_ssim_of_equal_pictures_is_minus_one(pair):
 def test_neg_ssim_gradient_by_finite_differences(pair):
     x, y = (z[:1, :, :12, :12].double() for z in pair)
     assert torch.autograd.gradcheck(lambda z: neg_ssim(z, y), x.requires_grad_())
+
+
+def test_neg_psnr_is_the_score_of_each_picture_and_ends_softly(pair):
+    x, y = (picture.double() for picture in pair)
+    errors = [((a - b) ** 2).mean() for a, b in zip(x.numpy(), y.numpy(), strict=True)]
+    expected = np.mean([10 * np.log10(error + 1e-5) for error in errors])
+    assert neg_psnr(x, y).item() == pytest.approx(expected, rel=1e-9)
+    assert neg_psnr(y, y).item() == pytest.approx(-50)
+    assert torch.autograd.gradcheck(lambda z: neg_psnr(z, y), x.requires_grad_())
 
 
 def test_l1_and_mse_are_means(pair):
