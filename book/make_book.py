@@ -37,6 +37,7 @@ from course_map import course_map  # noqa: E402
 from derain_edu.course.notebooks import cell_texts, find_lesson, lesson_folder, lesson_names  # noqa: E402
 from derain_edu.course.run import LessonRun, run_lesson  # noqa: E402
 from derain_edu.course.views.flipbook import still  # noqa: E402
+from derain_edu.experiments.claims_page import PICTURE  # noqa: E402
 from derain_edu.files import write_atomically  # noqa: E402
 
 
@@ -144,6 +145,7 @@ def gather(executed: Path, source: Path) -> None:
             old.unlink()
     for result in [*(TOP / "data" / "results").glob("*.csv"), TOP / "data/results/CLAIMS.md"]:
         copy(result, source / "results" / result.name)
+    copy(TOP / "data/results" / PICTURE, source / "results" / PICTURE)
     copy(TOP / "README.md", source / "included" / "README.md")
     write(course_map(lessons, source / "cards"), source / "included" / "course_map.md")
 

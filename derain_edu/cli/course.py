@@ -68,7 +68,7 @@ def pictures(
 
 @course_app.command()
 def claims() -> None:
-    """Write data/results/CLAIMS.md again: what the recorded numbers say about eleven claims."""
+    """Write data/results/CLAIMS.md again: what the recorded numbers say about each claim."""
     from derain_edu.experiments.claims import CLAIMS
     from derain_edu.experiments.claims_page import write_claims
 

@@ -1,4 +1,4 @@
-"""The eleven claims, each with the function that reads its result files.
+"""The claims, each with the function that reads its result files.
 
 :data:`CLAIMS` stands at the end. How a finding becomes a verdict:
 :mod:`derain_edu.experiments.claims_page`.
@@ -7,17 +7,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from derain_edu.experiments.claims_page import Claim, Finding, compare, span
+from derain_edu.experiments.claims_page import (
+    FAILS,
+    HOLDS,
+    Claim,
+    Comparison,
+    Finding,
+    decided,
+    span,
+)
 from derain_edu.experiments.results import load_results
 from derain_edu.experiments.statistics import differences, interval
 
 
-def _specialists() -> Iterable[Finding]:
+def _compare(what: str, values: Iterable[float], **more: Any) -> Comparison:
+    return Comparison(what, tuple(values), **more)
+
+
+def _either(true: bool) -> str:
+    return HOLDS if true else FAILS
+
+
+def _specialists() -> Iterable[Finding | Comparison]:
     rows = load_results("specialists")
     missing = {(row["variant"], row["seed"]): row for row in rows}
     seeds = sorted({row["seed"] for row in rows})
-    yield compare(
+    yield _compare(
         "a missing block costs the baseline more than PRN when it is away in the first stage",
         [missing["baseline", s]["missing_all"] - missing["PRN", s]["missing_first"] for s in seeds],
     )
@@ -28,19 +45,19 @@ def _specialists() -> Iterable[Finding]:
     names = [row["variant"] for row in rows]
     prn = next(name for name in names if name.startswith("PRN"))
     for baseline in [n for n in dict.fromkeys(names) if n.startswith("baseline")][1:]:
-        yield compare(
+        yield _compare(
             f"gap between training and validation on 64 fixed patches, {baseline} minus {prn}",
             differences(rows, baseline, prn, "gap"),
         )
 
 
-def _stage_sum() -> Iterable[Finding]:
+def _stage_sum() -> Iterable[Finding | Comparison]:
     rows = load_results("stage_gradients")
     worst = max(max(row["sum_error_fresh"], row["sum_error_trained"]) for row in rows)
     yield Finding(
         "the shares of the stages add up to autograd's gradient, largest relative error "
         f"{worst:.0e}",
-        worst < 1e-5,
+        _either(worst < 1e-5),
     )
     for variant in dict.fromkeys(row["variant"] for row in rows):
         own = [row for row in rows if row["variant"] == variant]
@@ -51,41 +68,40 @@ def _stage_sum() -> Iterable[Finding]:
             f"{variant}: the loudest stage has {trained:.1f} ± {half:.1f} times the gradient of "
             f"the quietest after training, {fresh:.0f} times before (n = {len(own)}; balanced "
             "would be below 2)",
-            True if high < 2 else False if low > 2 else None,
+            decided(low, high, 2),
         )
 
 
-def _concat() -> Iterable[Finding]:
+def _concat() -> Iterable[Finding | Comparison]:
     rows = load_results("concat_residual")
     for residual, label in (("on", "with"), ("off", "without")):
         names = [f"concat {concat}, + rainy {residual}" for concat in ("on", "off")]
-        yield compare(
+        yield _compare(
             f"the rainy picture at every stage, {label} the addition at the end",
             differences(rows, *names),
         )
 
 
-def _head_relu() -> Iterable[Finding]:
+def _head_relu() -> Iterable[Finding | Comparison]:
     rows = load_results("head_relu")
-    yield compare(
+    yield _compare(
         "baseline without the head's ReLU minus with it",
         differences(rows, "baseline, head ReLU off", "baseline, head ReLU on"),
     )
-    yield compare(
+    yield _compare(
         "PRN with the head's ReLU minus without it",
         differences(rows, "PRN, head ReLU on", "PRN, head ReLU off"),
     )
 
 
-def _rain_or_picture() -> Iterable[Finding]:
+def _rain_or_picture() -> Iterable[Finding | Comparison]:
     values = differences(
         load_results("rain_or_picture"), "predicts the rain", "predicts the picture"
     )
-    finding = compare("predicting the rain minus predicting the picture", values)
-    yield Finding(finding.text, finding.speaks_for is not None or None)
+    yield _compare("predicting the rain minus predicting the picture", values, expect=0)
 
 
-def _rounds() -> Iterable[Finding]:
+def _rounds() -> Iterable[Finding | Comparison]:
     rows = load_results("rounds_of_sweeps")
     seen = {name: [r["seen"] for r in rows if r["variant"] == name] for name in
             ("one round", "two rounds")}  # fmt: skip
@@ -94,11 +110,11 @@ def _rounds() -> Iterable[Finding]:
         yield Finding(
             f"after {name} the middle pixel sees {span(values, '.0f')} % of the "
             f"picture (n = {len(values)})",
-            (min(values) == 100) == whole,
+            _either((min(values) == 100) == whole),
         )
 
 
-def _identity() -> Iterable[Finding]:
+def _identity() -> Iterable[Finding | Comparison]:
     rows = load_results("identity_start")
     for variant in dict.fromkeys(row["variant"] for row in rows):
         values = [row["at_16"] for row in rows if row["variant"] == variant]
@@ -106,22 +122,24 @@ def _identity() -> Iterable[Finding]:
         yield Finding(
             f"{variant}: {span(values, '.2g')} of the gradient arrives after 16 "
             f"pixels (n = {len(values)})",
-            min(values) > 0.99 if keeps else max(values) < 0.1,
+            _either(min(values) > 0.99 if keeps else max(values) < 0.1),
         )
 
 
-def _direction() -> Iterable[Finding]:
+def _direction() -> Iterable[Finding | Comparison]:
     rows = load_results("direction_attention")
-    yield compare(
+    yield _compare(
         "AUC of the map, acting direction weights minus idle ones",
         [100 * v for v in differences(rows, "as in the paper", "as released", "auc_validation")],
-        "points",
-        1,
+        unit="points",
+        decimals=1,
+        margin=1.0,
+        why="one pair of pixels in a hundred ranked otherwise",
     )
-    yield compare("PSNR, the same", differences(rows, "as in the paper", "as released"))
+    yield _compare("PSNR, the same", differences(rows, "as in the paper", "as released"))
 
 
-def _probability() -> Iterable[Finding]:
+def _probability() -> Iterable[Finding | Comparison]:
     rows = load_results("attention_probability")
     for rain in dict.fromkeys(row["variant"] for row in rows):
         own = [row for row in rows if row["variant"] == rain]
@@ -130,51 +148,53 @@ def _probability() -> Iterable[Finding]:
         yield Finding(
             f"{rain}: {gap:.1f} ± {half:.1f} points between the map and the share of rainy "
             f"pixels (n = {len(own)}; AUC {area:.2f}; below 5 counts as a probability)",
-            True if gap + half < 5 else False if gap - half > 5 else None,
+            decided(gap - half, gap + half, 5),
         )
 
 
-def _curricula() -> Iterable[Finding]:
+def _curricula() -> Iterable[Finding | Comparison]:
     rows, rain = load_results("curricula"), load_results("rain_curricula")
     kinds = ("stages", "patches", "loss")
     for kind in kinds:
         names = f"{kind}, easy to hard", f"{kind}, random order"
         what = f"better: {kind} from easy to hard minus random order"
-        yield compare(what, differences(rows, *names))
-    yield compare(
+        yield _compare(what, differences(rows, *names))
+    yield _compare(
         "better: rain from easy to hard minus random order, mean over light and heavy rain",
         differences(rain, "rain, easy to hard", "rain, random order"),
     )
-    yield compare(
+    yield _compare(
         "better: growing stages minus all stages at once with equal compute",
         differences(rows, "stages, easy to hard", "one step, compute of growing stages"),
     )
     restless = [differences(rows, f"{kind}, easy to hard", "one step", "wobble") for kind in kinds]
-    yield compare(
+    yield _compare(
         "more stable: jumps of the score late in training, easy to hard minus one step (mean of "
         "stages, patches, loss)",
         [sum(seed) / len(seed) for seed in zip(*restless, strict=True)],
         expect=-1,
+        margin=0.1,
+        why="half of what matters between two networks",
     )
     cost = {row["variant"]: row["compute"] for row in rows}
     percent = 100 * cost["stages, easy to hard"] / cost["one step"]
     yield Finding(
         f"more time: for equal steps, growing stages take {percent:.0f} % of the compute of all "
         "stages at once; the others take the same",
-        percent > 100,
+        _either(percent > 100),
     )
 
 
-def _transplant() -> Iterable[Finding]:
+def _transplant() -> Iterable[Finding | Comparison]:
     rows = load_results("transplant")
     for host in ("baseline", "PRN"):
-        yield compare(
+        yield _compare(
             f"{host}: with the module dropped in minus the host alone",
             differences(rows, f"{host}, dropped", f"{host}, none"),
             expect=-1,
         )
         for graft, label in (("matched", "scales matched"), ("zero", "starting at zero")):
-            yield compare(
+            yield _compare(
                 f"{host}: {label} minus dropped in",
                 differences(rows, f"{host}, {graft}", f"{host}, dropped"),
             )

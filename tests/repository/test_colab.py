@@ -31,6 +31,7 @@ SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 # list: pip-freeze.gpu.txt in github.com/googlecolab/backend-info.
 COLAB = {
     "torch": "2.11.0", "torchvision": "0.26.0", "numpy": "2.0.2", "numba": "0.60.0",
+    "scipy": "1.16.3",
     "pillow": "11.3.0", "matplotlib": "3.10.0", "ipywidgets": "7.7.1", "jupytext": "1.19.3",
     "nbclient": "0.10.4", "psutil": "5.9.5", "safetensors": "0.7.0", "tqdm": "4.67.3",
     "typer": "0.25.1", "platformdirs": "4.10.0", "filelock": "3.29.0",
