@@ -327,6 +327,7 @@ plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart
 # | 08 ONNX export | How does a network leave Python? | 100 |
 # | 09 transplant | Why does a good module lose points in another network? | 95 |
 # | 10 build your own | Can you do better? | 60 |
+# | 11 real rain | Does it work on real rain, and how would you know? | 60 |
 #
 # The minutes are for reading, playing and the exercises. In each lesson: think first and write a
 # number, then run the cell. Cells named `my_...` are for you to change. If something does not work, ask the doctor:

@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | make a truth from a camera that stands still; score a network without a truth, and know what cheats the score; measure the harm that a network does; read a table of results on real rain |
 # | **Before you start** | lessons 01 and 02 |
-# | **Time** | 60 minutes, 30 of them for the exercises; the cells take 60 s on a CPU with two cores |
+# | **Time** | 60 minutes, 30 of them for the exercises; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Wang et al., CVPR 2019 (SPANet and its truth from videos, arXiv 1904.01538); Jiang et al., CVPR 2017 (rain in videos, arXiv 1803.07487) |
 
 # %% tags=["bootstrap"]
@@ -39,7 +39,7 @@ from derain_edu.experiments.statistics import summarize
 from derain_edu.rain.config import RainConfig
 from derain_edu.text import compare_guess, table as text_table
 
-device = de.choose_device(verbose=True)
+de.choose_device("cpu", verbose=True)
 torch.set_grad_enabled(False)  # nothing is trained here
 de.set_seed(0)
 
@@ -72,12 +72,12 @@ def film(number, picture_at):
 
 
 frames = film(60, lambda k: scene)
-network = de.create_model("prenet", pretrained="open").to(device)
+network = de.create_model("prenet", pretrained="open")
 
 
 def derain(pictures):
     """Derain pictures (N, 3, H, W) one by one: none knows of the others."""
-    return torch.cat([network(p[None].to(device)).clamp(0, 1).cpu() for p in pictures])
+    return torch.cat([network(p[None]).clamp(0, 1) for p in pictures])
 
 
 derained = derain(frames[:8])
@@ -267,8 +267,9 @@ grey_frames = torch.full_like(derained, 0.5)
 ways = {"rainy": frames[:8], "network": derained, "blur": blurred, "grey": grey_frames}
 rows = []
 for name, pictures in ways.items():
-    rows.append([name, f"{flicker_of(pictures, detail):.1f}", f"{flicker_of(pictures, ~detail):.1f}",
-                 f"{de.psnr(pictures[0], truth):.1f}"])
+    score = de.psnr(pictures[0], truth)
+    rows.append([name, f"{flicker_of(pictures, detail):.1f}",
+                 f"{flicker_of(pictures, ~detail):.1f}", f"{score:.1f}"])
 print(text_table(["", "detail", "flat", "PSNR to the truth, dB"], rows))
 everywhere = torch.ones_like(detail)
 least = min(ways, key=lambda name: flicker_of(ways[name], everywhere))
@@ -296,15 +297,15 @@ assert flicker_of(blurred, everywhere) < flicker_of(frames[:8], everywhere)
 
 # %%
 networks = {"PReNet, light and heavy": network,
-            "PReNet, light": de.create_model("prenet", pretrained="open-light").to(device),
-            "baseline": de.create_model("residual", pretrained="open").to(device)}
+            "PReNet, light": de.create_model("prenet", pretrained="open-light"),
+            "baseline": de.create_model("residual", pretrained="open")}
 NAMES = ("mesh_fence", "piano_keys", "plaid_shirt", "white_sky_pavilion")
 dry = {name: picture for name, picture in dry_pictures("validation", 160) if name in NAMES}
 
 
 def harm(model, picture):
     """Return the picture after the network, and its PSNR to the picture itself."""
-    output = model(picture[None].to(device)).clamp(0, 1)[0].cpu()
+    output = model(picture[None]).clamp(0, 1)[0]
     return output, min(60.0, de.psnr(output, picture))
 
 
@@ -317,7 +318,8 @@ worst = min(dry, key=lambda name: harm(network, dry[name])[1])
 after, score = harm(network, dry[worst])
 figure = plots.picture_row({f"{worst}, dry": dry[worst], f"after, {score:.1f} dB": after,
                             "what was taken, ×4": (4 * (dry[worst] - after)).clamp(0, 1)})
-plots.show(figure, "The dry photo that the network damages most, what it becomes, and what was taken.")
+plots.show(figure, "The dry photo that the network damages most, what it becomes, and what was "
+           "taken.")
 
 # %% [markdown]
 # What is it that a network takes for rain? Long, thin, bright, and nearly parallel: this
@@ -368,9 +370,10 @@ my_guess = None  # write an angle from −90 to 90
 ANGLES = (-60, -40, -20, -10, 0, 10, 20, 40, 60, 90)
 PERIODS = (4, 8, 12, 16, 24)
 compared = list(networks)[:2]
-maps = {name: grating_map(networks[name].cpu(), ANGLES, PERIODS, size=64) for name in compared}
-plots.show(views.draw_grating_maps(maps, ANGLES, PERIODS), "Two maps of PSNR over angle and period. "
-           "Both are darkest near 0 degrees; the network for heavy rain takes upright bars away.")
+maps = {name: grating_map(networks[name], ANGLES, PERIODS, size=64) for name in compared}
+figure = views.draw_grating_maps(maps, ANGLES, PERIODS)
+plots.show(figure, "Two maps of PSNR over angle and period. Both are darkest near 0 degrees; the "
+           "network for all rain takes upright bars away.")
 by_angle = maps[compared[0]].mean(dim=0)
 compare_guess(my_guess, ANGLES[int(by_angle.argmin())], "degrees", decimals=0)
 flat_out = maps[compared[0]][:, ANGLES.index(90)].min().item()
@@ -437,7 +440,8 @@ for axis, scores, label in ((axes[0, 0], rain, "rainy photos, dB"),
     names = [name.replace(", ", ",\n") for name in scores]
     means, halves = zip(*scores.values(), strict=True)
     plots.draw_points(axis, names, means, halves, label)
-plots.show(figure, "Left: the score in rain of four training sets. Right: what is left of dry photos.")
+plots.show(figure, "Left: the score in rain of four training sets. Right: what is left of dry "
+           "photos.")
 print(text_table(["training set", "in rain", "dry"],
                  [[name, f"{rain[name][0]:.2f} ± {rain[name][1]:.2f}",
                    f"{harm_scores[name][0]:.2f} ± {harm_scores[name][1]:.2f}"] for name in rain]))

@@ -136,8 +136,8 @@ WAYS = (
 def compressed(picture: Tensor, quality: int) -> Tensor:
     """Return a picture (3, H, W) in [0, 1] as a JPEG file of this quality (1 to 95) gives it."""
     pixels = (255 * picture).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    with Image.open(file) as opened:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as opened:
         back = torch.from_numpy(np.array(opened))
     return back.permute(2, 0, 1).float() / 255
