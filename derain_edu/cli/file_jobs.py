@@ -21,6 +21,7 @@ from tqdm import tqdm
 from derain_edu.cli.targets import Job
 from derain_edu.devices import choose_device, describe_device
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.scores import Score, evaluate, mean_score, write_scores
 from derain_edu.files import is_one_of
 from derain_edu.images import read_picture, to_tensor
 from derain_edu.inference.engine import choose_engine
@@ -110,17 +111,22 @@ def derain_files(
                 if isinstance(error, KeyboardInterrupt):
                     complain(f"stopped: {done} of {len(jobs)} pictures are done")
                 raise
-            except DerainError as error:
-                text = str(error)
-            except OSError as error:
-                text = f"{job.name}: {error.strerror or error}: check the path and the disk"
             except Exception as error:  # the network may be anybody's
-                kind = type(error).__name__
-                text = f"{job.name} was left out: the network raised {kind} ({first_line(error)})"
+                text = told(job.name, error)
             with tqdm.external_write_mode():
                 tell(text)
             bar.update()
     return done
+
+
+def told(name: str, error: Exception) -> str:
+    """Say in one sentence why the work on one picture or pair of many failed."""
+    if isinstance(error, DerainError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{name}: {error.strerror or error}: check the path and the disk"
+    kind = type(error).__name__
+    return f"{name} was left out: the network raised {kind} ({first_line(error)})"
 
 
 def _derain_file(
@@ -171,6 +177,53 @@ def _give(
         with tempfile.TemporaryDirectory() as folder:
             stdout.write(save_picture(result, Path(folder) / "derained.png", strip).read_bytes())
         stdout.flush()
+
+
+def evaluate_pairs(
+    network: nn.Module,
+    pairs: Sequence[dict[str, Any]],
+    protocol: str,
+    tile: int | None = None,
+    limit: int | None = None,
+    csv: Path | None = None,
+    say: Callable[[Any], None] = print,
+    complain: Callable[[str], None] = print,
+) -> int:
+    """Measure a network on pairs and say each score, for ``derain-edu evaluate``.
+
+    Whatever goes wrong with one pair is said, and the next one has its turn. What was measured
+    goes into the file ``csv``, also when the work is stopped.
+
+    Returns
+    -------
+    int
+        How many pairs could not be measured.
+    """
+    scores: list[Score] = []
+    failed = 0
+
+    def keep(score: Score) -> None:
+        scores.append(score)
+        say(score)
+
+    def leave_out(name: str, error: Exception) -> None:
+        nonlocal failed
+        failed += 1
+        complain(told(name, error))
+
+    try:
+        evaluate(network, pairs, protocol, tile, keep, leave_out, limit)
+    except KeyboardInterrupt:
+        complain(f"stopped: {len(scores)} pairs are measured")
+        raise
+    finally:
+        if csv is not None and scores:
+            write_scores(scores, csv)
+    if scores or not failed:
+        say(mean_score(scores))
+    if failed:
+        say(f"{len(scores)} of {len(scores) + failed} pairs measured")
+    return failed
 
 
 def load_on(
