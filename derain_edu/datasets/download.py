@@ -11,9 +11,10 @@ Without a network (a class room, continuous integration) the same files can come
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from platformdirs import user_cache_dir
 
 from derain_edu.datasets.fetching import fetch
 from derain_edu.errors import DerainError
-from derain_edu.files import PACKAGE, is_right
+from derain_edu.files import PACKAGE, is_right, reserved
 from derain_edu.text import bars_are_off
 
 _PAPERS = {
@@ -171,7 +172,8 @@ def download_set(
     Raises
     ------
     DerainError
-        If a file cannot be had or is not the right one. What was fetched before stays.
+        If a file cannot be had or is not the right one (what was fetched before stays), and if
+        another program downloads this set.
     """
     from tqdm import tqdm
 
@@ -181,22 +183,41 @@ def download_set(
     if say:
         say(notice(name))
     folder, new, missing = cache_folder() / name, 0, []
-    for entry in tqdm(entries, desc=name, unit="file", disable=not progress or bars_are_off()):
-        path = folder / entry.file
-        if is_right(path, entry.sha256):
-            continue
-        copy = None if source is None else _find(Path(source), name, entry.file)
-        if source is not None and copy is None:
-            missing.append(entry.file)
-            continue
-        fetch(entry.url, entry.sha256, path, source=copy)
-        new += 1
+    wanted = [entry for entry in entries if not is_right(folder / entry.file, entry.sha256)]
+    if not wanted:  # nothing is written: the cache may be a shared folder that we can only read
+        return Downloaded(name, folder, len(entries), 0, ())
+    with _reserved(folder, name):
+        hidden = not progress or bars_are_off()
+        for entry in tqdm(wanted, desc=name, unit="file", disable=hidden):
+            path = folder / entry.file
+            if is_right(path, entry.sha256):  # another program has just brought it
+                continue
+            copy = None if source is None else _find(Path(source), name, entry.file)
+            if source is not None and copy is None:
+                missing.append(entry.file)
+                continue
+            fetch(entry.url, entry.sha256, path, source=copy)
+            new += 1
     if len(missing) == len(entries):
         raise DerainError(
             f"{source} holds none of the {len(entries)} files of {name}: expected for example "
             f"{Path(source or '') / name / entries[0].file}"
         )
     return Downloaded(name, folder, len(entries), new, tuple(missing))
+
+
+@contextlib.contextmanager
+def _reserved(folder: Path, name: str) -> Iterator[None]:
+    """Be the only program that downloads into ``folder``: two would spoil each other's parts."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(reserved(folder, f"a download of {name}"))
+        except OSError as error:
+            raise DerainError(
+                f"{folder} can't be written ({error.strerror or error}): choose another cache "
+                "folder with DERAIN_EDU_CACHE"
+            ) from error
+        yield
 
 
 def _find(source: Path, name: str, file: str) -> Path | None:

@@ -131,6 +131,9 @@ def _receive(url: str, part: Path, progress: Callable[[int, int | None], None] |
     headers = {"User-Agent": "derain-edu"} | ({"Range": f"bytes={have}-"} if have else {})
     with _ask(url, headers) as response:
         start, total = _place(response, have)
+        if start not in (0, have):  # writing there would leave a hole, as long as the server says
+            part.unlink(missing_ok=True)  # the next attempt asks for the whole file
+            return f"asked for the file from byte {have} on, the server sent it from byte {start}"
         with open(part, "r+b" if have else "wb") as file:
             file.seek(start)  # 0 when the server does not know how to resume
             file.truncate()

@@ -27,6 +27,7 @@ from derain_edu.datasets.download import (
 )
 from derain_edu.datasets.fetching import fetch
 from derain_edu.errors import DerainError
+from derain_edu.files import reserved
 
 BODY = bytes(range(256)) * 1000  # 256,000 bytes
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -59,7 +60,8 @@ class Handler(BaseHTTPRequestHandler):
             piece = piece[: len(piece) // 2]
         self.send_response(206 if first else 200)
         if first:
-            self.send_header("Content-Range", f"bytes {first}-{len(BODY) - 1}/{len(BODY)}")
+            start = self.server.start if behaviour == "elsewhere" else first
+            self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
         if behaviour == "no_length":
             self.send_header("Connection", "close")
         else:
@@ -128,6 +130,19 @@ def test_a_server_that_cannot_resume_starts_over(server, tmp_path, part):
     (tmp_path / "a.bin.part").write_bytes(part)
     path = fetch(f"{server.url}/no_range", SHA, tmp_path / "a.bin")
     assert path.read_bytes() == BODY and ranges(server) == [f"bytes={len(part)}-"]
+
+
+@pytest.mark.parametrize("start", [999, 1001, 100_000_000_000])
+def test_a_server_that_answers_with_another_place_makes_no_hole(server, tmp_path, start):
+    part = tmp_path / "a.bin.part"
+    part.write_bytes(BODY[:1000])
+    server.start = start
+    message = f"from byte 1000 on, the server sent it from byte {start}"
+    with pytest.raises(DerainError, match=message):
+        fetch(f"{server.url}/elsewhere", SHA, tmp_path / "a.bin", attempts=1)
+    assert not part.exists()
+    path = fetch(f"{server.url}/elsewhere", SHA, tmp_path / "a.bin")
+    assert path.read_bytes() == BODY and ranges(server) == ["bytes=1000-", None]
 
 
 def test_a_server_that_does_not_tell_the_length(server, tmp_path):
@@ -250,7 +265,24 @@ def test_a_folder_with_a_wrong_file(small_set, empty_cache, tmp_path):
     with pytest.raises(DerainError, match=r"001\.png is not the expected file.*sha256"):
         download_set("rain100l", source=tmp_path, say=None)
     assert cached_set("rain100l") is None
-    assert [path for path in empty_cache.rglob("*") if path.is_file()] == []
+    left = {path.name for path in empty_cache.rglob("*") if path.is_file()}
+    assert left <= {".lock"}
+
+
+def test_a_second_download_of_a_set_gets_a_sentence(small_set, server, empty_cache):
+    with (
+        reserved(empty_cache / "rain100l", "a download of rain100l"),
+        pytest.raises(DerainError, match="a download of rain100l is going on in"),
+    ):
+        download_set("rain100l", say=None)
+    assert server.requests == []
+
+
+def test_a_complete_set_needs_no_lock(small_set, empty_cache):
+    """A class may share a cache that it can only read."""
+    download_set("rain100l", say=None)
+    with reserved(empty_cache / "rain100l", "a download of rain100l"):
+        assert download_set("rain100l", say=None).new == 0
 
 
 def test_a_folder_with_nothing_or_no_folder(small_set, empty_cache, tmp_path):
