@@ -20,7 +20,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from derain_edu.datasets.fetching import fetch
+from derain_edu.datasets.fetching import fetch, not_written
 from derain_edu.errors import DerainError
 from derain_edu.files import PACKAGE, is_right, reserved
 from derain_edu.text import bars_are_off
@@ -196,7 +196,7 @@ def download_set(
             if source is not None and copy is None:
                 missing.append(entry.file)
                 continue
-            fetch(entry.url, entry.sha256, path, source=copy)
+            fetch(entry.url, entry.sha256, path, source=copy, size=entry.bytes)
             new += 1
     if len(missing) == len(entries):
         raise DerainError(
@@ -213,10 +213,7 @@ def _reserved(folder: Path, name: str) -> Iterator[None]:
         try:
             held.enter_context(reserved(folder, f"a download of {name}"))
         except OSError as error:
-            raise DerainError(
-                f"{folder} can't be written ({error.strerror or error}): choose another cache "
-                "folder with DERAIN_EDU_CACHE"
-            ) from error
+            raise DerainError(not_written(folder, error)) from error
         yield
 
 

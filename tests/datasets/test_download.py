@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -62,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         if first:
             start = self.server.start if behaviour == "elsewhere" else first
             self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
-        if behaviour == "no_length":
+        if behaviour in ("no_length", "endless"):
             self.send_header("Connection", "close")
         else:
             self.send_header("Content-Length", str(len(body) - first))
@@ -71,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece[start : start + 16_000])
             if behaviour == "slow":
                 time.sleep(0.2)
+        while behaviour == "endless":  # until the client has had enough and closes the connection
+            self.wfile.write(bytes(16_000))
         self.close_connection = True
 
 
@@ -216,10 +219,50 @@ def test_a_killed_process_leaves_only_a_part_to_go_on_from(server, tmp_path):
     assert path.read_bytes() == BODY and ranges(server)[-1] == f"bytes={kept}-"
 
 
+@pytest.mark.parametrize("part", [b"", BODY[:1000]])
+def test_a_body_that_never_ends_is_left_at_the_size_of_the_file(server, tmp_path, part):
+    (tmp_path / "a.bin.part").write_bytes(part)
+    seen = []
+    with pytest.raises(DerainError, match="sends more than the 256000 bytes of this file"):
+        fetch(
+            f"{server.url}/endless", SHA, tmp_path / "a.bin", pause=0, size=len(BODY),
+            progress=lambda done, total: seen.append(done),
+        )  # fmt: skip
+    assert max(seen) < len(BODY) + 2 * fetching._CHUNK and os.listdir(tmp_path) == []
+
+
+def test_a_set_knows_the_sizes_of_its_files(small_set, server, empty_cache, monkeypatch):
+    sizes = []
+    real = download.fetch
+
+    def remember(*arguments, **more):
+        sizes.append(more["size"])
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(download, "fetch", remember)
+    download_set("rain100l", say=None)
+    assert sizes == [len(BODY)] * 3
+
+
 def test_a_place_that_cannot_be_written(server, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(DerainError, match="can't be written.*DERAIN_EDU_CACHE"):
+    with pytest.raises(DerainError, match="can't be written.*: choose another cache folder") as no:
         fetch(f"{server.url}/ok", SHA, tmp_path / "file" / "a.bin")
+    assert "space" not in str(no.value)  # there is enough of it
+
+
+def test_a_full_disk_is_told_from_a_missing_right(server, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(DerainError, match="No space left.*: free some space, or choose another"):
+        fetch(f"{server.url}/ok", SHA, tmp_path / "a.bin")
+
+
+def test_a_copy_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(DerainError, match="stick.bin can't be read"):
+        fetch("", SHA, tmp_path / "a.bin", source=tmp_path / "stick.bin")
 
 
 # ------------------------------------------------------------------------------ sets and cache
