@@ -48,6 +48,26 @@ def data_folder() -> Path:
     )
 
 
+def at_home(name: str) -> str:
+    """Return a file's name in which a leading ``~`` is the home folder, as in the shell.
+
+    A file whose own name begins with ``~`` is that file.
+
+    Raises
+    ------
+    DerainError
+        If this user has no home folder, as in some containers.
+    """
+    if not name.startswith("~"):
+        return name
+    if os.path.lexists(name):
+        return os.path.abspath(name)  # so that nobody later takes the ~ for the home folder
+    found = os.path.expanduser(name)
+    if found == name and name[1:2] in ("", "/", os.sep):
+        raise DerainError(f"{name}: this user has no home folder, so write the whole path")
+    return found
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` so that no reader ever sees a part of it.
 

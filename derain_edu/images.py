@@ -23,6 +23,7 @@ from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from derain_edu.errors import DerainError
+from derain_edu.files import at_home
 from derain_edu.picture_files import DAMAGED, open_picture
 
 _ROUNDING = 1e-6  # floats may leave [0, 1] by this much: resampling does it, and nobody sees it
@@ -118,7 +119,7 @@ def read_picture(
     if isinstance(source, (str, Path, bytes, bytearray, memoryview)):
         is_path = isinstance(source, (str, Path))
         name = name or (str(source) if is_path else "picture")
-        file = _path(source) if is_path else BytesIO(source)
+        file = Path(at_home(str(source))) if is_path else BytesIO(source)
         with open_picture(file, name) as image:
             return _from_pil(image, name, frame)
     if isinstance(source, Image.Image):
@@ -191,11 +192,6 @@ def check_batch(x: Any, name: str = "rainy", value_range: bool = True) -> Tensor
     if value_range:
         _check_range(float(values.min()), float(values.max()), name)
     return x
-
-
-def _path(name: str | Path) -> Path:
-    """Return a path; ``~/`` is the home folder, and ``~foo.png`` is a file of that name."""
-    return Path(name).expanduser() if str(name).startswith(("~/", "~\\")) else Path(name)
 
 
 def _from_pil(image: Image.Image, name: str, frame: int | None = None) -> Picture:

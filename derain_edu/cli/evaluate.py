@@ -14,12 +14,12 @@ from derain_edu.cli.options import (
     Stages,
     TileSize,
     Weights,
-    at_home,
     complain,
     folder_of_pairs,
     given,
 )
 from derain_edu.errors import DerainError
+from derain_edu.files import at_home
 
 
 def evaluate(

@@ -5,7 +5,6 @@ Nothing here imports PyTorch, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,18 +42,6 @@ def _one_sentence() -> Iterator[None]:
 def complain(sentence: str) -> None:
     """Say on standard error what went wrong."""
     typer.echo(f"error: {sentence}", err=True)
-
-
-def at_home(name: str) -> str:
-    """Return a file's name in which a leading ``~`` is the home folder, as in the shell.
-
-    A file whose own name begins with ``~`` is that file.
-    """
-    if not name.startswith("~"):
-        return name
-    if os.path.lexists(name):
-        return os.path.abspath(name)  # so that nobody later takes the ~ for the home folder
-    return os.path.expanduser(name)
 
 
 Model = Annotated[str, typer.Option(help="A model's name, or a file of `train` or `export`.")]

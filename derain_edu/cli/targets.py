@@ -18,9 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from derain_edu.cli.options import at_home
 from derain_edu.errors import DerainError
-from derain_edu.files import check_writable
+from derain_edu.files import at_home, check_writable
 from derain_edu.picture_files import SAVE_AS, check_save_path
 
 STANDARD = "-"  # standard input or standard output

@@ -22,7 +22,7 @@ from platformdirs import user_cache_dir
 
 from derain_edu.datasets.fetching import fetch, not_written
 from derain_edu.errors import DerainError
-from derain_edu.files import PACKAGE, is_right, reserved
+from derain_edu.files import PACKAGE, at_home, is_right, reserved
 from derain_edu.text import bars_are_off
 
 _PAPERS = {
@@ -86,9 +86,21 @@ class Downloaded:
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: ``DERAIN_EDU_CACHE``, or the system's place for caches."""
+    """Return the cache folder: ``DERAIN_EDU_CACHE``, or the system's place for caches.
+
+    Raises
+    ------
+    DerainError
+        If that lies in a home folder, and this user has none.
+    """
     chosen = os.environ.get("DERAIN_EDU_CACHE")
-    return Path(chosen or user_cache_dir("derain_edu", appauthor=False)).expanduser()
+    try:
+        return Path(at_home(chosen or user_cache_dir("derain_edu", appauthor=False)))
+    except (DerainError, RuntimeError) as error:  # older platformdirs leave the ~ as it is
+        raise DerainError(
+            "this user has no home folder, so there is no place for the cache: set "
+            "DERAIN_EDU_CACHE to a folder"
+        ) from error
 
 
 def read_manifest(name: str) -> list[Entry]:

@@ -122,6 +122,22 @@ def test_errors_are_one_sentence_and_status_2(call, arguments, message, tmp_path
         assert err.startswith("error: ") and err.count("\n") == 1
 
 
+def test_without_a_home_folder_each_command_says_it(call, no_home, pair, monkeypatch):
+    monkeypatch.delenv("DERAIN_EDU_CACHE")
+    for arguments in (
+        ["derain", pair[0], "-o", "~/a.png"],
+        ["derain", "~/a.png"],
+        ["evaluate", "--data", "synthetic", "--csv", "~/scores.csv"],
+        ["export", "prenet", "-o", "~/a.onnx"],
+        ["evaluate", "--data", "rain100l"],
+        ["evaluate", "--benchmarks"],
+        ["derain", pair[0], "--weights", "official-rain100l"],
+        ["download"],
+    ):
+        status, _, err = call(*arguments)
+        assert status == 2 and "no home folder" in err and err.count("\n") == 1, arguments
+
+
 def test_a_folder_does_not_hide_behind_a_name(call, tmp_path, monkeypatch):
     """The name goes first, and says so; with ./ the folder is meant."""
     monkeypatch.chdir(tmp_path)

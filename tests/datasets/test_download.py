@@ -368,6 +368,17 @@ def test_the_cache_folder_can_be_chosen(monkeypatch, tmp_path):
     assert "derain_edu" in cache_folder().parts
 
 
+def test_without_a_home_folder_the_cache_needs_a_place(no_home, monkeypatch, tmp_path):
+    monkeypatch.delenv("DERAIN_EDU_CACHE")
+    with pytest.raises(DerainError, match="no home folder.*set DERAIN_EDU_CACHE to a folder"):
+        cache_folder()
+    monkeypatch.setenv("DERAIN_EDU_CACHE", "~/cache")
+    with pytest.raises(DerainError, match="set DERAIN_EDU_CACHE to a folder"):
+        cache_folder()
+    monkeypatch.setenv("DERAIN_EDU_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+
+
 def test_the_reference_folder_fills_the_cache(filled_cache):
     assert len(cached_files("rain100l")) == len(cached_files("rain100h")) == 40
     assert len(cached_files("official-weights")) == 15

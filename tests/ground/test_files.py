@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from derain_edu.errors import DerainError
-from derain_edu.files import is_one_of, reserved, write_atomically
+from derain_edu.files import at_home, is_one_of, reserved, write_atomically
+from derain_edu.images import read_picture
 
 
 def test_a_long_name_is_written(tmp_path):
@@ -65,3 +66,21 @@ def test_one_file_under_many_names(tmp_path):
         assert is_one_of(tmp_path / spelled, [folder / "0.png", picture])
     assert not is_one_of(folder / "2.png", [picture])
     assert is_one_of(tmp_path / "soft/new.png", [folder / "new.png"])  # neither exists yet
+
+
+def test_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert at_home("~/a.png") == os.path.join(str(tmp_path), "a.png").replace("\\", os.sep)
+    assert at_home("~a.png") == "~a.png" and at_home("a~") == "a~"
+    (tmp_path / "~b.png").touch()
+    assert at_home("~b.png") == str(tmp_path / "~b.png")
+
+
+@pytest.mark.parametrize("name", ["~", "~/a.png"])
+def test_without_a_home_folder_there_is_a_sentence(no_home, name):
+    for read in (at_home, read_picture):
+        with pytest.raises(DerainError, match="no home folder, so write the whole path"):
+            read(name)
+    assert at_home("~a.png") == "~a.png"
