@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,18 +33,6 @@ from derain_edu.picture_files import check_save_path, save_picture
 from derain_edu.text import bars_are_off
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.recipes import recipe as find_recipe
-
-
-@contextlib.contextmanager
-def _up_to(megapixels: float | None) -> Iterator[None]:
-    """Let Pillow open pictures of this size; beyond its own limit it suspects an attack."""
-    before = Image.MAX_IMAGE_PIXELS
-    if megapixels is not None:
-        Image.MAX_IMAGE_PIXELS = max(before or 0, round(megapixels * 1e6))
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
 
 
 def derain_files(
@@ -74,10 +61,9 @@ def derain_files(
         See :func:`derain_edu.inference.restoration.derain_tensor`.
     clean : Path, optional
         The clean picture (of a single rainy one), for the scores.
-    large : float, optional
-        Megapixels that a picture may have. Default: 89, Pillow's limit.
-    frame : int, optional
-        Which picture of a file that holds several, see :func:`derain_edu.images.read_picture`.
+    large, frame : optional
+        Megapixels, and which picture of a file that holds several: see
+        :func:`derain_edu.images.read_picture`.
     strip : bool
         Leave out what EXIF tells.
     say, complain : callable
@@ -97,14 +83,14 @@ def derain_files(
     """
     done = 0
     hidden = True if len(jobs) == 1 or bars_are_off() else None  # None: shown in a terminal
-    with _up_to(large), tqdm(total=len(jobs), unit="picture", disable=hidden) as bar:
+    with tqdm(total=len(jobs), unit="picture", disable=hidden) as bar:
         for job in jobs:
             tell = complain
             try:
                 with warnings.catch_warnings(record=True) as notes:
                     warnings.simplefilter("ignore")
                     warnings.simplefilter("always", UserWarning)
-                    text = _derain_file(job, network, tile, clean, frame, strip, stdout)
+                    text = _derain_file(job, network, tile, clean, large, frame, strip, stdout)
                 text += "".join(f"\nnote: {note.message}" for note in notes)
                 tell, done = say, done + 1
             except (BrokenPipeError, KeyboardInterrupt) as error:
@@ -134,19 +120,21 @@ def _derain_file(
     network: nn.Module,
     tile: int | None,
     clean: Path | None,
+    large: float | None,
     frame: int | None,
     strip: bool,
     stdout: BinaryIO | None,
 ) -> str:
     began = time.perf_counter()
     if job.picture is None:
-        source = read_picture(typer.get_binary_stream("stdin").read(), job.name, frame)
+        content = typer.get_binary_stream("stdin").read()
+        source = read_picture(content, job.name, frame, large)
     else:
-        source = read_picture(job.picture, frame=frame)
+        source = read_picture(job.picture, frame=frame, large=large)
     if job.target is not None:
         size = (source.rgb.shape[2], source.rgb.shape[1])
         check_save_path(job.target, transparent=source.alpha is not None, size=size)
-    truth = None if clean is None else to_tensor(clean)
+    truth = None if clean is None else read_picture(clean, large=large).rgb
     if truth is not None and truth.shape != source.rgb.shape:
         raise DerainError(
             f"{clean} is {truth.shape[2]}×{truth.shape[1]} pixels and {job.name} is "
