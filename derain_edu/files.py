@@ -125,25 +125,32 @@ def _replace(temporary: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def changing(path: Path) -> Iterator[None]:
+def changing(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Be the only program that reads ``path``, changes what it says, and writes it again.
 
     A lock beside the file keeps others waiting who do the same. (One that only reads needs none:
     :func:`write_atomically` shows it the old file or the new one.)
 
+    Parameters
+    ----------
+    path : Path
+        The file, which may not exist yet.
+    seconds : float
+        How long to wait for another program: longer than the change takes.
+
     Raises
     ------
     DerainError
-        If another program has held the lock for a minute.
+        If another program has held the lock for so long.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
     try:
-        with FileLock(lock, timeout=LOCK_SECONDS):
+        with FileLock(lock, timeout=seconds):
             yield
     except Timeout as error:
         raise DerainError(
-            f"another program has been changing {path} for {LOCK_SECONDS:g} s: wait for it, or "
+            f"another program has been changing {path} for {seconds:g} s: wait for it, or "
             f"delete {lock} if there is none"
         ) from error
 

@@ -231,7 +231,9 @@ def load_on(
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         if engine != "torch" or fast:
-            network = choose_engine(network, choose_device(device), engine, fast)
+            network = choose_engine(
+                network, choose_device(device), engine, fast, lambda text: say(f"note: {text}")
+            )
     for note in notes:
         say(f"note: {note.message}")
     label = model if os.path.isfile(model) else f"{model}, weights {weights}"
