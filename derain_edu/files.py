@@ -125,7 +125,7 @@ def _replace(temporary: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def changing(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+def changing(path: Path, seconds: float | None = None) -> Iterator[None]:
     """Be the only program that reads ``path``, changes what it says, and writes it again.
 
     A lock beside the file keeps others waiting who do the same. (One that only reads needs none:
@@ -135,8 +135,8 @@ def changing(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     ----------
     path : Path
         The file, which may not exist yet.
-    seconds : float
-        How long to wait for another program: longer than the change takes.
+    seconds : float, optional
+        How long to wait for another program: longer than the change takes. Default: a minute.
 
     Raises
     ------
@@ -145,6 +145,7 @@ def changing(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
+    seconds = LOCK_SECONDS if seconds is None else seconds
     try:
         with FileLock(lock, timeout=seconds):
             yield
