@@ -15,7 +15,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -189,14 +189,21 @@ def is_one_of(path: Path, others: Iterable[Path]) -> bool:
     ``..``, symbolic and hard links, and letter case where the disk ignores it lead to the same
     file. A file that does not exist yet is compared by its resolved name.
     """
-    return any(_same_file(path, other) for other in others)
+    return identity(path) in map(identity, others)
 
 
-def _same_file(one: Path, two: Path) -> bool:
+def identity(path: Path) -> Hashable:
+    """Return what all spellings of one file have in common, and no other file has.
+
+    Of many files it makes a set, where :func:`is_one_of` would look at each of them again.
+    """
     try:
-        return one.samefile(two)
-    except OSError:  # one of them does not exist
-        return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(two))
+        status = os.stat(path)
+    except OSError:  # it does not exist
+        return os.path.normcase(os.path.realpath(path))
+    if not status.st_ino:  # a disk that numbers no files
+        return os.path.normcase(os.path.realpath(path))
+    return status.st_dev, status.st_ino
 
 
 def file_hash(path: Path) -> str:

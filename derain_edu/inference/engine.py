@@ -115,12 +115,9 @@ def _open_quietly(path: Path) -> OnnxModel | None:
         return None
     try:
         return load_onnx(path)
-    except ImportError as error:
-        if not isinstance(error, ModuleNotFoundError):  # installed, and broken
-            warnings.warn(f"ONNX Runtime can't be used ({error}): PyTorch computes", stacklevel=3)
-    except DerainError as error:
-        warnings.warn(f"{error}: PyTorch computes", stacklevel=3)
-    return None
+    except DerainError as error:  # somebody should know what is damaged or broken
+        warnings.warn(f"{error}; PyTorch computes", stacklevel=3)
+        return None
 
 
 def _cached(network: nn.Module, int8: bool, say: Callable[[str], None]) -> Path:
