@@ -15,7 +15,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -46,6 +46,26 @@ def data_folder() -> Path:
         f"the course's photos were not found beside {PACKAGE}: install derain-edu again, "
         "or work in a full clone of the repository"
     )
+
+
+def at_home(name: str) -> str:
+    """Return a file's name in which a leading ``~`` is the home folder, as in the shell.
+
+    A file whose own name begins with ``~`` is that file.
+
+    Raises
+    ------
+    DerainError
+        If this user has no home folder, as in some containers.
+    """
+    if not name.startswith("~"):
+        return name
+    if os.path.lexists(name):
+        return os.path.abspath(name)  # so that nobody later takes the ~ for the home folder
+    found = os.path.expanduser(name)
+    if found == name and name[1:2] in ("", "/", os.sep):
+        raise DerainError(f"{name}: this user has no home folder, so write the whole path")
+    return found
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -105,25 +125,33 @@ def _replace(temporary: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def changing(path: Path) -> Iterator[None]:
+def changing(path: Path, seconds: float | None = None) -> Iterator[None]:
     """Be the only program that reads ``path``, changes what it says, and writes it again.
 
     A lock beside the file keeps others waiting who do the same. (One that only reads needs none:
     :func:`write_atomically` shows it the old file or the new one.)
 
+    Parameters
+    ----------
+    path : Path
+        The file, which may not exist yet.
+    seconds : float, optional
+        How long to wait for another program: longer than the change takes. Default: a minute.
+
     Raises
     ------
     DerainError
-        If another program has held the lock for a minute.
+        If another program has held the lock for so long.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
+    seconds = LOCK_SECONDS if seconds is None else seconds
     try:
-        with FileLock(lock, timeout=LOCK_SECONDS):
+        with FileLock(lock, timeout=seconds):
             yield
     except Timeout as error:
         raise DerainError(
-            f"another program has been changing {path} for {LOCK_SECONDS:g} s: wait for it, or "
+            f"another program has been changing {path} for {seconds:g} s: wait for it, or "
             f"delete {lock} if there is none"
         ) from error
 
@@ -161,14 +189,21 @@ def is_one_of(path: Path, others: Iterable[Path]) -> bool:
     ``..``, symbolic and hard links, and letter case where the disk ignores it lead to the same
     file. A file that does not exist yet is compared by its resolved name.
     """
-    return any(_same_file(path, other) for other in others)
+    return identity(path) in map(identity, others)
 
 
-def _same_file(one: Path, two: Path) -> bool:
+def identity(path: Path) -> Hashable:
+    """Return what all spellings of one file have in common, and no other file has.
+
+    Of many files it makes a set, where :func:`is_one_of` would look at each of them again.
+    """
     try:
-        return one.samefile(two)
-    except OSError:  # one of them does not exist
-        return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(two))
+        status = os.stat(path)
+    except OSError:  # it does not exist
+        return os.path.normcase(os.path.realpath(path))
+    if not status.st_ino:  # a disk that numbers no files
+        return os.path.normcase(os.path.realpath(path))
+    return status.st_dev, status.st_ino
 
 
 def file_hash(path: Path) -> str:

@@ -23,7 +23,8 @@ from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from derain_edu.errors import DerainError
-from derain_edu.picture_files import DAMAGED, open_picture
+from derain_edu.files import at_home
+from derain_edu.picture_files import DAMAGED, open_picture, up_to
 
 _ROUNDING = 1e-6  # floats may leave [0, 1] by this much: resampling does it, and nobody sees it
 
@@ -77,7 +78,10 @@ PictureLike = str | Path | bytes | Image.Image | np.ndarray | Tensor | Picture
 
 
 def read_picture(
-    source: PictureLike, name: str | None = None, frame: int | None = None
+    source: PictureLike,
+    name: str | None = None,
+    frame: int | None = None,
+    large: float | None = None,
 ) -> Picture:
     """Read a picture from anything that holds one.
 
@@ -92,6 +96,9 @@ def read_picture(
     frame : int, optional
         Which picture of a file that holds several, from 1. Default: the first; of a TIFF the
         largest, because the first may be a thumbnail.
+    large : float, optional
+        Take a file of up to so many megapixels. Default: 89, or ``PIL.Image.MAX_IMAGE_PIXELS``
+        where you have changed it; what unpacks to more may be an attack.
 
     Returns
     -------
@@ -118,8 +125,8 @@ def read_picture(
     if isinstance(source, (str, Path, bytes, bytearray, memoryview)):
         is_path = isinstance(source, (str, Path))
         name = name or (str(source) if is_path else "picture")
-        file = _path(source) if is_path else BytesIO(source)
-        with open_picture(file, name) as image:
+        file = Path(at_home(str(source))) if is_path else BytesIO(source)
+        with up_to(large), open_picture(file, name) as image:
             return _from_pil(image, name, frame)
     if isinstance(source, Image.Image):
         return _from_pil(source, name or getattr(source, "filename", "") or "picture", frame)
@@ -191,11 +198,6 @@ def check_batch(x: Any, name: str = "rainy", value_range: bool = True) -> Tensor
     if value_range:
         _check_range(float(values.min()), float(values.max()), name)
     return x
-
-
-def _path(name: str | Path) -> Path:
-    """Return a path; ``~/`` is the home folder, and ``~foo.png`` is a file of that name."""
-    return Path(name).expanduser() if str(name).startswith(("~/", "~\\")) else Path(name)
 
 
 def _from_pil(image: Image.Image, name: str, frame: int | None = None) -> Picture:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import struct
+import threading
 import warnings
 import zlib
 from codecs import getincrementaldecoder
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -33,6 +37,30 @@ HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs") 
 
 # What Pillow raises for damaged files, depending on the format and on where the damage is.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+
+
+_LIMIT = threading.RLock()
+
+
+@contextlib.contextmanager
+def up_to(megapixels: float | None) -> Iterator[None]:
+    """Let pictures of this size be read here; beyond its own limit Pillow suspects an attack.
+
+    Pillow has one limit for the whole program. So it is raised while one picture is read, by one
+    thread at a time, and never lowered.
+    """
+    if megapixels is not None and not (math.isfinite(megapixels) and megapixels > 0):
+        raise DerainError(f"large is a number of megapixels, such as 200, got {megapixels}")
+    if megapixels is None or Image.MAX_IMAGE_PIXELS is None:  # None: there is no limit
+        yield
+        return
+    with _LIMIT:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max(before, round(megapixels * 1e6))
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def open_picture(file: Path | BytesIO, name: str) -> Image.Image:
@@ -69,7 +97,7 @@ def open_picture(file: Path | BytesIO, name: str) -> Image.Image:
         raise DerainError(
             f"{name} unpacks to more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} megapixels, which "
             "may be an attack: shrink it, or say --large with its megapixels if you trust it (in "
-            "Python: raise PIL.Image.MAX_IMAGE_PIXELS)"
+            "Python: read_picture with large)"
         ) from error
     except UnidentifiedImageError as error:
         raise DerainError(f"{name} {_what_it_is(start)}") from error

@@ -64,6 +64,20 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache
 
 
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder, as in a container that runs under any number."""
+    for name in ("HOME", "USERPROFILE", "HOMEPATH", "HOMEDRIVE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if os.name == "posix":
+        import pwd
+
+        def unknown(number: int) -> None:
+            raise KeyError(number)
+
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+
 # Not for the whole session: other tests must not run inside of Playwright's event loop.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:

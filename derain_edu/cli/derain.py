@@ -15,11 +15,11 @@ from derain_edu.cli.options import (
     Stages,
     TileSize,
     Weights,
-    at_home,
     complain,
     given,
 )
 from derain_edu.errors import DerainError
+from derain_edu.files import at_home
 
 
 def derain(

@@ -8,8 +8,18 @@ from typing import Annotated
 import typer
 
 from derain_edu.cli.board import Code, run_own
-from derain_edu.cli.options import Device, Layout, Stages, TileSize, Weights, folder_of_pairs, given
+from derain_edu.cli.options import (
+    Device,
+    Layout,
+    Stages,
+    TileSize,
+    Weights,
+    complain,
+    folder_of_pairs,
+    given,
+)
 from derain_edu.errors import DerainError
+from derain_edu.files import at_home
 
 
 def evaluate(
@@ -42,7 +52,8 @@ def evaluate(
     """Measure a model on pairs: PSNR and SSIM.
 
     Each row has the scores of the rainy and of the derained picture. --dry compares photos
-    without rain with themselves: the higher, the less harm is done; 60 dB is the most.
+    without rain with themselves: the higher, the less harm is done; 60 dB is the most. A pair that
+    can't be measured is named, and the others go on.
 
     \b
     Examples:
@@ -52,12 +63,10 @@ def evaluate(
       derain-edu evaluate --weights open --benchmarks
       derain-edu evaluate --weights open --dry
     """
-    from itertools import islice
-
-    from derain_edu.cli.file_jobs import load_on
+    from derain_edu.cli.file_jobs import evaluate_pairs, load_on, told
+    from derain_edu.datasets.pairs import PairedFolder
     from derain_edu.evaluation.benchmarks import NAMED_PAIRS, open_pairs, score_benchmarks
-    from derain_edu.evaluation.scores import HEADER, mean_score, write_scores
-    from derain_edu.evaluation.scores import evaluate as measure
+    from derain_edu.evaluation.scores import HEADER, check_scores_path, write_scores
 
     if (data is not None) + benchmarks + dry != 1:
         raise DerainError(
@@ -67,12 +76,26 @@ def evaluate(
         raise DerainError("--dry goes with --model, --weights and --tile only: leave the rest out")
     if benchmarks and (stages or tile or layout != "plain"):
         raise DerainError("--benchmarks goes without --stages, --tile and --layout: leave them out")
+    model, weights = None if model is None else at_home(model), at_home(weights)
+    table = None if csv is None else Path(at_home(str(csv)))
+    read = [Path(name) for name in (model, weights, code) if name is not None]
+    if data is not None:
+        folder_of_pairs(data, NAMED_PAIRS, layout)
+        sentence, pairs = open_pairs(data, layout)
+        if isinstance(pairs, PairedFolder):
+            read += [file for pair in pairs.pairs for file in pair]
+    if table is not None:
+        check_scores_path(table, read)  # before minutes of work
     run_own(code)
     if benchmarks:
-        means = score_benchmarks(weights, model, protocol, limit, device, typer.echo)
-        if csv is not None:
-            write_scores(means, csv)
-        return
+        failed = []
+        means = score_benchmarks(
+            weights, model, protocol, limit, device, typer.echo,
+            on_error=lambda name, error: failed.append(complain(told(name, error))),
+        )  # fmt: skip
+        if table is not None and means:
+            write_scores(means, table)
+        raise typer.Exit(2 if failed else 0)
     if dry:
         from derain_edu.evaluation import harm
 
@@ -80,11 +103,13 @@ def evaluate(
         typer.echo(harm.HEADER)
         typer.echo(harm.measure_harm(network, "test", tile, on_score=typer.echo))
         return
-    folder_of_pairs(data, NAMED_PAIRS, layout)
-    sentence, pairs = open_pairs(data, layout)
     network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
     typer.echo(f"{sentence}; protocol {protocol}\n{HEADER}")
-    scores = measure(network, islice(pairs, limit), protocol, tile, on_score=typer.echo)
-    typer.echo(mean_score(scores))
-    if csv is not None:
-        write_scores(scores, csv)
+    try:
+        failed = evaluate_pairs(
+            network, pairs, protocol, tile, limit, table, typer.echo, complain
+        )
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if failed:
+        raise typer.Exit(2)

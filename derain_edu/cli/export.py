@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from derain_edu.cli.board import Code, run_own
-from derain_edu.cli.options import Stages, Weights, at_home, given
+from derain_edu.cli.options import Stages, Weights, given
+from derain_edu.files import at_home
 
 
 def export(

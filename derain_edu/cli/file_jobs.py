@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from derain_edu.cli.targets import Job
 from derain_edu.devices import choose_device, describe_device
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.scores import Score, evaluate, mean_score, write_scores
 from derain_edu.files import is_one_of
 from derain_edu.images import read_picture, to_tensor
 from derain_edu.inference.engine import choose_engine
@@ -33,18 +33,6 @@ from derain_edu.picture_files import check_save_path, save_picture
 from derain_edu.text import bars_are_off
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.recipes import recipe as find_recipe
-
-
-@contextlib.contextmanager
-def _up_to(megapixels: float | None) -> Iterator[None]:
-    """Let Pillow open pictures of this size; beyond its own limit it suspects an attack."""
-    before = Image.MAX_IMAGE_PIXELS
-    if megapixels is not None:
-        Image.MAX_IMAGE_PIXELS = max(before or 0, round(megapixels * 1e6))
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
 
 
 def derain_files(
@@ -73,10 +61,9 @@ def derain_files(
         See :func:`derain_edu.inference.restoration.derain_tensor`.
     clean : Path, optional
         The clean picture (of a single rainy one), for the scores.
-    large : float, optional
-        Megapixels that a picture may have. Default: 89, Pillow's limit.
-    frame : int, optional
-        Which picture of a file that holds several, see :func:`derain_edu.images.read_picture`.
+    large, frame : optional
+        Megapixels, and which picture of a file that holds several: see
+        :func:`derain_edu.images.read_picture`.
     strip : bool
         Leave out what EXIF tells.
     say, complain : callable
@@ -96,31 +83,36 @@ def derain_files(
     """
     done = 0
     hidden = True if len(jobs) == 1 or bars_are_off() else None  # None: shown in a terminal
-    with _up_to(large), tqdm(total=len(jobs), unit="picture", disable=hidden) as bar:
+    with tqdm(total=len(jobs), unit="picture", disable=hidden) as bar:
         for job in jobs:
             tell = complain
             try:
                 with warnings.catch_warnings(record=True) as notes:
                     warnings.simplefilter("ignore")
                     warnings.simplefilter("always", UserWarning)
-                    text = _derain_file(job, network, tile, clean, frame, strip, stdout)
+                    text = _derain_file(job, network, tile, clean, large, frame, strip, stdout)
                 text += "".join(f"\nnote: {note.message}" for note in notes)
                 tell, done = say, done + 1
             except (BrokenPipeError, KeyboardInterrupt) as error:
                 if isinstance(error, KeyboardInterrupt):
                     complain(f"stopped: {done} of {len(jobs)} pictures are done")
                 raise
-            except DerainError as error:
-                text = str(error)
-            except OSError as error:
-                text = f"{job.name}: {error.strerror or error}: check the path and the disk"
             except Exception as error:  # the network may be anybody's
-                kind = type(error).__name__
-                text = f"{job.name} was left out: the network raised {kind} ({first_line(error)})"
+                text = told(job.name, error)
             with tqdm.external_write_mode():
                 tell(text)
             bar.update()
     return done
+
+
+def told(name: str, error: Exception) -> str:
+    """Say in one sentence why the work on one picture or pair of many failed."""
+    if isinstance(error, DerainError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{name}: {error.strerror or error}: check the path and the disk"
+    kind = type(error).__name__
+    return f"{name} was left out: the network raised {kind} ({first_line(error)})"
 
 
 def _derain_file(
@@ -128,19 +120,21 @@ def _derain_file(
     network: nn.Module,
     tile: int | None,
     clean: Path | None,
+    large: float | None,
     frame: int | None,
     strip: bool,
     stdout: BinaryIO | None,
 ) -> str:
     began = time.perf_counter()
     if job.picture is None:
-        source = read_picture(typer.get_binary_stream("stdin").read(), job.name, frame)
+        content = typer.get_binary_stream("stdin").read()
+        source = read_picture(content, job.name, frame, large)
     else:
-        source = read_picture(job.picture, frame=frame)
+        source = read_picture(job.picture, frame=frame, large=large)
     if job.target is not None:
         size = (source.rgb.shape[2], source.rgb.shape[1])
         check_save_path(job.target, transparent=source.alpha is not None, size=size)
-    truth = None if clean is None else to_tensor(clean)
+    truth = None if clean is None else read_picture(clean, large=large).rgb
     if truth is not None and truth.shape != source.rgb.shape:
         raise DerainError(
             f"{clean} is {truth.shape[2]}×{truth.shape[1]} pixels and {job.name} is "
@@ -173,6 +167,53 @@ def _give(
         stdout.flush()
 
 
+def evaluate_pairs(
+    network: nn.Module,
+    pairs: Sequence[dict[str, Any]],
+    protocol: str,
+    tile: int | None = None,
+    limit: int | None = None,
+    csv: Path | None = None,
+    say: Callable[[Any], None] = print,
+    complain: Callable[[str], None] = print,
+) -> int:
+    """Measure a network on pairs and say each score, for ``derain-edu evaluate``.
+
+    Whatever goes wrong with one pair is said, and the next one has its turn. What was measured
+    goes into the file ``csv``, also when the work is stopped.
+
+    Returns
+    -------
+    int
+        How many pairs could not be measured.
+    """
+    scores: list[Score] = []
+    failed = 0
+
+    def keep(score: Score) -> None:
+        scores.append(score)
+        say(score)
+
+    def leave_out(name: str, error: Exception) -> None:
+        nonlocal failed
+        failed += 1
+        complain(told(name, error))
+
+    try:
+        evaluate(network, pairs, protocol, tile, keep, leave_out, limit)
+    except KeyboardInterrupt:
+        complain(f"stopped: {len(scores)} pairs are measured")
+        raise
+    finally:
+        if csv is not None and scores:
+            write_scores(scores, csv)
+    if scores or not failed:
+        say(mean_score(scores))
+    if failed:
+        say(f"{len(scores)} of {len(scores) + failed} pairs measured")
+    return failed
+
+
 def load_on(
     device: str,
     model: str,
@@ -190,7 +231,9 @@ def load_on(
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         if engine != "torch" or fast:
-            network = choose_engine(network, choose_device(device), engine, fast)
+            network = choose_engine(
+                network, choose_device(device), engine, fast, lambda text: say(f"note: {text}")
+            )
     for note in notes:
         say(f"note: {note.message}")
     label = model if os.path.isfile(model) else f"{model}, weights {weights}"

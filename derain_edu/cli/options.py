@@ -5,7 +5,7 @@ Nothing here imports PyTorch, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +20,23 @@ from derain_edu.errors import DerainError
 class OneSentence(TyperGroup):
     """The commands; what a person can mend ends in one sentence and status 2, no traceback."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with _one_sentence():
+            _refuse_empty(args)
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         with _one_sentence():
             return super().invoke(ctx)
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """An empty name is a variable of the shell without a value; as a path it means this folder."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if argument == "" or re.fullmatch(r"--[\w-]+=", argument):
+            where = argument or before
+            what = f"what follows {where}" if where.startswith("-") and where != "-" else "a name"
+            raise DerainError(f"{what} is empty (''): check the variables in your command")
 
 
 @contextmanager
@@ -45,18 +59,6 @@ def complain(sentence: str) -> None:
     typer.echo(f"error: {sentence}", err=True)
 
 
-def at_home(name: str) -> str:
-    """Return a file's name in which a leading ``~`` is the home folder, as in the shell.
-
-    A file whose own name begins with ``~`` is that file.
-    """
-    if not name.startswith("~"):
-        return name
-    if os.path.lexists(name):
-        return os.path.abspath(name)  # so that nobody later takes the ~ for the home folder
-    return os.path.expanduser(name)
-
-
 Model = Annotated[str, typer.Option(help="A model's name, or a file of `train` or `export`.")]
 Weights = Annotated[
     str, typer.Option(help="open (the course's own), official-rain100l, …, or a file.")
@@ -68,7 +70,9 @@ Stages = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …")]
 TileSize = Annotated[
     int | None,
-    typer.Option(min=1, help="Largest side of a window; smaller needs less memory. [1024]"),
+    typer.Option(
+        min=1, max=10**6, help="Largest side of a window; smaller needs less memory. [1024]"
+    ),
 ]
 Layout = Annotated[
     str, typer.Option(help="Of a folder: plain, rain100l, rain12, rain1400, rain800 or spa.")

@@ -18,9 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from derain_edu.cli.options import at_home
 from derain_edu.errors import DerainError
-from derain_edu.files import check_writable
+from derain_edu.files import at_home, check_writable, identity
 from derain_edu.picture_files import SAVE_AS, check_save_path
 
 STANDARD = "-"  # standard input or standard output
@@ -113,7 +112,7 @@ def plan_jobs(
     found = _without_results(list(_find(names, recursive, place.folder, plan)), plan)
     if len(found) > 1 or any(os.path.isdir(at_home(name)) for name in names):
         place.check_holds_several()
-    reads = {_identity(path) for path in (*(p for p, _ in found if p), *inputs)} - {None}
+    reads = {identity(path) for path in (*(p for p, _ in found if p), *inputs)}
     kept: list[Path] = []
     taken: set[str] = set()
     for picture, below in found:
@@ -127,7 +126,7 @@ def plan_jobs(
             plan.notes.append(note)
         try:
             check_save_path(target)
-            if _identity(target) in reads:
+            if identity(target) in reads:
                 raise DerainError(f"{target} would overwrite what is read: choose another -o")
             if os.path.lexists(target) and not overwrite:
                 place.check_may_stay(target)
@@ -204,13 +203,14 @@ def _in_folder(
 ) -> list[tuple[Path, Path]]:
     """Return the pictures of a folder; say what is left out."""
     pictures, others, folders = [], [], []
+    results = None if output is None else identity(output)
 
     def complain(error: OSError) -> None:
         plan.problems.append(f"{error.filename} can't be read ({error.strerror}): check its rights")
 
     for top, inner, files in os.walk(folder, onerror=complain):
         here = Path(top)
-        inner[:] = sorted(n for n in inner if n[0] != "." and not _is(here / n, output))
+        inner[:] = sorted(n for n in inner if n[0] != "." and identity(here / n) != results)
         for name in sorted(files):
             is_picture = name[0] != "." and Path(name).suffix.lower() in PICTURES
             (pictures if is_picture else others).append(here / name)
@@ -255,19 +255,6 @@ def _free_name(target: Path, taken: set[str]) -> Path:
 def _key(path: Path) -> str:
     """Return one spelling of a name in its folder; a link is a name of its own."""
     return os.path.join(os.path.realpath(path.parent), path.name)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what two names of one file have in common; None if there is no such file."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _is(path: Path, other: Path | None) -> bool:
-    return other is not None and os.path.realpath(path) == os.path.realpath(other)
 
 
 def _some(paths: Sequence[Path]) -> str:

@@ -184,6 +184,22 @@ def check_loading() -> Iterator[ReportLine]:
     yield ReportLine("ok", "loading", f"{', '.join(loaded) or 'nothing'} can be imported")
 
 
+def check_loops() -> Iterator[ReportLine]:
+    """Where numba keeps the compiled sweeps of SPANet."""
+    try:
+        from derain_edu.models.irnn_numba import kept_in
+    except ImportError:
+        return  # numba is missing or broken, which is said above
+
+    folder = kept_in()
+    if folder is None:
+        found = "SPANet's are compiled anew in each program, which takes some seconds"
+        advice = "set NUMBA_CACHE_DIR to a folder that you may write to"
+        yield ReportLine("note", "loops", found, advice)
+    else:
+        yield ReportLine("ok", "loops", f"SPANet's are kept in {folder}")
+
+
 def check_device() -> Iterator[ReportLine]:
     """Where the networks will run, and with how many threads."""
     import torch
@@ -347,6 +363,7 @@ CHECKS: dict[str, Callable[[], Iterator[ReportLine]]] = {
     "course": check_course,
     "packages": check_packages,
     "loading": check_loading,
+    "loops": check_loops,
     "device": check_device,
     "memory": check_memory,
     "cache": check_cache,

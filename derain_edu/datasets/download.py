@@ -11,17 +11,18 @@ Without a network (a class room, continuous integration) the same files can come
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from derain_edu.datasets.fetching import fetch
+from derain_edu.datasets.fetching import fetch, not_written
 from derain_edu.errors import DerainError
-from derain_edu.files import PACKAGE, is_right
+from derain_edu.files import PACKAGE, at_home, is_right, reserved
 from derain_edu.text import bars_are_off
 
 _PAPERS = {
@@ -85,9 +86,21 @@ class Downloaded:
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: ``DERAIN_EDU_CACHE``, or the system's place for caches."""
+    """Return the cache folder: ``DERAIN_EDU_CACHE``, or the system's place for caches.
+
+    Raises
+    ------
+    DerainError
+        If that lies in a home folder, and this user has none.
+    """
     chosen = os.environ.get("DERAIN_EDU_CACHE")
-    return Path(chosen or user_cache_dir("derain_edu", appauthor=False)).expanduser()
+    try:
+        return Path(at_home(chosen or user_cache_dir("derain_edu", appauthor=False)))
+    except (DerainError, RuntimeError) as error:  # older platformdirs leave the ~ as it is
+        raise DerainError(
+            "this user has no home folder, so there is no place for the cache: set "
+            "DERAIN_EDU_CACHE to a folder"
+        ) from error
 
 
 def read_manifest(name: str) -> list[Entry]:
@@ -171,7 +184,8 @@ def download_set(
     Raises
     ------
     DerainError
-        If a file cannot be had or is not the right one. What was fetched before stays.
+        If a file cannot be had or is not the right one (what was fetched before stays), and if
+        another program downloads this set.
     """
     from tqdm import tqdm
 
@@ -181,22 +195,38 @@ def download_set(
     if say:
         say(notice(name))
     folder, new, missing = cache_folder() / name, 0, []
-    for entry in tqdm(entries, desc=name, unit="file", disable=not progress or bars_are_off()):
-        path = folder / entry.file
-        if is_right(path, entry.sha256):
-            continue
-        copy = None if source is None else _find(Path(source), name, entry.file)
-        if source is not None and copy is None:
-            missing.append(entry.file)
-            continue
-        fetch(entry.url, entry.sha256, path, source=copy)
-        new += 1
+    wanted = [entry for entry in entries if not is_right(folder / entry.file, entry.sha256)]
+    if not wanted:  # nothing is written: the cache may be a shared folder that we can only read
+        return Downloaded(name, folder, len(entries), 0, ())
+    with _reserved(folder, name):
+        hidden = not progress or bars_are_off()
+        for entry in tqdm(wanted, desc=name, unit="file", disable=hidden):
+            path = folder / entry.file
+            if is_right(path, entry.sha256):  # another program has just brought it
+                continue
+            copy = None if source is None else _find(Path(source), name, entry.file)
+            if source is not None and copy is None:
+                missing.append(entry.file)
+                continue
+            fetch(entry.url, entry.sha256, path, source=copy, size=entry.bytes)
+            new += 1
     if len(missing) == len(entries):
         raise DerainError(
             f"{source} holds none of the {len(entries)} files of {name}: expected for example "
             f"{Path(source or '') / name / entries[0].file}"
         )
     return Downloaded(name, folder, len(entries), new, tuple(missing))
+
+
+@contextlib.contextmanager
+def _reserved(folder: Path, name: str) -> Iterator[None]:
+    """Be the only program that downloads into ``folder``: two would spoil each other's parts."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(reserved(folder, f"a download of {name}"))
+        except OSError as error:
+            raise DerainError(not_written(folder, error)) from error
+        yield
 
 
 def _find(source: Path, name: str, file: str) -> Path | None:

@@ -7,9 +7,10 @@ program, a file with the right name is complete and the right one.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
@@ -18,7 +19,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from derain_edu.errors import DerainError
-from derain_edu.files import is_right
+from derain_edu.files import is_right, write_atomically
 
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # HTTP answers that may be better next time
 _CHUNK = 1 << 16  # bytes
@@ -32,6 +33,7 @@ def fetch(
     progress: Callable[[int, int | None], None] | None = None,
     attempts: int = 3,
     pause: float = 1.0,
+    size: int | None = None,
 ) -> Path:
     """Make sure that ``path`` is the file with this sha256.
 
@@ -52,6 +54,8 @@ def fetch(
         How often to try before giving up on a broken connection.
     pause : float
         Seconds before the second attempt; doubles with each further one.
+    size : int, optional
+        How many bytes the file has, if that is known: no more are taken.
 
     Returns
     -------
@@ -70,14 +74,21 @@ def fetch(
         if source is not None:
             return _copy(Path(source), sha256, path)
         part = path.with_name(path.name + ".part")
-        _receive_all(url, sha256, path, part, progress, attempts, pause)
+        _receive_all(url, sha256, path, part, progress, attempts, pause, size)
         os.replace(part, path)
     except OSError as error:  # a full disk, a folder without write permission
-        raise DerainError(
-            f"{path} can't be written ({error.strerror or error}): free some space, or choose "
-            "another cache folder with DERAIN_EDU_CACHE"
-        ) from error
+        raise DerainError(not_written(path, error)) from error
     return path
+
+
+def not_written(path: Path, error: OSError) -> str:
+    """Say in one sentence why something could not be written into the cache."""
+    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))  # no quota on Windows
+    advice = "free some space, or choose" if full else "choose"
+    return (
+        f"{path} can't be written ({error.strerror or error}): {advice} another cache folder with "
+        "DERAIN_EDU_CACHE"
+    )
 
 
 def _receive_all(
@@ -88,6 +99,7 @@ def _receive_all(
     progress: Callable[[int, int | None], None] | None,
     attempts: int,
     pause: float,
+    size: int | None,
 ) -> None:
     """Fill ``part`` until it is the right file; go on where an earlier try stopped."""
     problem = "no attempt was made"
@@ -98,7 +110,7 @@ def _receive_all(
         if is_right(part, sha256):
             return
         try:
-            problem = _receive(url, part, progress)
+            problem = _receive(url, part, progress, size)
         except HTTPError as error:
             problem = f"the server answers {error.code} {error.reason}"
             if error.code == 416:  # asked for a piece behind the end: our part is not a part of it
@@ -125,20 +137,31 @@ class _NetworkError(Exception):
     """The connection failed, as opposed to the disk."""
 
 
-def _receive(url: str, part: Path, progress: Callable[[int, int | None], None] | None) -> str:
+def _receive(
+    url: str,
+    part: Path,
+    progress: Callable[[int, int | None], None] | None,
+    most: int | None,
+) -> str:
     """Append what ``part`` lacks; return what went wrong, or '' if nothing did."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "derain-edu"} | ({"Range": f"bytes={have}-"} if have else {})
     with _ask(url, headers) as response:
         start, total = _place(response, have)
+        if start not in (0, have):  # writing there would leave a hole, as long as the server says
+            part.unlink(missing_ok=True)  # the next attempt asks for the whole file
+            return f"asked for the file from byte {have} on, the server sent it from byte {start}"
         with open(part, "r+b" if have else "wb") as file:
             file.seek(start)  # 0 when the server does not know how to resume
             file.truncate()
             size = start
-            while piece := _next_piece(response):
+            while (piece := _next_piece(response)) and (most is None or size <= most):
                 size += file.write(piece)
                 if progress:
                     progress(size, total)
+    if most is not None and size > most:  # it may never end
+        part.unlink()
+        return f"the server sends more than the {most} bytes of this file"
     if total is not None and size < total:
         return f"the connection broke after {size} of {total} bytes"
     return ""
@@ -174,16 +197,17 @@ def _place(response: HTTPResponse, have: int) -> tuple[int, int | None]:
 
 
 def _copy(source: Path, sha256: str, path: Path) -> Path:
-    """Copy and verify; the temporary name is this process's own, so that several may do it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    """Copy and verify; the largest of these files has some megabytes."""
     try:
-        shutil.copyfile(source, part)
-        if not is_right(part, sha256):
-            raise DerainError(
-                f"{source} is not the expected file (its sha256 differs): take another copy, or "
-                "download without --source"
-            )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        content = source.read_bytes()
+    except OSError as error:
+        raise DerainError(
+            f"{source} can't be read ({error.strerror or error}): check its rights and the disk"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != sha256.lower():
+        raise DerainError(
+            f"{source} is not the expected file (its sha256 differs): take another copy, or "
+            "download without --source"
+        )
+    write_atomically(path, content)
     return path

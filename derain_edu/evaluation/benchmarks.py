@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +96,7 @@ def score_benchmarks(
     limit: int | None = None,
     device: str = "auto",
     say: Callable[[Any], None] = print,
+    on_error: Callable[[str, Exception], None] | None = None,
 ) -> list[Score]:
     """Measure every model that has these weights on the benchmarks in the cache.
 
@@ -113,6 +113,10 @@ def score_benchmarks(
     say : callable
         Gets each line of the table as soon as it is known, and a sentence for a benchmark that
         is missing.
+    on_error : callable, optional
+        Gets the name and the error of each network that can't be measured on all pairs. It has no
+        mean then, because that would be the mean of other pairs; the next network has its turn.
+        Default: the first such error is raised.
 
     Returns
     -------
@@ -140,9 +144,16 @@ def score_benchmarks(
         say(f"{sentence}{'' if limit is None else f', the first {limit}'}; protocol {protocol}")
         say(HEADER.replace("picture", "network"))
         for name, tag in chosen:
-            network = load_model(name, tag)
-            place(network, device)
-            mean = mean_score(evaluate(network, islice(pairs, limit), protocol))
-            say(replace(mean, name=f"{Path(name).stem} {tag}"))
-            means.append(replace(mean, name=f"{data} {Path(name).stem} {tag}"))
+            label = f"{Path(name).stem} {tag}"
+            try:
+                network = load_model(name, tag)
+                place(network, device)
+                mean = mean_score(evaluate(network, pairs, protocol, limit=limit))
+            except Exception as error:  # of a picture, or of somebody's network
+                if on_error is None:
+                    raise
+                on_error(f"{data} {label}", error)
+                continue
+            say(replace(mean, name=label))
+            means.append(replace(mean, name=f"{data} {label}"))
     return means

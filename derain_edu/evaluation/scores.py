@@ -8,17 +8,20 @@ different data, must never be compared: see lesson 01.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from derain_edu.datasets.held_out import RAINS, SPLITS, fixed_pairs
 from derain_edu.errors import DerainError
 from derain_edu.evaluation.harm import measure_harm
-from derain_edu.files import write_atomically
+from derain_edu.files import check_writable, is_one_of, write_atomically
 from derain_edu.inference.restoration import derain_tensor
 from derain_edu.metrics import PROTOCOLS, psnr, ssim
 from derain_edu.text import csv_name, csv_text
@@ -55,6 +58,8 @@ class Score:
         )
 
 
+_COLUMNS = [field.name for field in fields(Score)]
+_FIRST_LINE = f"{','.join(_COLUMNS)}\n".encode()  # of a CSV file of scores
 HEADER = f"{'picture':<24} {'PSNR':>8} {'derained':>8} {'SSIM':>8} {'derained':>8}"
 
 
@@ -64,6 +69,8 @@ def evaluate(
     protocol: str = "prenet_matlab",
     tile: int | None = None,
     on_score: Callable[[Score], None] | None = None,
+    on_error: Callable[[str, Exception], None] | None = None,
+    limit: int | None = None,
 ) -> list[Score]:
     """Derain every rainy picture of ``pairs`` and compare it with the clean one.
 
@@ -80,6 +87,11 @@ def evaluate(
         See :func:`derain_edu.inference.restoration.derain_tensor`.
     on_score : callable, optional
         Gets each score as soon as it is known.
+    on_error : callable, optional
+        Gets a name and the error of each pair that can't be measured; the next pair has its turn.
+        Default: the first such error is raised.
+    limit : int, optional
+        Only the first pairs.
 
     Returns
     -------
@@ -94,13 +106,30 @@ def evaluate(
     if protocol not in PROTOCOLS:
         raise DerainError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     scores = []
-    for pair in pairs:
-        rainy, clean = pair["rainy"], pair["clean"]
-        derained = derain_tensor(model, rainy, tile)
-        scores.append(_score(pair["name"], rainy, derained, clean, protocol))
+    for number, read in enumerate(islice(_readers(pairs), limit), 1):
+        name = f"pair {number}"
+        try:
+            pair = read()
+            name, rainy, clean = pair["name"], pair["rainy"], pair["clean"]
+            derained = derain_tensor(model, rainy, tile)
+            score = _score(name, rainy, derained, clean, protocol)
+        except Exception as error:  # the network and the pairs may be anybody's
+            if on_error is None:
+                raise
+            on_error(name, error)
+            continue
+        scores.append(score)
         if on_score:
-            on_score(scores[-1])
+            on_score(score)
     return scores
+
+
+def _readers(pairs: Iterable[dict[str, Any]]) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Yield what reads each pair: so one that can't be read does not end the loop."""
+    if isinstance(pairs, Sequence | Dataset):
+        yield from (partial(pairs.__getitem__, index) for index in range(len(pairs)))
+    else:
+        yield from (partial(dict, pair) for pair in pairs)
 
 
 def _score(name: str, rainy: Tensor, derained: Tensor, clean: Tensor, protocol: str) -> Score:
@@ -112,16 +141,34 @@ def mean_score(scores: Sequence[Score]) -> Score:
     """Return the mean of each column, under the name ``mean``."""
     if not scores:
         raise DerainError("there is nothing to average: the data set holds no pairs")
-    columns = [field.name for field in fields(Score)][1:]
-    means = {column: sum(getattr(s, column) for s in scores) / len(scores) for column in columns}
+    numbers = _COLUMNS[1:]
+    means = {column: sum(getattr(s, column) for s in scores) / len(scores) for column in numbers}
     return Score("mean", **means)
+
+
+def check_scores_path(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Say before the measurement that a table of scores can't be written to ``path``.
+
+    Raises
+    ------
+    DerainError
+        If it is one of the ``inputs``, can't be written, or holds something else than scores.
+    """
+    if is_one_of(path, inputs):
+        raise DerainError(f"{path} would overwrite what is read: choose another file")
+    check_writable(path)
+    if path.exists():
+        with open(path, "rb") as file:
+            start = file.read(len(_FIRST_LINE))
+        if start not in (b"", _FIRST_LINE):
+            raise DerainError(f"{path} is there and is no table of scores: choose another file")
 
 
 def write_scores(scores: Sequence[Score], path: str | Path) -> None:
     """Write the scores as a CSV file with one line per picture."""
     path = Path(path)
     rows = [{**asdict(score), "name": csv_name(score.name)} for score in scores]
-    text = csv_text(rows, [field.name for field in fields(Score)])
+    text = csv_text(rows, _COLUMNS)
     try:
         write_atomically(path, text.encode())
     except OSError as error:

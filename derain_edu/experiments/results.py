@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def append_row(path: Path, row: dict[str, Any]) -> None:
     """Add a row by writing the whole file anew and renaming it: a kill can't leave half a line."""
-    rows = [*read_rows(path), row]
+    write_rows(path, [*read_rows(path), row])
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV file with a column for every key of any row."""
     columns = dict.fromkeys(column for row in rows for column in row)
     write_atomically(path, csv_text(rows, list(columns)).encode())
 

@@ -29,7 +29,7 @@ from derain_edu.errors import DerainError
 from derain_edu.experiments.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
 from derain_edu.experiments.results import append_row, describe, read_rows
 from derain_edu.experiments.tables import Experiment, find_experiment
-from derain_edu.files import data_folder
+from derain_edu.files import data_folder, reserved
 from derain_edu.map_scores import auc
 from derain_edu.metrics import psnr
 from derain_edu.training.config import TrainConfig
@@ -64,6 +64,11 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
     -------
     Path
         The CSV file.
+
+    Raises
+    ------
+    DerainError
+        For an unknown name, and if another program runs this experiment into this folder.
     """
     experiment = MEASUREMENTS.get(name) or find_experiment(name)
     if smoke:
@@ -73,15 +78,16 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
         if isinstance(experiment, Experiment):
             experiment = replace(experiment, steps=2)
     path = (folder or data_folder() / "results") / f"{name}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done = {(row["variant"], int(row["seed"])) for row in read_rows(path)}
-    missing = [cell for cell in _cells(experiment) if cell not in done]
-    for variant, seed in missing:
-        measure = run_cell if isinstance(experiment, Experiment) else take_measurement
-        append_row(path, measure(experiment, variant, seed))
-    # Where nothing ran, commit, machine and versions stay those of the runs.
-    if missing or not path.with_suffix(".json").exists():
-        describe(experiment, path)
+    # The lock has a folder of its own: other experiments may run into the same place.
+    with reserved(path.parent / f".{name}", f"the experiment {name}"):
+        done = {(row["variant"], int(row["seed"])) for row in read_rows(path)}
+        missing = [cell for cell in _cells(experiment) if cell not in done]
+        for variant, seed in missing:
+            measure = run_cell if isinstance(experiment, Experiment) else take_measurement
+            append_row(path, measure(experiment, variant, seed))
+        # Where nothing ran, commit, machine and versions stay those of the runs.
+        if missing or not path.with_suffix(".json").exists():
+            describe(experiment, path)
     return path
 
 

@@ -23,11 +23,11 @@ from derain_edu.datasets.download import cached_files
 from derain_edu.datasets.photos import load_photo
 from derain_edu.errors import DerainError
 from derain_edu.experiments.influence import influence, share_beyond
+from derain_edu.experiments.results import write_rows
 from derain_edu.files import data_folder, write_atomically
 from derain_edu.models import create_model
 from derain_edu.models.spanet import SPANet, SpatialAttention
 from derain_edu.rain.synthesis import add_rain
-from derain_edu.text import csv_text
 
 NAME, WEIGHTS, FILE = "spanet_alpha", "official-spa", "spanet_spa.pth"
 LOW, HIGH, BINS = -0.5, 1.0, 30  # intervals of 0.05
@@ -178,7 +178,7 @@ def record(folder: Path | None = None) -> list[Path]:
     """
     found = count_factors(create_model("spanet", pretrained=WEIGHTS), "recorded")
     path = (folder or data_folder() / "results") / f"{NAME}.csv"
-    write_atomically(path, csv_text(found.counts, list(found.counts[0])).encode())
+    write_rows(path, found.counts)
     content = {
         "question": "What became of the factors of the released SPANet, which started at 0.2?",
         "weights": WEIGHTS,

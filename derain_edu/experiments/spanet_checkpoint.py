@@ -25,7 +25,7 @@ import math
 import pickletools
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,9 +35,9 @@ from torch import Tensor
 from derain_edu import __version__
 from derain_edu.datasets.download import cached_files, official_weight_path
 from derain_edu.errors import DerainError
+from derain_edu.experiments.results import write_rows
 from derain_edu.files import data_folder, write_atomically
 from derain_edu.models.pretrained import convert_official
-from derain_edu.text import csv_text
 
 NAME, FILE = "spanet_checkpoint", "spanet_spa.pth"
 # How a file names its network, its optimizer and its counter: the SPANet code, and this project.
@@ -303,8 +303,7 @@ def record(folder: Path | None = None) -> list[Path]:
     """
     evidence = examine(official_weight_path(FILE))
     path = (folder or data_folder() / "results") / f"{NAME}.csv"
-    columns = [field.name for field in fields(Trace)]
-    write_atomically(path, csv_text(map(asdict, evidence.traces), columns).encode())
+    write_rows(path, [asdict(trace) for trace in evidence.traces])
     content = {
         "question": "What does the released SPANet checkpoint say about how it was trained?",
         "file": FILE,

@@ -15,6 +15,7 @@ import hashlib
 import json
 import tempfile
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,17 +25,22 @@ from torch import nn
 from derain_edu.datasets.download import cache_folder
 from derain_edu.errors import DerainError
 from derain_edu.files import changing
-from derain_edu.inference.onnx_export import export_onnx
+from derain_edu.inference.onnx_export import check_export, export_onnx
 from derain_edu.inference.onnx_int8 import quantize_onnx
 from derain_edu.inference.onnx_network import OnnxModel, load_onnx
 from derain_edu.models import create_model, model_name, model_options
 from derain_edu.models.pretrained import open_weights_folder
 
 ENGINES = ("auto", "torch", "onnx")
+MOST_SECONDS = 1800.0  # that a second program waits for a file: a slow machine may need minutes
 
 
 def choose_engine(
-    network: nn.Module, device: torch.device, engine: str = "auto", fast: bool = False
+    network: nn.Module,
+    device: torch.device,
+    engine: str = "auto",
+    fast: bool = False,
+    say: Callable[[str], None] = print,
 ) -> nn.Module:
     """Return the network as the program that shall compute it takes it.
 
@@ -51,6 +57,8 @@ def choose_engine(
     fast : bool
         The int8 network: faster again, and a little less exact. Needs ONNX Runtime; its file is
         made if there is none (about two minutes, once).
+    say : callable
+        Gets a sentence before a file is made.
 
     Raises
     ------
@@ -73,7 +81,7 @@ def choose_engine(
     shipped = open_weights_folder() / onnx_file_name(network, fast)
     if engine == "auto" and not fast:
         return _open_quietly(shipped) or network
-    return load_onnx(shipped if shipped.is_file() else _cached(network, fast))
+    return load_onnx(shipped if shipped.is_file() else _cached(network, fast, say))
 
 
 def onnx_file_name(network: nn.Module, int8: bool = False) -> str:
@@ -107,18 +115,23 @@ def _open_quietly(path: Path) -> OnnxModel | None:
         return None
     try:
         return load_onnx(path)
-    except ImportError as error:
-        if not isinstance(error, ModuleNotFoundError):  # installed, and broken
-            warnings.warn(f"ONNX Runtime can't be used ({error}): PyTorch computes", stacklevel=3)
-    except DerainError as error:
-        warnings.warn(f"{error}: PyTorch computes", stacklevel=3)
-    return None
+    except DerainError as error:  # somebody should know what is damaged or broken
+        warnings.warn(f"{error}; PyTorch computes", stacklevel=3)
+        return None
 
 
-def _cached(network: nn.Module, int8: bool) -> Path:
+def _cached(network: nn.Module, int8: bool, say: Callable[[str], None]) -> Path:
     """Return the network's file in the cache, which is made first if it is not there."""
     path = cache_folder() / "onnx" / onnx_file_name(network, int8)
-    with changing(path):  # a second program waits for the first, and then finds the file
+    if path.is_file():  # also in a cache that can only be read
+        return path
+    check_export(path)
+    time = "about two minutes" if int8 else "about 20 s"
+    say(
+        f"there is no {'int8' if int8 else 'ONNX'} file of this network yet: it is made now, which "
+        f"takes {time} once, and kept in {path.parent}"
+    )
+    with changing(path, MOST_SECONDS):  # a second program waits for the first
         if path.is_file():
             return path
         if not int8:

@@ -74,15 +74,21 @@ def export_onnx(model: nn.Module, path: str | Path) -> Path:
         If the network can't be exported, if a size froze, or if the graph's output differs. No
         file is left behind, and one that was there before stays. Also if a package is missing.
     """
-    path = check_onnx_path(path)
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        needed(package)
+    path = check_export(path)
     copied = _copy_for_export(model)
     proto = _translate(copied, model_name(model))
     check_free_sizes(proto)
     difference = check_outputs(copied, proto.SerializeToString(), path)
     add_metadata(proto, describe(model, proto, difference))
     return save_onnx(proto, path)
+
+
+def check_export(path: str | Path) -> Path:
+    """Raise a DerainError now, if a package is missing or this can't be the file."""
+    path = check_onnx_path(path)
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        needed(package)
+    return path
 
 
 def check_onnx_path(path: str | Path) -> Path:

@@ -13,8 +13,8 @@ The backward pass needs the outputs only. With G the gradient that arrives and h
 ``g_t = [h_t > 0] · (G_t + α · g_{t+1})``; then ∂x = g, ∂α = Σ g_t·h_{t−1} and ∂β = Σ g_t, both
 sums without the first pixel, which has neither α nor β. Lesson 05 derives it.
 
-The loops are compiled the first time they run (some seconds) and kept on disk. They run in as
-many threads as PyTorch uses.
+The loops are compiled the first time they run (some seconds) and kept on disk, where numba finds a
+place: :func:`kept_in`. They run in as many threads as PyTorch uses.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -35,8 +36,23 @@ COLUMNS, ROWS = 32, 4  # lines of a channels-last sweep that run together, up/do
 # "contract" allows a·b + c in one instruction. What is not allowed is to assume that there are no
 # NaNs: a NaN must reach the loss, which stops the trainer. The sums of the backward pass may run in
 # any order ("reassoc"). A sweep may not: α·h + (β + x) in this order has the shortest wait for h.
-_compiled = njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
-_compiled_sums = njit(nogil=True, cache=True, fastmath={"contract", "nsz", "reassoc"})
+_SWEEP, _SUMS = {"contract", "nsz"}, {"contract", "nsz", "reassoc"}
+
+
+def _loop(function: Callable[..., Any], allowed: set[str]) -> Any:
+    """Compile a loop when it first runs, and keep it on disk where there is a place for it."""
+    loop = njit(nogil=True, fastmath=allowed)(function)
+    with suppress(RuntimeError):  # no folder can be written: compiled anew in each program
+        loop.enable_caching()
+    return loop
+
+
+def _compiled(function: Callable[..., Any]) -> Any:
+    return _loop(function, _SWEEP)
+
+
+def _compiled_sums(function: Callable[..., Any]) -> Any:
+    return _loop(function, _SUMS)
 
 
 # -- contiguous: a plane (H, W) is one channel of one picture -------------------------------------
@@ -246,6 +262,12 @@ def _blocks_backward(out, grad, alpha, grad_x, sums, vertical, block, start, sto
             _lines_backward(
                 out[n], grad[n], alpha, grad_x[n], sums[0, piece], sums[1, piece], d, first, last
             )
+
+
+def kept_in() -> str | None:
+    """Return the folder that the compiled loops are kept in; None: none could be written."""
+    place = _planes_forward.stats.cache_path
+    return None if place is None else str(place)
 
 
 # -- between PyTorch and the loops ----------------------------------------------------------------

@@ -177,6 +177,21 @@ def _steps_for(config: TrainConfig, samples: float) -> int:
     return steps
 
 
+def _check_memory(config: TrainConfig) -> None:
+    """Refuse a batch that is larger than the memory of this machine, before it fills it."""
+    import psutil
+
+    schedules = config.curriculum or Curriculum()
+    patch = max(schedules.patch_size.values if schedules.patch_size else (config.patch_size,))
+    count = max(schedules.batch_size.values if schedules.batch_size else (config.batch_size,))
+    need = 2 * 3 * 4 * count * patch**2  # bytes: rainy and clean, three channels, float32
+    if need > (memory := psutil.virtual_memory().total):
+        raise DerainError(
+            f"{count} patches of {patch}×{patch} pixels take {need / 2**30:.0f} GiB, and this "
+            f"machine has {memory / 2**30:.0f}: choose a smaller batch_size or patch_size"
+        )
+
+
 def open_data(
     config: TrainConfig, data: Any = None, validation: Sequence[dict[str, Tensor]] | None = None
 ) -> tuple[Any, Sequence[dict[str, Tensor]], Plan]:
@@ -185,6 +200,7 @@ def open_data(
     ``data`` and ``validation`` are what the caller brought, see
     :class:`derain_edu.training.trainer.Trainer`; what is missing is made from ``config``.
     """
+    _check_memory(config)
     changes = config.curriculum.changes if config.curriculum else []
     if data is not None and {"rain", "patch_size"} & set(changes):
         raise DerainError(

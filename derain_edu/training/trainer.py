@@ -24,6 +24,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -32,7 +33,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from derain_edu.devices import set_seed
+from derain_edu.devices import ran_out_of_memory, set_seed
 from derain_edu.errors import DerainError
 from derain_edu.metrics import psnr
 from derain_edu.models import create_model, model_options
@@ -154,6 +155,19 @@ class Trainer:
         moved = {**batch, "rainy": rainy, "clean": clean}
         return objective(self.model, moved, config, make_loss(setting.loss), setting.stages)
 
+    @contextmanager
+    def enough_memory(self) -> Iterator[None]:
+        """Say in one sentence that a step is too large for the memory."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise DerainError(
+                f"step {self.steps_done + 1} does not fit into the memory of {self.device}: choose "
+                "a smaller batch_size or patch_size"
+            ) from error
+
     def check_finite(self, loss: Tensor, norm: Tensor) -> None:
         """Stop before a NaN or an infinite gradient reaches the weights."""
         # Overflowing gradients are part of fp16: the scaler skips that step and scales less.
@@ -203,7 +217,8 @@ class Trainer:
         with stop_requests() as requests, self._progress_bar() as bar, saving:
             batches = self.batches()
             while not self.finished:
-                loss, norm = self.step(next(batches))
+                with self.enough_memory():
+                    loss, norm = self.step(next(batches))
                 self.seconds, stop = self.ranks.agree(time.monotonic() - start, bool(requests))
                 self.write_down(loss, norm, bar)
                 if stop and not self.finished:

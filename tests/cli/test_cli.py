@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import derain_edu as de
 from derain_edu.course.run import LessonRun
@@ -120,6 +122,22 @@ def test_errors_are_one_sentence_and_status_2(call, arguments, message, tmp_path
         assert err.startswith("error: ") and err.count("\n") == 1
 
 
+def test_without_a_home_folder_each_command_says_it(call, no_home, pair, monkeypatch):
+    monkeypatch.delenv("DERAIN_EDU_CACHE")
+    for arguments in (
+        ["derain", pair[0], "-o", "~/a.png"],
+        ["derain", "~/a.png"],
+        ["evaluate", "--data", "synthetic", "--csv", "~/scores.csv"],
+        ["export", "prenet", "-o", "~/a.onnx"],
+        ["evaluate", "--data", "rain100l"],
+        ["evaluate", "--benchmarks"],
+        ["derain", pair[0], "--weights", "official-rain100l"],
+        ["download"],
+    ):
+        status, _, err = call(*arguments)
+        assert status == 2 and "no home folder" in err and err.count("\n") == 1, arguments
+
+
 def test_a_folder_does_not_hide_behind_a_name(call, tmp_path, monkeypatch):
     """The name goes first, and says so; with ./ the folder is meant."""
     monkeypatch.chdir(tmp_path)
@@ -146,6 +164,95 @@ def test_evaluate_a_folder(call, pair, pairs, tmp_path):
     truth = de.psnr(de.to_tensor(pair[0]), de.to_tensor(pair[1]), "rgb")
     assert float(rows[0]["psnr_rainy"]) == pytest.approx(truth)
     assert out.splitlines()[-1].split()[:2] == ["mean", f"{truth:.2f}"]
+
+
+@pytest.fixture
+def half_bad(pairs):
+    """Four pairs, of which the second is cut off and the third has pictures of two sizes."""
+    good = (pairs / "rainy" / "1.png").read_bytes()
+    for number in "34":
+        for kind in ("rainy", "clean"):
+            (pairs / kind / f"{number}.png").write_bytes(good)
+    (pairs / "rainy" / "2.png").write_bytes(good[:200])
+    Image.new("RGB", (20, 30)).save(pairs / "clean" / "3.png")
+    return pairs
+
+
+def test_evaluate_keeps_the_rows_of_good_pairs(call, half_bad, tmp_path):
+    """Each bad pair is one sentence, the others are measured, written and averaged."""
+    table = tmp_path / "scores.csv"
+    options = ("--data", half_bad, "--model", "residual", "--csv", table)
+    status, out, err = call("evaluate", *options)
+    assert status == 2 and "Traceback" not in err
+    cut, sizes = err.splitlines()
+    assert cut.startswith("error: ") and str(Path("rainy", "2.png")) in cut
+    assert str(Path("clean", "3.png")) in sizes and "do not belong together" in sizes
+    assert [row["name"] for row in csv.DictReader(table.open())] == ["1", "4"]
+    assert out.splitlines()[-2].startswith("mean ")
+    assert out.splitlines()[-1] == "2 of 4 pairs measured"
+    assert call("evaluate", *options, "--limit", 1)[0] == 0  # a table of scores may be replaced
+    assert [row["name"] for row in csv.DictReader(table.open())] == ["1"]
+
+
+def test_evaluate_where_every_pair_is_bad_has_no_mean(call, half_bad, tmp_path):
+    for picture in (half_bad / "clean").iterdir():
+        picture.write_bytes(b"")
+    status, out, err = call(
+        "evaluate", "--data", half_bad, "--model", "residual", "--csv", tmp_path / "scores.csv"
+    )
+    assert status == 2 and err.count("\n") == 4 and out.endswith("0 of 4 pairs measured\n")
+    assert "mean" not in out and not (tmp_path / "scores.csv").exists()
+
+
+def test_a_stopped_evaluation_keeps_its_rows(call, pairs, tmp_path, monkeypatch):
+    from derain_edu.cli import file_jobs
+
+    real = file_jobs.evaluate
+
+    def stopped(model, data, protocol, tile, on_score, on_error, limit):
+        real(model, data, protocol, tile, on_score, on_error, 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(file_jobs, "evaluate", stopped)
+    table = tmp_path / "scores.csv"
+    status, _, err = call("evaluate", "--data", pairs, "--model", "residual", "--csv", table)
+    assert status == 130 and "stopped: 1 pairs are measured" in err
+    assert [row["name"] for row in csv.DictReader(table.open())] == ["1"]
+
+
+def test_the_table_of_scores_never_replaces_anything_else(call, pairs, tmp_path, monkeypatch):
+    """And that is said before the work."""
+    from derain_edu.cli import file_jobs
+
+    monkeypatch.setattr(file_jobs, "evaluate", lambda *_: pytest.fail("it was measured"))
+    (tmp_path / "notes.csv").write_text("my,own,table\n")
+    picture = pairs / "clean" / ".." / "rainy" / "1.png"
+    before = picture.read_bytes()
+    for table, words in (
+        (tmp_path / "notes.csv", "is there and is no table of scores"),
+        (picture, "would overwrite what is read"),
+        (tmp_path, "is a folder: name a file in it"),
+        (tmp_path / "notes.csv" / "scores.csv", "can't be written"),
+    ):
+        status, _, err = call("evaluate", "--data", pairs, "--model", "residual", "--csv", table)
+        assert status == 2 and words in err and err.count("\n") == 1
+    assert picture.read_bytes() == before
+
+
+def test_a_benchmark_with_a_bad_pair_has_no_mean(call, pairs, tmp_path, monkeypatch):
+    """The mean of other pairs would look like a number of the benchmark."""
+    from derain_edu.evaluation import benchmarks
+
+    monkeypatch.setattr(benchmarks, "BENCHMARKS", ("rain100l", "rain100h"))
+    monkeypatch.setattr(benchmarks, "cached_set", lambda name: tmp_path / name)
+    for name in ("rain100l", "rain100h"):
+        shutil.copytree(pairs, tmp_path / name)
+    (tmp_path / "rain100l" / "rainy" / "2.png").write_bytes(b"")
+    table = tmp_path / "scores.csv"
+    status, _, err = call("evaluate", "--benchmarks", "--model", "residual", "--csv", table)
+    assert status == 2 and "2.png is empty" in err and err.count("\n") == 1
+    [row] = csv.DictReader(table.open())
+    assert row["name"] == "rain100h residual open"
 
 
 def test_evaluate_a_part_of_a_benchmark(call, filled_cache):

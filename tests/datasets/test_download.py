@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -27,6 +28,7 @@ from derain_edu.datasets.download import (
 )
 from derain_edu.datasets.fetching import fetch
 from derain_edu.errors import DerainError
+from derain_edu.files import reserved
 
 BODY = bytes(range(256)) * 1000  # 256,000 bytes
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -59,8 +61,9 @@ class Handler(BaseHTTPRequestHandler):
             piece = piece[: len(piece) // 2]
         self.send_response(206 if first else 200)
         if first:
-            self.send_header("Content-Range", f"bytes {first}-{len(BODY) - 1}/{len(BODY)}")
-        if behaviour == "no_length":
+            start = self.server.start if behaviour == "elsewhere" else first
+            self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+        if behaviour in ("no_length", "endless"):
             self.send_header("Connection", "close")
         else:
             self.send_header("Content-Length", str(len(body) - first))
@@ -69,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece[start : start + 16_000])
             if behaviour == "slow":
                 time.sleep(0.2)
+        while behaviour == "endless":  # until the client has had enough and closes the connection
+            self.wfile.write(bytes(16_000))
         self.close_connection = True
 
 
@@ -128,6 +133,19 @@ def test_a_server_that_cannot_resume_starts_over(server, tmp_path, part):
     (tmp_path / "a.bin.part").write_bytes(part)
     path = fetch(f"{server.url}/no_range", SHA, tmp_path / "a.bin")
     assert path.read_bytes() == BODY and ranges(server) == [f"bytes={len(part)}-"]
+
+
+@pytest.mark.parametrize("start", [999, 1001, 100_000_000_000])
+def test_a_server_that_answers_with_another_place_makes_no_hole(server, tmp_path, start):
+    part = tmp_path / "a.bin.part"
+    part.write_bytes(BODY[:1000])
+    server.start = start
+    message = f"from byte 1000 on, the server sent it from byte {start}"
+    with pytest.raises(DerainError, match=message):
+        fetch(f"{server.url}/elsewhere", SHA, tmp_path / "a.bin", attempts=1)
+    assert not part.exists()
+    path = fetch(f"{server.url}/elsewhere", SHA, tmp_path / "a.bin")
+    assert path.read_bytes() == BODY and ranges(server) == ["bytes=1000-", None]
 
 
 def test_a_server_that_does_not_tell_the_length(server, tmp_path):
@@ -201,10 +219,50 @@ def test_a_killed_process_leaves_only_a_part_to_go_on_from(server, tmp_path):
     assert path.read_bytes() == BODY and ranges(server)[-1] == f"bytes={kept}-"
 
 
+@pytest.mark.parametrize("part", [b"", BODY[:1000]])
+def test_a_body_that_never_ends_is_left_at_the_size_of_the_file(server, tmp_path, part):
+    (tmp_path / "a.bin.part").write_bytes(part)
+    seen = []
+    with pytest.raises(DerainError, match="sends more than the 256000 bytes of this file"):
+        fetch(
+            f"{server.url}/endless", SHA, tmp_path / "a.bin", pause=0, size=len(BODY),
+            progress=lambda done, total: seen.append(done),
+        )  # fmt: skip
+    assert max(seen) < len(BODY) + 2 * fetching._CHUNK and os.listdir(tmp_path) == []
+
+
+def test_a_set_knows_the_sizes_of_its_files(small_set, server, empty_cache, monkeypatch):
+    sizes = []
+    real = download.fetch
+
+    def remember(*arguments, **more):
+        sizes.append(more["size"])
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(download, "fetch", remember)
+    download_set("rain100l", say=None)
+    assert sizes == [len(BODY)] * 3
+
+
 def test_a_place_that_cannot_be_written(server, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(DerainError, match="can't be written.*DERAIN_EDU_CACHE"):
+    with pytest.raises(DerainError, match="can't be written.*: choose another cache folder") as no:
         fetch(f"{server.url}/ok", SHA, tmp_path / "file" / "a.bin")
+    assert "space" not in str(no.value)  # there is enough of it
+
+
+def test_a_full_disk_is_told_from_a_missing_right(server, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(DerainError, match="No space left.*: free some space, or choose another"):
+        fetch(f"{server.url}/ok", SHA, tmp_path / "a.bin")
+
+
+def test_a_copy_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(DerainError, match="stick.bin can't be read"):
+        fetch("", SHA, tmp_path / "a.bin", source=tmp_path / "stick.bin")
 
 
 # ------------------------------------------------------------------------------ sets and cache
@@ -250,7 +308,24 @@ def test_a_folder_with_a_wrong_file(small_set, empty_cache, tmp_path):
     with pytest.raises(DerainError, match=r"001\.png is not the expected file.*sha256"):
         download_set("rain100l", source=tmp_path, say=None)
     assert cached_set("rain100l") is None
-    assert [path for path in empty_cache.rglob("*") if path.is_file()] == []
+    left = {path.name for path in empty_cache.rglob("*") if path.is_file()}
+    assert left <= {".lock"}
+
+
+def test_a_second_download_of_a_set_gets_a_sentence(small_set, server, empty_cache):
+    with (
+        reserved(empty_cache / "rain100l", "a download of rain100l"),
+        pytest.raises(DerainError, match="a download of rain100l is going on in"),
+    ):
+        download_set("rain100l", say=None)
+    assert server.requests == []
+
+
+def test_a_complete_set_needs_no_lock(small_set, empty_cache):
+    """A class may share a cache that it can only read."""
+    download_set("rain100l", say=None)
+    with reserved(empty_cache / "rain100l", "a download of rain100l"):
+        assert download_set("rain100l", say=None).new == 0
 
 
 def test_a_folder_with_nothing_or_no_folder(small_set, empty_cache, tmp_path):
@@ -291,6 +366,17 @@ def test_the_cache_folder_can_be_chosen(monkeypatch, tmp_path):
     assert cache_folder().is_absolute() and cache_folder().name == "somewhere"
     monkeypatch.delenv("DERAIN_EDU_CACHE")
     assert "derain_edu" in cache_folder().parts
+
+
+def test_without_a_home_folder_the_cache_needs_a_place(no_home, monkeypatch, tmp_path):
+    monkeypatch.delenv("DERAIN_EDU_CACHE")
+    with pytest.raises(DerainError, match="no home folder.*set DERAIN_EDU_CACHE to a folder"):
+        cache_folder()
+    monkeypatch.setenv("DERAIN_EDU_CACHE", "~/cache")
+    with pytest.raises(DerainError, match="set DERAIN_EDU_CACHE to a folder"):
+        cache_folder()
+    monkeypatch.setenv("DERAIN_EDU_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
 
 
 def test_the_reference_folder_fills_the_cache(filled_cache):

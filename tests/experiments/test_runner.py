@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +14,10 @@ from derain_edu.experiments import runner
 from derain_edu.experiments.results import load_results
 from derain_edu.experiments.statistics import summarize
 from derain_edu.experiments.tables import EXPERIMENTS
-from derain_edu.files import data_folder
+from derain_edu.files import data_folder, reserved
 from derain_edu.training.plan import Plan
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def rows(path):
@@ -42,6 +46,26 @@ def test_a_smoke_run_fills_the_table_and_resumes(tmp_path, monkeypatch):
     assert len(rows(path)) == 2
     description = json.loads(path.with_suffix(".json").read_text())
     assert description["question"].endswith("?") and description["steps"] == 2
+
+
+def test_a_second_run_of_an_experiment_gets_a_sentence(tmp_path):
+    """Both would find the same cells missing, and count each seed twice."""
+    with (
+        reserved(tmp_path / ".rain_or_picture", "the experiment"),
+        pytest.raises(DerainError, match="the experiment rain_or_picture is going on in"),
+    ):
+        runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    assert not (tmp_path / "rain_or_picture.csv").exists()
+
+
+def test_locks_are_no_part_of_the_repository():
+    paths = ["data/results/.capacity/.lock", "data/results/.leaderboard.csv.lock"]
+    shown = subprocess.run(
+        ["git", "check-ignore", *paths], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    if shown.returncode == 128:
+        pytest.skip("this is no clone")
+    assert shown.stdout.splitlines() == paths
 
 
 def test_a_smoke_run_never_lands_among_the_results():

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from derain_edu.errors import DerainError
-from derain_edu.files import is_one_of, reserved, write_atomically
+from derain_edu.files import at_home, identity, is_one_of, reserved, write_atomically
+from derain_edu.images import read_picture
 
 
 def test_a_long_name_is_written(tmp_path):
@@ -62,6 +63,40 @@ def test_one_file_under_many_names(tmp_path):
     (tmp_path / "soft").symlink_to(folder)
     os.link(picture, tmp_path / "hard.png")
     for spelled in ("in/../in/1.png", "soft/1.png", "hard.png"):
+        assert identity(tmp_path / spelled) == identity(picture)
         assert is_one_of(tmp_path / spelled, [folder / "0.png", picture])
     assert not is_one_of(folder / "2.png", [picture])
     assert is_one_of(tmp_path / "soft/new.png", [folder / "new.png"])  # neither exists yet
+    assert not is_one_of(folder / "new.png", [picture, folder])
+
+
+def test_a_disk_that_numbers_no_files(tmp_path, monkeypatch):
+    """All its files have the number 0; they are told apart by name."""
+    stat = os.stat
+
+    def no_numbers(path, **more):
+        return os.stat_result((*stat(path, **more)[:1], 0, *stat(path, **more)[2:]))
+
+    for name in "ab":
+        (tmp_path / name).touch()
+    monkeypatch.setattr(os, "stat", no_numbers)
+    assert not is_one_of(tmp_path / "a", [tmp_path / "b"])
+    assert is_one_of(tmp_path / "a", [tmp_path / ".." / tmp_path.name / "a"])
+
+
+def test_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert at_home("~/a.png") == os.path.join(str(tmp_path), "a.png").replace("\\", os.sep)
+    assert at_home("~a.png") == "~a.png" and at_home("a~") == "a~"
+    (tmp_path / "~b.png").touch()
+    assert at_home("~b.png") == str(tmp_path / "~b.png")
+
+
+@pytest.mark.parametrize("name", ["~", "~/a.png"])
+def test_without_a_home_folder_there_is_a_sentence(no_home, name):
+    for read in (at_home, read_picture):
+        with pytest.raises(DerainError, match="no home folder, so write the whole path"):
+            read(name)
+    assert at_home("~a.png") == "~a.png"

@@ -232,7 +232,7 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "start.jpg": (b"\xff\xd8\xff", "not a picture"),
         "flipped.png": (whole_png[:300] + b"\x55" * 40 + whole_png[340:], "damaged.*again"),
         "bomb.png": (lie(huge), "megapixels.*shrink it"),
-        "large.png": (lie(large), "megapixels.*MAX_IMAGE_PIXELS"),
+        "large.png": (lie(large), "megapixels.*read_picture with large"),
     }
     made = {}
     for name, (content, message) in contents.items():

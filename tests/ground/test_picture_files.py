@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from derain_edu import images
 from derain_edu.errors import DerainError
 from derain_edu.images import read_picture
 from derain_edu.picture_files import check_save_path, save_picture
@@ -221,3 +222,33 @@ def test_a_name_that_begins_like_a_home_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(STRIPES).save("~foo.png")
     assert read_picture("~foo.png").rgb.shape == (3, 24, 24)
+
+
+def test_large_is_for_one_picture_and_not_for_the_program(tmp_path, monkeypatch):
+    """Far beyond Pillow's limit, where it raises an error rather than a warning."""
+    picture = tmp_path / "a.png"
+    Image.new("L", (50, 40)).save(picture)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    seen = []
+    real = images.open_picture
+    monkeypatch.setattr(
+        images, "open_picture", lambda *a: seen.append(Image.MAX_IMAGE_PIXELS) or real(*a)
+    )
+    assert images.read_picture(picture, large=0.002).rgb.shape == (3, 40, 50)
+    assert images.read_picture(picture.read_bytes(), large=1).rgb.shape == (3, 40, 50)
+    assert seen == [2000, 1_000_000] and Image.MAX_IMAGE_PIXELS == 500
+    for too_little in (None, 0.0009):  # Pillow's error begins at twice its limit
+        with pytest.raises(DerainError, match="unpacks to more than"):
+            images.read_picture(picture, large=too_little)
+    assert Image.MAX_IMAGE_PIXELS == 500
+    with pytest.raises(DerainError, match="large is a number of megapixels"):
+        images.read_picture(picture, large=float("nan"))
+
+
+def test_large_never_lowers_a_limit(tmp_path, monkeypatch):
+    picture = tmp_path / "a.png"
+    Image.new("L", (50, 40)).save(picture)
+    for limit in (None, 10_000):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert images.read_picture(picture, large=0.0005).rgb.shape == (3, 40, 50)
+        assert limit == Image.MAX_IMAGE_PIXELS

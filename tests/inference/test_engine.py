@@ -1,5 +1,6 @@
 """PyTorch or ONNX Runtime: the same picture, from the right file, made once."""
 
+import contextlib
 import warnings
 
 import pytest
@@ -7,8 +8,9 @@ import torch
 
 import derain_edu as de
 from derain_edu.errors import DerainError
-from derain_edu.inference import engine
+from derain_edu.inference import engine, onnx_network
 from derain_edu.inference.engine import choose_engine, onnx_file_name
+from derain_edu.inference.onnx_export import export_onnx
 from derain_edu.inference.onnx_network import OnnxModel
 from derain_edu.metrics import psnr
 from derain_edu.models.pretrained import open_weights_folder
@@ -67,24 +69,66 @@ def test_pytorch_where_it_was_asked_for_or_on_a_gpu(open_prenet):
 @torch.inference_mode()
 def test_a_file_is_made_once(tiny, empty_cache, monkeypatch):
     rainy = torch.rand(1, 3, 20, 24)
-    first = choose_engine(tiny, CPU, "onnx")
+    said = []
+
+    def export(*arguments):
+        said.append("exported")
+        return export_onnx(*arguments)
+
+    monkeypatch.setattr(engine, "export_onnx", export)
+    first = choose_engine(tiny, CPU, "onnx", say=said.append)
+    sentence, done = said  # in this order
+    assert "it is made now, which takes" in sentence and str(first.path.parent) in sentence
+    assert done == "exported"
     assert empty_cache in first.path.parents
     assert (first(rainy) - tiny(rainy)).abs().max() < 1e-5
     monkeypatch.setattr(engine, "export_onnx", lambda *_: pytest.fail("exported again"))
-    assert choose_engine(tiny, CPU, "onnx").path == first.path
+    silent = pytest.fail
+    assert choose_engine(tiny, CPU, "onnx", say=silent).path == first.path
 
 
-@pytest.mark.parametrize("error", [ModuleNotFoundError("onnxruntime"), ImportError("bad library")])
-def test_pytorch_where_onnx_runtime_is_missing_or_broken(open_prenet, monkeypatch, error):
-    def fail(path):
-        raise error
+def test_a_second_program_waits_until_the_file_is_made(tiny, empty_cache, monkeypatch):
+    """As long as that takes: an int8 file is not made in the minute that other changes get."""
+    path = empty_cache / "onnx" / onnx_file_name(tiny)
+    waited = []
 
-    monkeypatch.setattr(engine, "load_onnx", fail)
-    with warnings.catch_warnings(record=True) as notes:
-        warnings.simplefilter("always")
+    @contextlib.contextmanager
+    def changing(file, seconds):
+        waited.append(seconds)
+        path.write_bytes((open_weights_folder() / onnx_file_name(shipped)).read_bytes())
+        yield
+
+    shipped = de.create_model("prenet", "open")
+    path.parent.mkdir()
+    monkeypatch.setattr(engine, "changing", changing)
+    monkeypatch.setattr(engine, "export_onnx", lambda *_: pytest.fail("exported again"))
+    assert choose_engine(tiny, CPU, "onnx", say=str).path == path
+    assert min(waited) > 600
+
+
+def test_what_can_not_be_made_is_refused_before_the_note(tiny, empty_cache):
+    (empty_cache / "onnx").write_text("a file where the folder should be")
+    with pytest.raises(DerainError, match="can't be written"):
+        choose_engine(tiny, CPU, "onnx", say=pytest.fail)
+
+
+def test_pytorch_where_onnx_runtime_is_missing(open_prenet, monkeypatch):
+    """Nobody asked for it, so nothing is said."""
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         assert choose_engine(open_prenet, CPU) is open_prenet
-    broken = type(error) is ImportError  # that somebody should know; a missing one is all right
-    assert ["bad library" in str(note.message) for note in notes] == [True] * broken
+
+
+def test_pytorch_where_onnx_runtime_is_broken(open_prenet, monkeypatch):
+    """Said in the words that the loader really uses for a library that is missing."""
+
+    def fail(name):
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(onnx_network.importlib, "import_module", fail)
+    with pytest.warns(UserWarning, match="onnxruntime is installed but.*libgomp.*PyTorch computes"):
+        assert choose_engine(open_prenet, CPU) is open_prenet
 
 
 @pytest.mark.parametrize(

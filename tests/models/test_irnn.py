@@ -273,6 +273,28 @@ def test_without_numba_the_rows_run(monkeypatch):
         irnn_stack(x, alpha, beta, "numba")
 
 
+def test_the_loops_run_where_no_folder_can_be_written():
+    """They are compiled all the same, and the doctor says that they are not kept."""
+    code = (
+        "from numba.core import caching\n"
+        "def fail(self): raise OSError(30, 'Read-only file system')\n"
+        "caching._CacheLocator.ensure_cache_path = fail\n"
+        "import torch\n"
+        "from derain_edu.course.doctor import check_loops\n"
+        "from derain_edu.models.irnn import choose_method, irnn_stack\n"
+        "x, alpha, beta = torch.rand(1, 2, 3, 4), torch.full((4, 2), 0.5), torch.zeros(4, 2)\n"
+        "print(choose_method(x))\n"
+        "loop = irnn_stack(x, alpha, beta, 'loop')\n"
+        "print(torch.allclose(irnn_stack(x, alpha, beta, 'numba'), loop))\n"
+        "print(*check_loops())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    method, same, note = done.stdout.split("\n", 2)
+    assert (method, same) == ("numba", "True")
+    assert note.startswith("[note] loops") and "NUMBA_CACHE_DIR" in note
+
+
 def test_the_chooser_looks_at_the_device():
     assert module.choose_method(torch.zeros(1)) == "numba"
     assert module.choose_method(torch.zeros(1, device="meta")) == "scan"

@@ -27,15 +27,19 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SOLVED = sorted((ROOT / "notebooks" / "solutions").glob("[0-9][0-9]_*.ipynb"))
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 
-# What Colab had in June 2026, of the packages that pyproject.toml names. Google publishes the
-# list: pip-freeze.gpu.txt in github.com/googlecolab/backend-info.
+# What Colab had in August 2026, of the packages that pyproject.toml names; beside them IPython
+# 7.34.0 and ipykernel 6.17.1. Google publishes the list: pip-freeze.gpu.txt in
+# github.com/googlecolab/backend-info, here at commit a724079. (Of torchvision, matplotlib,
+# jupytext, nbclient, psutil, tqdm, filelock and SciPy the versions are those of June.) The package,
+# `derain-edu derain` with PReNet and SPANet, and lesson 00 ran once with them under Python 3.13.0.
 COLAB = {
-    "torch": "2.11.0", "torchvision": "0.26.0", "numpy": "2.0.2", "numba": "0.60.0",
+    "torch": "2.11.0", "torchvision": "0.26.0", "numpy": "2.1.3", "numba": "0.61.2",
     "scipy": "1.16.3",
     "pillow": "11.3.0", "matplotlib": "3.10.0", "ipywidgets": "7.7.1", "jupytext": "1.19.3",
-    "nbclient": "0.10.4", "psutil": "5.9.5", "safetensors": "0.7.0", "tqdm": "4.67.3",
-    "typer": "0.25.1", "platformdirs": "4.10.0", "filelock": "3.29.0",
-}
+    "nbclient": "0.10.4", "psutil": "5.9.5", "safetensors": "0.8.0", "tqdm": "4.67.3",
+    "typer": "0.27.1", "platformdirs": "4.11.3", "filelock": "3.29.0",
+}  # fmt: skip
+PYTHON = "3.13.15"
 FOR_A_LAPTOP = {"jupyterlab", "nbval"}  # Colab is the notebook server, and nobody tests there
 ONNX = {"onnx", "onnxscript", "onnxruntime"}  # not there either, and two lessons need them
 HIDDEN = ("derain_edu", "_derain_edu", "nbval", "onnx", "jupyterlab")  # beginnings of file names
@@ -174,6 +178,9 @@ def test_the_bounds_admit_what_colab_has():
     bounds = requirements()
     assert bounds.keys() == COLAB.keys() | FOR_A_LAPTOP | ONNX
     assert [n for n in COLAB if numbers(COLAB[n]) < numbers(bounds[n])] == []
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    [python] = re.findall(r'^requires-python = ">=([\d.]+)"$', project, re.MULTILINE)
+    assert numbers(python) <= numbers(PYTHON)
     assert numbers("0.9.10") < numbers("0.10")  # compared as numbers, not as text
 
 
