@@ -47,7 +47,9 @@ def experiment(
 def download(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="rain100l, rain100h, real-clip, official-weights. [none: what is there]"),
+        typer.Argument(
+            help="rain100l, rain100h, real-clip, official-weights. [none: show what is there]"
+        ),
     ] = None,
     source: Annotated[
         Path | None, typer.Option(help="Take the files from this folder, not from the web.")

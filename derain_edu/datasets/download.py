@@ -1,4 +1,4 @@
-"""Fetch the authors' weights, the benchmarks and a clip of real rain: by address and sha256, into a cache.
+"""Fetch the authors' weights, the benchmarks and a clip: by address and sha256, into a cache.
 
 These files are research artefacts without a clear licence, so they are not part of this
 repository. ``manifests/*.csv`` lists where public copies are and what their sha256 must be.
