@@ -26,6 +26,8 @@ from derain_edu.images import read_picture, to_pil
 
 VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".3gp", ".mts", ".wmv")
 
+THREADS = 4  # of a decoder: each holds some frames, of 12 MB in 4K
+
 Item = TypeVar("Item")
 
 
@@ -111,7 +113,7 @@ class Frames:
         size = None
         with opened(self.path) as container:
             stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
+            stream.thread_type, stream.codec_context.thread_count = "AUTO", THREADS
             for frame in decoded(container.decode(stream), self.path):
                 picture = upright(frame)
                 size = size or picture.shape
