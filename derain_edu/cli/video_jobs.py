@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from torch import nn
 from tqdm import tqdm
 
+from derain_edu.cli.targets import Job
 from derain_edu.datasets.tripod import Stillness, still_pairs
 from derain_edu.datasets.video import frames
 from derain_edu.errors import DerainError
 from derain_edu.files import check_writable
 from derain_edu.images import to_pil
+from derain_edu.inference.video import derain_video
 from derain_edu.picture_files import save_picture
 from derain_edu.text import bars_are_off
 
+FRAME_BY_FRAME = (
+    "note: each frame is derained by itself, so what is left of the rain may flicker; for a clip "
+    "from a tripod, derain-edu evaluate --still measures it"
+)
 ONE_SCENE = (
     "note: all of them show one scene, so they are not independent: for a training set film many "
     "scenes, and keep whole scenes apart for validation"
@@ -125,3 +133,50 @@ def _write_both(*files: tuple[Path, object]) -> None:
 def _of_all(seen: list[Stillness]) -> str:
     drift, moving = max(s.drift for s in seen), max(s.moving for s in seen)
     return str(Stillness(seen[0].frames, drift, moving))
+
+
+def derain_clip(
+    job: Job,
+    network: nn.Module,
+    tile: int | None = None,
+    say: Callable[[str], None] = print,
+    complain: Callable[[str], None] = print,
+) -> bool:
+    """Derain a video, for ``derain-edu derain``, with a bar that tells the time left.
+
+    Parameters
+    ----------
+    job : Job
+        From :func:`derain_edu.cli.targets.plan_video`.
+    network : nn.Module
+        The model, on its device.
+    tile : int, optional
+        See :func:`derain_edu.inference.restoration.derain_tensor`.
+    say, complain : callable
+        Get what was done, and that it was stopped.
+
+    Returns
+    -------
+    bool
+        Whether the whole video was derained.
+    """
+    began = time.perf_counter()
+    say(FRAME_BY_FRAME)
+    total = len(frames(job.picture))
+    form = "{percentage:3.0f}%|{bar}| {n} of {total} frames, {remaining} left"
+    bar = tqdm(total=total, bar_format=form, disable=bars_are_off() or None)
+    try:
+        with bar, _notes_to(say):
+            result = derain_video(job.picture, job.target, network, tile, on_frame=bar.update)
+    except KeyboardInterrupt:
+        complain("stopped before the first frame was done")
+        return False
+    if result.stopped:
+        complain(
+            f"stopped: the first {result.frames} of {result.expected} frames are in {result.path}"
+        )
+        return False
+    seconds = time.perf_counter() - began
+    sound = "with its sound" if result.sound else "no sound"
+    say(f"{job.name} -> {result.path}  ({result.frames} frames, {sound}, {seconds:.1f} s)")
+    return True

@@ -24,8 +24,6 @@ from derain_edu.datasets.pairs import pictures_of
 from derain_edu.errors import DerainError
 from derain_edu.images import read_picture, to_pil
 
-VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".3gp", ".mts", ".wmv")
-
 THREADS = 4  # of a decoder: each holds some frames, of 12 MB in 4K
 
 Item = TypeVar("Item")
@@ -120,11 +118,6 @@ class Frames:
                 if picture.shape != size:
                     raise DerainError(f"{self.path} changes its size on the way: cut it there")
                 yield picture
-
-
-def is_video(path: str | Path) -> bool:
-    """Say whether a file's name ends as that of a video does."""
-    return Path(path).suffix.lower() in VIDEOS
 
 
 def opened(path: Path) -> Any:

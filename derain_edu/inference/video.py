@@ -40,6 +40,7 @@ _CODEC = "libx264"
 # crf 18 is hard to tell from the source by eye.
 _QUALITY = {"crf": "18", "preset": "medium"}
 # Pieces of the film are complete on the disk while it grows; at the end they become one.
+_PIECE = 48  # frames
 _PIECES = {"movflags": "+hybrid_fragmented"}
 
 
@@ -183,6 +184,7 @@ class _Film:
         # H.264 halves the colours in both directions, so both sides are even.
         self.encoder.width, self.encoder.height = width + width % 2, height + height % 2
         self.encoder.pix_fmt = "yuv420p"
+        self.encoder.gop_size = _PIECE  # a piece ends where a frame stands alone
         self.encoder.codec_context.time_base = self.pictures.time_base
         self.encoder.time_base = self.pictures.time_base
         colours = self.pictures.codec_context
