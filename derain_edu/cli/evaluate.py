@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from derain_edu.cli.board import Code, run_own
-from derain_edu.cli.options import Device, Layout, Stages, TileSize, Weights, folder_of_pairs, given
+from derain_edu.cli.options import (
+    Device,
+    Layout,
+    Stages,
+    TileSize,
+    Weights,
+    at_home,
+    folder_of_pairs,
+    given,
+)
 from derain_edu.errors import DerainError
 
 
@@ -26,12 +35,17 @@ def evaluate(
     dry: Annotated[
         bool, typer.Option("--dry", help="Photos without rain: does the model leave them alone?")
     ] = False,
+    still: Annotated[
+        str | None,
+        typer.Option(help="A video from a tripod: how much does it flicker, before and after?"),
+    ] = None,
     protocol: Annotated[
         str, typer.Option(help="prenet_matlab, restormer_y, spanet_released or rgb.")
     ] = "prenet_matlab",
     layout: Layout = "plain",
     limit: Annotated[
-        int | None, typer.Option(min=1, max=10**9, help="Only the first pairs.")
+        int | None,
+        typer.Option(min=1, max=10**9, help="Only the first pairs; with --still: frames. [all; 24]"),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
     stages: Stages = None,
@@ -42,7 +56,9 @@ def evaluate(
     """Measure a model on pairs: PSNR and SSIM.
 
     Each row has the scores of the rainy and of the derained picture. --dry compares photos
-    without rain with themselves: the higher, the less harm is done; 60 dB is the most.
+    without rain with themselves: the higher, the less harm is done; 60 dB is the most. --still
+    needs no clean pictures: where the camera stands still, what changes from frame to frame is
+    rain.
 
     \b
     Examples:
@@ -51,6 +67,7 @@ def evaluate(
       derain-edu evaluate --data my_pairs --layout plain --protocol rgb
       derain-edu evaluate --weights open --benchmarks
       derain-edu evaluate --weights open --dry
+      derain-edu evaluate --still clip.mp4
     """
     from itertools import islice
 
@@ -59,10 +76,12 @@ def evaluate(
     from derain_edu.evaluation.scores import HEADER, mean_score, write_scores
     from derain_edu.evaluation.scores import evaluate as measure
 
-    if (data is not None) + benchmarks + dry != 1:
+    if (data is not None) + benchmarks + dry + (still is not None) != 1:
         raise DerainError(
-            "say what to measure on: --data, such as synthetic, or --benchmarks, or --dry"
+            "say what to measure on: --data, such as synthetic, or --benchmarks, --dry or --still"
         )
+    if still is not None and (csv or layout != "plain" or protocol != "prenet_matlab"):
+        raise DerainError("--still goes without --csv, --layout and --protocol: leave them out")
     if dry and (csv or limit or layout != "plain" or protocol != "prenet_matlab"):
         raise DerainError("--dry goes with --model, --weights and --tile only: leave the rest out")
     if benchmarks and (stages or tile or layout != "plain"):
@@ -79,6 +98,13 @@ def evaluate(
         network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
         typer.echo(harm.HEADER)
         typer.echo(harm.measure_harm(network, "test", tile, on_score=typer.echo))
+        return
+    if still is not None:
+        from derain_edu.cli.video_jobs import score_still
+        from derain_edu.evaluation.flicker import FRAMES
+
+        network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
+        score_still(Path(at_home(still)), network, limit or FRAMES, tile, typer.echo)
         return
     folder_of_pairs(data, NAMED_PAIRS, layout)
     sentence, pairs = open_pairs(data, layout)

@@ -15,6 +15,7 @@ from derain_edu.cli.targets import Job
 from derain_edu.datasets.tripod import Stillness, still_pairs
 from derain_edu.datasets.video import frames
 from derain_edu.errors import DerainError
+from derain_edu.evaluation.flicker import measure_flicker
 from derain_edu.files import check_writable
 from derain_edu.images import to_pil
 from derain_edu.inference.video import derain_video
@@ -180,3 +181,18 @@ def derain_clip(
     sound = "with its sound" if result.sound else "no sound"
     say(f"{job.name} -> {result.path}  ({result.frames} frames, {sound}, {seconds:.1f} s)")
     return True
+
+
+def score_still(
+    video: Path,
+    network: nn.Module,
+    most: int,
+    tile: int | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Say how much a still scene flickers before and after, for ``derain-edu evaluate --still``."""
+    source = frames(video)
+    with tqdm(unit="frame", leave=False, disable=bars_are_off() or None) as bar, _notes_to(say):
+        flicker = measure_flicker(network, source, most, tile, bar.update)
+    say(f"{video}: {flicker.stillness}")
+    say(f"flicker in luma, in 1/255:\n{flicker}")
