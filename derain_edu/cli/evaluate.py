@@ -45,7 +45,7 @@ def evaluate(
     layout: Layout = "plain",
     limit: Annotated[
         int | None,
-        typer.Option(min=1, max=10**9, help="Only the first pairs; with --still: frames. [all; 24]"),
+        typer.Option(min=1, max=10**9, help="Only the first pairs; frames of --still. [all; 24]"),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
     stages: Stages = None,
@@ -103,7 +103,8 @@ def evaluate(
         from derain_edu.cli.video_jobs import score_still
         from derain_edu.evaluation.flicker import FRAMES
 
-        network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
+        options = given(stages=stages)
+        network = load_on(device, model or "prenet", weights, typer.echo, "auto", **options)
         score_still(Path(at_home(still)), network, limit or FRAMES, tile, typer.echo)
         return
     folder_of_pairs(data, NAMED_PAIRS, layout)
