@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from derain_edu.errors import DerainError
-from derain_edu.files import is_one_of, reserved, write_atomically
+from derain_edu.files import growing, is_one_of, reserved, write_atomically
 
 
 def test_a_long_name_is_written(tmp_path):
@@ -65,3 +65,19 @@ def test_one_file_under_many_names(tmp_path):
         assert is_one_of(tmp_path / spelled, [folder / "0.png", picture])
     assert not is_one_of(folder / "2.png", [picture])
     assert is_one_of(tmp_path / "soft/new.png", [folder / "new.png"])  # neither exists yet
+
+
+def test_a_file_that_grows_gets_its_name_at_the_end(tmp_path):
+    path = tmp_path / "new" / "clip.mp4"
+    with growing(path) as part:
+        part.write_bytes(b"film")
+        assert not path.exists() and part.parent == path.parent
+        assert part.name.startswith("clip.") and part.name.endswith(".part.mp4")
+    assert path.read_bytes() == b"film" and list(path.parent.iterdir()) == [path]
+    for error in (KeyboardInterrupt, OSError):
+        with pytest.raises(error), growing(path) as part:
+            part.write_bytes(b"half")
+            raise error
+    with pytest.raises(FileNotFoundError), growing(path):
+        pass  # nothing was written
+    assert path.read_bytes() == b"film" and list(path.parent.iterdir()) == [path]
