@@ -38,7 +38,8 @@ from derain_edu.inference.restoration import derain_tensor
 SAVE_AS = (".mp4", ".mov", ".m4v", ".mkv")  # what a result may be
 _CODEC = "libx264"
 # crf 18 is hard to tell from the source by eye.
-_QUALITY = {"crf": "18", "preset": "medium"}
+# Without frames that wait for later ones ("B"), which a film in pieces would show too late.
+_QUALITY = {"crf": "18", "preset": "medium", "bf": "0"}
 # Pieces of the film are complete on the disk while it grows; at the end they become one.
 _PIECE = 48  # frames
 _PIECES = {"movflags": "+hybrid_fragmented"}
