@@ -5,8 +5,9 @@ differs a little from one frame to the next: what is left of the rain flickers.
 :mod:`derain_edu.evaluation.flicker` measures by how much.
 
 The result is upright, in H.264, and keeps the times of the frames, the colours as the source codes
-them, and the sound, byte by byte. It grows in pieces that a player can show (a "hybrid fragmented"
-MP4, or Matroska), so nothing is lost when the work stops in the middle.
+them, and the sound, byte by byte. After Ctrl-C the result is complete up to there. A program that
+is killed leaves a file ``NAME.….part.mkv`` that players show, if the result is Matroska (``.mkv``);
+an MP4 gets its table of contents at the end only, so a part of it is lost.
 """
 
 from __future__ import annotations
@@ -38,11 +39,7 @@ from derain_edu.inference.restoration import derain_tensor
 SAVE_AS = (".mp4", ".mov", ".m4v", ".mkv")  # what a result may be
 _CODEC = "libx264"
 # crf 18 is hard to tell from the source by eye.
-# Without frames that wait for later ones ("B"), which a film in pieces would show too late.
-_QUALITY = {"crf": "18", "preset": "medium", "bf": "0"}
-# Pieces of the film are complete on the disk while it grows; at the end they become one.
-_PIECE = 48  # frames
-_PIECES = {"movflags": "+hybrid_fragmented"}
+_QUALITY = {"crf": "18", "preset": "medium"}
 
 
 @dataclass(frozen=True)
@@ -142,10 +139,7 @@ class _Film:
     def __init__(self, stack: ExitStack, source: Path, target: Path) -> None:
         self.source, self.count = source, 0
         self.reader = stack.enter_context(opened(source))
-        options = {} if target.suffix.lower() == ".mkv" else _PIECES
-        self.writer = stack.enter_context(
-            video_package().open(str(target), "w", container_options=options)
-        )
+        self.writer = stack.enter_context(video_package().open(str(target), "w"))
         self.pictures = self.reader.streams.video[0]
         self.pictures.thread_type, self.pictures.codec_context.thread_count = "AUTO", THREADS
         self.sounds: dict[int, Any] = {}
@@ -185,7 +179,6 @@ class _Film:
         # H.264 halves the colours in both directions, so both sides are even.
         self.encoder.width, self.encoder.height = width + width % 2, height + height % 2
         self.encoder.pix_fmt = "yuv420p"
-        self.encoder.gop_size = _PIECE  # a piece ends where a frame stands alone
         self.encoder.codec_context.time_base = self.pictures.time_base
         self.encoder.time_base = self.pictures.time_base
         colours = self.pictures.codec_context
