@@ -153,7 +153,7 @@ def decoded(items: Iterable[Item], path: Path) -> Iterator[Item]:
         If the end of the video can't be read. What came before is used.
     """
     av = video_package()
-    count, source = 0, iter(items)
+    source = iter(items)
     while True:
         try:
             item = next(source)
@@ -161,12 +161,11 @@ def decoded(items: Iterable[Item], path: Path) -> Iterator[Item]:
             return
         except av.FFmpegError as error:
             warnings.warn(
-                f"{path} is damaged after {count} frames ({reason_of(error)}): they are used, and "
-                "the rest is left out",
+                f"{path} is damaged ({reason_of(error)}): what comes before is used, and the rest "
+                "is left out",
                 stacklevel=2,
             )
             return
-        count += 1
         yield item
 
 

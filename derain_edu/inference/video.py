@@ -12,9 +12,10 @@ an MP4 gets its table of contents at the end only, so a part of it is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,7 @@ class _Film:
         self.writer = stack.enter_context(video_package().open(str(target), "w"))
         self.pictures = self.reader.streams.video[0]
         self.pictures.thread_type, self.pictures.codec_context.thread_count = "AUTO", THREADS
+        self.rate = self.pictures.average_rate or Fraction(25)
         self.sounds: dict[int, Any] = {}
         self.encoder: Any = None
 
@@ -150,28 +152,33 @@ class _Film:
         """Whether the result has sound."""
         return bool(self.sounds)
 
-    def frames(self) -> Any:
+    def frames(self) -> Iterator[Any]:
         """Yield the frames of the source; sound that comes between them is copied."""
-        streams = [self.pictures, *self.reader.streams.audio]
         waiting: list[Any] = []  # sound before the first frame, which says how large the film is
-        for packet in decoded(self.reader.demux(streams), self.source):
-            if packet.stream is self.pictures or packet.stream.index == self.pictures.index:
-                for frame in decoded(packet.decode(), self.source):
-                    if self.encoder is None:
-                        self._begin(frame)
-                        self._copy(waiting)
-                    yield frame
-            elif self.encoder is None:
-                waiting.append(packet)
+        for item in decoded(self._read(), self.source):
+            if not isinstance(item, video_package().VideoFrame):
+                waiting.append(item)
             else:
-                self._copy([packet])
+                if self.encoder is None:
+                    self._begin(item)
+                yield item
+            if self.encoder is not None:
+                self._copy(waiting)
+                waiting.clear()
+
+    def _read(self) -> Iterator[Any]:
+        """Yield frames, and packets of sound, as they come."""
+        for packet in self.reader.demux([self.pictures, *self.reader.streams.audio]):
+            if packet.stream.index == self.pictures.index:
+                yield from packet.decode()
+            else:
+                yield packet
 
     def _begin(self, frame: Any) -> None:
         """Open the streams of the result, as the first frame asks for."""
         height, width = upright(frame).shape[:2]
-        rate = self.pictures.average_rate or 25
         try:
-            self.encoder = self.writer.add_stream(_CODEC, rate=rate, options=_QUALITY)
+            self.encoder = self.writer.add_stream(_CODEC, rate=self.rate, options=_QUALITY)
         except ValueError as error:  # a build of FFmpeg without it
             raise DerainError(
                 f"this PyAV has no encoder {_CODEC}: install the one of PyPI, pip install av"
@@ -207,6 +214,8 @@ class _Film:
             format="yuv420p", dst_colorspace=like.colorspace, dst_color_range=like.color_range
         )
         frame.pts, frame.time_base = like.pts, self.pictures.time_base
+        if frame.pts is None:  # a kind of file that tells its rate only
+            frame.pts = round(self.count / self.rate / self.pictures.time_base)
         self.writer.mux(self.encoder.encode(frame))
         self.count += 1
 

@@ -190,6 +190,21 @@ def test_after_ctrl_c_the_beginning_is_there(clip, tmp_path):
     assert len(times_of(job.target)) == 7  # what was there stays
 
 
+def test_of_a_damaged_clip_the_beginning_is_derained(clip, tmp_path):
+    own = tmp_path / "clip.ts"  # a kind of film that has no table of contents
+    with av.open(str(clip)) as source, av.open(str(own), "w") as file:
+        streams = {s.index: file.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                file.mux(packet)
+    content = own.read_bytes()
+    own.write_bytes(content[: len(content) // 2])
+    job, said = Job(own, tmp_path / "dry.mkv"), []
+    assert video_jobs.derain_clip(job, StopsAfter(99, OSError), None, said.append, said.append)
+    assert 0 < len(times_of(job.target)) < 12
+
+
 def test_an_error_leaves_what_was_there(clip, tmp_path):
     (tmp_path / "dry.mp4").write_bytes(b"old")
     job = Job(clip, tmp_path / "dry.mp4")

@@ -86,7 +86,7 @@ def test_where_the_decoder_stops_is_said(tmp_path):
         yield "a frame"
         raise av.error.InvalidDataError(1, "Invalid data")
 
-    with pytest.warns(UserWarning, match="clip.mp4 is damaged after 1 frames"):
+    with pytest.warns(UserWarning, match="clip.mp4 is damaged .*what comes before"):
         assert list(decoded(broken(), tmp_path / "clip.mp4")) == ["a frame"]
 
 
