@@ -101,6 +101,7 @@ def write_pairs(
                 seen.append(pair.stillness)
                 count += 1
                 bar.update()
+                del pair  # in 4K it holds 200 MB, which the next one needs
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped: {count} pairs are in {output}") from None
     say(f"{count} pairs of {source.width}×{source.height} pixels in {output}")

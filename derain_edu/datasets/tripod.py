@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from derain_edu.datasets.video import frame_to_tensor, spread
 from derain_edu.errors import DerainError
 
-MOST_BYTES = 800_000_000  # of frames that are held at once: 32 in 4K
+MOST_BYTES = 560_000_000  # of frames that are held at once: 22 in 4K
 WINDOW = 20  # frames before and after the one whose scene is wanted: about 1.5 s of a phone's video
 FEWEST = 5  # frames that a scene is built from
 _ENOUGH = 128  # frames: more take longer and change nothing
@@ -103,7 +103,7 @@ def truth_of(
     ----------
     frames : iterable of numpy.ndarray
         (H, W, 3) uint8, RGB; see :func:`derain_edu.datasets.video.frames`. They are walked
-        through once, and at most .8 GB of them are held at a time.
+        through once, and at most .56 GB of them are held at a time.
     percentile : float
         Which value over time a pixel gets, from 0 (darkest) to 100. 50 is the median.
     window : int, optional
