@@ -30,6 +30,8 @@ _HOME = {
     "ssim": "metrics",
     "PairedFolder": "datasets.pairs",
     "SyntheticRain": "datasets.synthetic",
+    "frames": "datasets.video",
+    "truth_of": "datasets.tripod",
     "irnn": "models.irnn",
     "create_model": "models.registry",
     "list_models": "models.registry",

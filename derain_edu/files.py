@@ -2,7 +2,8 @@
 
 A process can be killed while it writes, a disk can be full, and two programs can write the same
 file at once. :func:`write_atomically` leaves the old file or the new one in each of these cases,
-never half of one; every file that the project writes goes through it. :func:`changing` and
+never half of one; every file that the project writes goes through it, but for a video, which
+grows for minutes (:func:`growing`). :func:`changing` and
 :func:`reserved` keep two programs out of each other's way, and :func:`is_one_of` tells a command
 that its result would replace one of its inputs.
 """
@@ -84,6 +85,27 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())  # the bytes are on the disk before the name points to them
         _replace(temporary, path)
     except BaseException:  # also Ctrl-C: leave nothing behind
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def growing(path: Path) -> Iterator[Path]:
+    """Let a program of others write a file for minutes, and give it its name at the end.
+
+    The name that this yields stands beside ``path`` and has its suffix: ``clip.mp4`` grows as
+    ``clip.1f3a90c2.part.mp4``. It is no hidden name, so that a person finds what a killed program
+    left. After an error it is deleted; whoever wants to keep the beginning ends without one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.stem[:80]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        _replace(temporary, path)
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise

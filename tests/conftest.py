@@ -20,7 +20,10 @@ import torch
 from derain_edu.course.doctor import find_browser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-CACHED_SETS = {"official-weights": "official", "rain100l": "benchmarks", "rain100h": "benchmarks"}
+CACHED_SETS = {
+    "official-weights": "official", "rain100l": "benchmarks", "rain100h": "benchmarks",
+    "real-clip": "real",
+}  # fmt: skip
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores

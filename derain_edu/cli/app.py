@@ -20,6 +20,7 @@ from derain_edu.cli.evaluate import evaluate
 from derain_edu.cli.export import export
 from derain_edu.cli.options import OneSentence
 from derain_edu.cli.others import bench, doctor, download, experiment
+from derain_edu.cli.pairs import pairs
 from derain_edu.cli.train import train
 
 app = typer.Typer(
@@ -53,12 +54,13 @@ def commands(
     derain-edu derain street.jpg           take the rain out of a photo
     derain-edu evaluate --data synthetic   measure a model
     derain-edu train --minutes 10          train one yourself
+    derain-edu pairs clip.mp4 -o mine/     make pairs from a video of a camera on a tripod
     derain-edu export prenet               write it as an ONNX file, to run without Python
     derain-edu COMMAND --help              all options, with examples
     """
 
 
-for command in (derain, evaluate, train, export, bench, experiment, download, doctor):
+for command in (derain, evaluate, train, pairs, export, bench, experiment, download, doctor):
     app.command()(command)
 # Commands around your own network and of the course itself stand at the same level, last.
 app.add_typer(board_app)

@@ -1,4 +1,4 @@
-"""``derain-edu derain``: take the rain out of photos."""
+"""``derain-edu derain``: take the rain out of photos, or of a video."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from derain_edu.files import at_home
 def derain(
     pictures: Annotated[
         list[str],
-        typer.Argument(help="Photos, folders of them, or - (standard input).", show_default=False),
+        typer.Argument(
+            help="Photos, folders of them, - (standard input), or a video.", show_default=False
+        ),
     ],
     output: Annotated[
         str | None,
@@ -68,7 +70,7 @@ def derain(
     ] = None,
     code: Code = None,
 ) -> None:
-    """Take the rain out of photos.
+    """Take the rain out of photos, or of a video.
 
     Large photos are cut into windows, so any size fits into memory. The size, grey (also of 16
     bits), transparency, colour profile, and what EXIF tells stay; a photo that lies on its side is
@@ -77,23 +79,39 @@ def derain(
     What is read is never written to, and files that exist stay: the same command, given again, goes
     on with the photos that have no result yet. NAME_derained is taken for the result of NAME.
 
+    A video is derained frame by frame, upright, with its sound. After Ctrl-C what is done is there
+    as a shorter video.
+
     \b
     Examples:
       derain-edu derain street.jpg
       derain-edu derain street.jpg -o clean.png --model prenet --weights official-rain100h
       derain-edu derain *.jpg -o derained/
       derain-edu derain holiday/ -o derained/ --recursive
+      derain-edu derain clip.mp4 -o clean.mp4
       derain-edu derain - -o - < street.jpg > clean.png
       derain-edu derain street.jpg --model runs/first/model.safetensors
       derain-edu derain street.jpg --model prenet.onnx
     """
     from contextlib import redirect_stdout
 
-    from derain_edu.cli.targets import plan_jobs
+    from derain_edu.cli.targets import plan_jobs, plan_video
 
     twin = None if clean is None else Path(at_home(clean))
     model, weights = at_home(model), at_home(weights)
     read_too = (twin, code, Path(model), Path(weights))
+    of_photos = dict(clean=clean, frame=frame, large=large, recursive=recursive, strip=strip)
+    of_photos = [name for name, value in of_photos.items() if value]
+    if video := plan_video(pictures, output, overwrite, of_photos):
+        from derain_edu.cli.file_jobs import load_on
+        from derain_edu.cli.video_jobs import derain_clip
+
+        run_own(code)
+        options = given(stages=stages)
+        network = load_on(device, model, weights, typer.echo, engine, fast, **options)
+        if not derain_clip(video, network, tile, typer.echo, complain):
+            raise typer.Exit(130)
+        return
     plan = plan_jobs(pictures, output, recursive, overwrite, filter(None, read_too))
     if twin is not None and len(plan.jobs) > 1:
         raise DerainError("--clean belongs to one photo: give one photo")

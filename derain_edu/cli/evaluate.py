@@ -36,12 +36,17 @@ def evaluate(
     dry: Annotated[
         bool, typer.Option("--dry", help="Photos without rain: does the model leave them alone?")
     ] = False,
+    still: Annotated[
+        str | None,
+        typer.Option(help="A video from a tripod: how much does it flicker, before and after?"),
+    ] = None,
     protocol: Annotated[
         str, typer.Option(help="prenet_matlab, restormer_y, spanet_released or rgb.")
     ] = "prenet_matlab",
     layout: Layout = "plain",
     limit: Annotated[
-        int | None, typer.Option(min=1, max=10**9, help="Only the first pairs.")
+        int | None,
+        typer.Option(min=1, max=10**9, help="Only the first pairs; frames of --still. [all; 24]"),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
     stages: Stages = None,
@@ -52,8 +57,9 @@ def evaluate(
     """Measure a model on pairs: PSNR and SSIM.
 
     Each row has the scores of the rainy and of the derained picture. --dry compares photos
-    without rain with themselves: the higher, the less harm is done; 60 dB is the most. A pair that
-    can't be measured is named, and the others go on.
+    without rain with themselves: the higher, the less harm is done; 60 dB is the most. --still
+    needs no clean pictures: where the camera stands still, what changes from frame to frame is
+    rain. A pair that can't be measured is named, and the others go on.
 
     \b
     Examples:
@@ -62,16 +68,19 @@ def evaluate(
       derain-edu evaluate --data my_pairs --layout plain --protocol rgb
       derain-edu evaluate --weights open --benchmarks
       derain-edu evaluate --weights open --dry
+      derain-edu evaluate --still clip.mp4
     """
     from derain_edu.cli.file_jobs import evaluate_pairs, load_on, told
     from derain_edu.datasets.pairs import PairedFolder
     from derain_edu.evaluation.benchmarks import NAMED_PAIRS, open_pairs, score_benchmarks
     from derain_edu.evaluation.scores import HEADER, check_scores_path, write_scores
 
-    if (data is not None) + benchmarks + dry != 1:
+    if (data is not None) + benchmarks + dry + (still is not None) != 1:
         raise DerainError(
-            "say what to measure on: --data, such as synthetic, or --benchmarks, or --dry"
+            "say what to measure on: --data, such as synthetic, or --benchmarks, --dry or --still"
         )
+    if still is not None and (csv or layout != "plain" or protocol != "prenet_matlab"):
+        raise DerainError("--still goes without --csv, --layout and --protocol: leave them out")
     if dry and (csv or limit or layout != "plain" or protocol != "prenet_matlab"):
         raise DerainError("--dry goes with --model, --weights and --tile only: leave the rest out")
     if benchmarks and (stages or tile or layout != "plain"):
@@ -102,6 +111,14 @@ def evaluate(
         network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
         typer.echo(harm.HEADER)
         typer.echo(harm.measure_harm(network, "test", tile, on_score=typer.echo))
+        return
+    if still is not None:
+        from derain_edu.cli.video_jobs import score_still
+        from derain_edu.evaluation.flicker import FRAMES
+
+        options = given(stages=stages)
+        network = load_on(device, model or "prenet", weights, typer.echo, "auto", **options)
+        score_still(Path(at_home(still)), network, limit or FRAMES, tile, typer.echo)
         return
     network = load_on(device, model or "prenet", weights, typer.echo, **given(stages=stages))
     typer.echo(f"{sentence}; protocol {protocol}\n{HEADER}")

@@ -47,13 +47,15 @@ def experiment(
 def download(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="rain100l, rain100h, official-weights. [none: show what is there]"),
+        typer.Argument(
+            help="rain100l, rain100h, real-clip, official-weights. [none: show what is there]"
+        ),
     ] = None,
     source: Annotated[
         Path | None, typer.Option(help="Take the files from this folder, not from the web.")
     ] = None,
 ) -> None:
-    """Fetch benchmarks and the authors' weights.
+    """Fetch benchmarks, a clip of real rain, and the authors' weights.
 
     For research only. Every file is checked by its sha256. An interrupted download goes on where
     it stopped. The cache is ~/.cache/derain_edu or the like; DERAIN_EDU_CACHE moves it.
@@ -62,6 +64,7 @@ def download(
     Examples:
       derain-edu download                     what is in the cache
       derain-edu download official-weights
+      derain-edu download real-clip
       derain-edu download rain100l rain100h --source /media/usb/benchmarks
     """
     from derain_edu.datasets.download import (

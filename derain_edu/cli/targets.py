@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from derain_edu.errors import DerainError
-from derain_edu.files import at_home, check_writable, identity
+from derain_edu.files import at_home, check_writable, identity, is_one_of
 from derain_edu.picture_files import SAVE_AS, check_save_path
 
 STANDARD = "-"  # standard input or standard output
@@ -30,6 +30,9 @@ PICTURES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .webp .tif .tiff .bmp .dib .gif .avif .heic .heif .jp2 "
     ".ppm .pgm .pnm .tga".split()
 )
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")  # what a derained video may be
+# What is taken for a video when it is named; in a folder it is left out.
+VIDEOS = VIDEO_SUFFIXES + tuple(".3gp .avi .mpeg .mpg .mts .webm .wmv".split())
 NAMED = 3  # so many files a note names; the others it counts
 
 
@@ -141,6 +144,50 @@ def plan_jobs(
         verb = "exists and stays" if len(kept) == 1 else "exist and stay"
         plan.notes.append(f"{_some(kept)} {verb}: --overwrite makes results again")
     return plan
+
+
+def plan_video(
+    names: Sequence[str], output: str | None, overwrite: bool, others: Iterable[str] = ()
+) -> Job | None:
+    """Say where a derained video goes; None if the names are no video.
+
+    Parameters
+    ----------
+    names, output, overwrite
+        See :func:`plan_jobs`. Default of ``output``: ``NAME_derained`` beside the video.
+    others : iterable of str
+        Options that were given and that only photos have.
+
+    Raises
+    ------
+    DerainError
+        If the video is not alone, if such an option was given, or if the result can't go there.
+    """
+    if not any(is_video(name) for name in names):
+        return None
+    if len(names) > 1:
+        raise DerainError("a video is derained alone: give one video, or photos only")
+    if others := [f"--{name}" for name in others]:
+        raise DerainError(f"{', '.join(others)} is about photos: leave it out for a video")
+    video = Path(at_home(names[0]))
+    if output == STANDARD:
+        raise DerainError("a video can't go to standard output: name a file with -o")
+    place = _Place(output)
+    suffix = video.suffix if video.suffix.lower() in VIDEO_SUFFIXES else ".mp4"
+    if place.file is not None:
+        target = place.file
+    elif place.folder is not None:
+        target = place.folder / f"{video.stem}{suffix}"
+    else:
+        target = video.with_name(f"{video.stem}{MARK}{suffix}")
+    if target.suffix.lower() not in VIDEO_SUFFIXES:
+        raise DerainError(f"{target}: a video is written as {', '.join(VIDEO_SUFFIXES)}")
+    if is_one_of(target, [video]):
+        raise DerainError(f"{target} would overwrite what is read: choose another -o")
+    if os.path.lexists(target) and not overwrite:
+        raise DerainError(f"{target} exists: choose another -o, or replace it by --overwrite")
+    check_writable(target)
+    return Job(video, target)
 
 
 class _Place:
@@ -255,6 +302,11 @@ def _free_name(target: Path, taken: set[str]) -> Path:
 def _key(path: Path) -> str:
     """Return one spelling of a name in its folder; a link is a name of its own."""
     return os.path.join(os.path.realpath(path.parent), path.name)
+
+
+def is_video(name: str) -> bool:
+    """Say whether a name ends as that of a video does."""
+    return Path(name).suffix.lower() in VIDEOS
 
 
 def _some(paths: Sequence[Path]) -> str:

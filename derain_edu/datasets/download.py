@@ -1,4 +1,4 @@
-"""Fetch the authors' weights and the benchmarks: by address and sha256, into a cache.
+"""Fetch the authors' weights, the benchmarks and a clip: by address and sha256, into a cache.
 
 These files are research artefacts without a clear licence, so they are not part of this
 repository. ``manifests/*.csv`` lists where public copies are and what their sha256 must be.
@@ -28,6 +28,7 @@ from derain_edu.text import bars_are_off
 _PAPERS = {
     "rain100l": "Yang et al., CVPR 2017, the original Rain100L: 100 test pairs of light rain",
     "rain100h": "Yang et al., CVPR 2017, the original Rain100H: 100 test pairs of heavy rain",
+    "real-clip": "Jiang et al., CVPR 2017 (FastDeRain): 376 frames of real rain, from a tripod",
     "official-weights": "Ren et al., CVPR 2019 (PRN, PReNet) and Wang et al., CVPR 2019 (SPANet)",
 }
 SETS = tuple(_PAPERS)

@@ -168,7 +168,7 @@ def _split_in_halves(file: Path) -> tuple[Tensor, Tensor]:
     return rainy.contiguous(), clean.contiguous()
 
 
-def _pictures(folder: Path, pattern: str = ".*") -> list[Path]:
+def pictures_of(folder: Path, pattern: str = ".*") -> list[Path]:
     """Return the pictures of a folder whose stem matches, in natural order (2 before 10)."""
     if not folder.is_dir():
         return []
@@ -195,7 +195,7 @@ def _matched(rainy: Sequence[Path], clean: Path, name_of: Callable[[Path], str])
     the path is that of the missing file.
     """
     alike: dict[str, list[Path]] = {}
-    for file in _pictures(clean):
+    for file in pictures_of(clean):
         alike.setdefault(file.stem.lower(), []).append(file)
     pairs = []
     for file in rainy:
@@ -207,9 +207,9 @@ def _matched(rainy: Sequence[Path], clean: Path, name_of: Callable[[Path], str])
 
 def _same_names(rainy: Path, clean: Path) -> list[Pair]:
     """Pair two folders by file name; a file on either side needs a partner on the other."""
-    found = _matched(_pictures(rainy), clean, lambda file: file.name)
+    found = _matched(pictures_of(rainy), clean, lambda file: file.name)
     used = {file for _, file in found}
-    left = [file for file in _pictures(clean) if file not in used]
+    left = [file for file in pictures_of(clean) if file not in used]
     return found + [(rainy / file.name, file) for file in left]
 
 
@@ -222,9 +222,10 @@ def _find_plain(root: Path) -> list[Pair]:
     rainy, clean = _folder(root, "rainy"), _folder(root, "clean")
     pattern = r"rain-\d+"
     if not clean.is_dir():
-        return _matched(_pictures(rainy if rainy.is_dir() else root, pattern), root, _without_rain)
-    if _pictures(clean, f"no{pattern}"):
-        return _matched(_pictures(rainy, pattern), clean, _without_rain)
+        there = pictures_of(rainy if rainy.is_dir() else root, pattern)
+        return _matched(there, root, _without_rain)
+    if pictures_of(clean, f"no{pattern}"):
+        return _matched(pictures_of(rainy, pattern), clean, _without_rain)
     return _same_names(rainy, clean)
 
 
@@ -232,17 +233,17 @@ def _find_rain12(root: Path) -> list[Pair]:
     clean = _folder(root, "groundtruth")
     if clean.is_dir():
         return _same_names(_folder(root, "rainy"), clean)
-    return _matched(_pictures(root, r"\d+_in"), root, lambda f: f"{f.stem[:-3]}_GT{f.suffix}")
+    return _matched(pictures_of(root, r"\d+_in"), root, lambda f: f"{f.stem[:-3]}_GT{f.suffix}")
 
 
 def _find_rain1400(root: Path) -> list[Pair]:
-    rainy = _pictures(_folder(root, "rainy_image"), r"\d+_\d+")
+    rainy = pictures_of(_folder(root, "rainy_image"), r"\d+_\d+")
     clean = _folder(root, "ground_truth")
     return _matched(rainy, clean, lambda f: f"{f.stem.split('_')[0]}{f.suffix}")
 
 
 def _find_rain800(root: Path) -> list[Pair]:
-    return [(file, file) for file in _pictures(root)]
+    return [(file, file) for file in pictures_of(root)]
 
 
 def _find_spa(root: Path) -> list[Pair]:

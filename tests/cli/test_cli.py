@@ -16,7 +16,8 @@ import derain_edu as de
 from derain_edu.course.run import LessonRun
 
 COMMANDS = (
-    "derain evaluate train bench experiment download doctor lab course notebooks pictures".split()
+    "derain evaluate train pairs bench experiment download doctor lab course notebooks "
+    "pictures".split()
 )
 
 
@@ -62,7 +63,7 @@ def test_version_and_no_arguments(call):
 def test_every_command_has_help(call, command):
     status, out, _ = call(command, "--help")
     assert status == 0 and len(out.splitlines()) > 4
-    if command in ("derain", "evaluate", "train", "download", "bench"):
+    if command in ("derain", "evaluate", "train", "pairs", "download", "bench"):
         assert f"derain-edu {command} " in out.partition("Examples:")[2]
 
 

@@ -336,7 +336,7 @@ def test_a_folder_with_nothing_or_no_folder(small_set, empty_cache, tmp_path):
 
 
 def test_manifests_are_complete_and_safe():
-    assert [len(read_manifest(name)) for name in SETS] == [200, 200, 19]
+    assert [len(read_manifest(name)) for name in SETS] == [200, 200, 1, 19]
     for name in SETS:
         for entry in read_manifest(name):
             assert entry.url.startswith("https://") and " " not in entry.url
@@ -381,5 +381,5 @@ def test_without_a_home_folder_the_cache_needs_a_place(no_home, monkeypatch, tmp
 
 def test_the_reference_folder_fills_the_cache(filled_cache):
     assert len(cached_files("rain100l")) == len(cached_files("rain100h")) == 40
-    assert len(cached_files("official-weights")) == 15
+    assert len(cached_files("official-weights")) == 15 and cached_files("real-clip") == ["yard.mp4"]
     assert official_weight_path("prn_rain100h.pth").parent == filled_cache / "official-weights"

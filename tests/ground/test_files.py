@@ -8,7 +8,14 @@ import sys
 import pytest
 
 from derain_edu.errors import DerainError
-from derain_edu.files import at_home, identity, is_one_of, reserved, write_atomically
+from derain_edu.files import (
+    at_home,
+    growing,
+    identity,
+    is_one_of,
+    reserved,
+    write_atomically,
+)
 from derain_edu.images import read_picture
 
 
@@ -100,3 +107,19 @@ def test_without_a_home_folder_there_is_a_sentence(no_home, name):
         with pytest.raises(DerainError, match="no home folder, so write the whole path"):
             read(name)
     assert at_home("~a.png") == "~a.png"
+
+
+def test_a_file_that_grows_gets_its_name_at_the_end(tmp_path):
+    path = tmp_path / "new" / "clip.mp4"
+    with growing(path) as part:
+        part.write_bytes(b"film")
+        assert not path.exists() and part.parent == path.parent
+        assert part.name.startswith("clip.") and part.name.endswith(".part.mp4")
+    assert path.read_bytes() == b"film" and list(path.parent.iterdir()) == [path]
+    for error in (KeyboardInterrupt, OSError):
+        with pytest.raises(error), growing(path) as part:
+            part.write_bytes(b"half")
+            raise error
+    with pytest.raises(FileNotFoundError), growing(path):
+        pass  # nothing was written
+    assert path.read_bytes() == b"film" and list(path.parent.iterdir()) == [path]

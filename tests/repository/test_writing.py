@@ -14,6 +14,7 @@ ALLOWED = {
     "files.py": "it is the one way",
     "datasets/fetching.py": "a download grows for minutes, and goes on where it stopped",
     "training/checkpoints.py": "a log grows by a line at a time",
+    "inference/video.py": "FFmpeg writes a film for minutes, to the name that files.growing gives",
     "picture_files.py": "Pillow writes to a temporary name, which is renamed",
     "evaluation/bench_derain.py": "files of a temporary folder",
 }
