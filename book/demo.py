@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from derain_edu.datasets.photos import load_photo, photo_path, photo_row
+from derain_edu.datasets.photos import load_photo, photo_row
 from derain_edu.files import write_atomically
 from derain_edu.images import to_pil
 from derain_edu.inference.engine import onnx_file_name
@@ -39,7 +39,7 @@ EXAMPLES = (
     ("china", "light", 1, "a temple in China, in light rain"),
     ("picosdeeuropa", "heavy", 4, "mountains in Spain, in heavy rain"),
 )
-EXAMPLE_SIDE = 560  # pixels on the longer side: some seconds on a laptop
+EXAMPLE_SIDE = 480  # pixels on the longer side: some seconds on a laptop
 CHECK_SIZE = (20, 24)
 
 
@@ -101,7 +101,11 @@ def export_once(kept: Path) -> Path:
     for path in sorted((HERE.parent / "derain_edu" / "inference").glob("onnx_*.py")):
         code.update(path.read_bytes())
     path = kept / f"stage-{code.hexdigest()[:12]}-{onnx_file_name(network)}"
-    return path if path.is_file() else export_stage(network, path)
+    if not path.is_file():
+        export_stage(network, path)
+        for old in set(kept.glob("stage-*.onnx")) - {path}:
+            old.unlink()
+    return path
 
 
 def known_answer() -> dict[str, object]:

@@ -148,12 +148,13 @@ function start() {
   parts.compare.classList.toggle("try-tiny", width < 160);
   show(parts.before, job.rainy, width, height);
   draw();
+  parts.status.parentElement.scrollIntoView({ block: "start" });
   compute(PUBLISHED);
 }
 
 function compute(stages) {
   const began = performance.now();
-  Object.assign(job, { run: (runs += 1), busy: true, began, spent: 0, steps: 0 });
+  Object.assign(job, { run: (runs += 1), busy: true, began, spent: 0 });
   parts.cancel.hidden = parts.bar.hidden = false;
   parts.more.hidden = true;
   parts.bar.value = 0;
@@ -165,7 +166,6 @@ function compute(stages) {
 function takePart(part) {
   const { stages } = job;
   job.spent += part.ms;
-  job.steps += 1;
   tellProgress(part);
   if (!part.bytes) return;
   // A stage that has begun shows the photo where no window has been computed.
@@ -212,7 +212,7 @@ function hear({ data }) {
       finish(text.cancelled);
     } else if (data.type === "done") {
       const total = performance.now() - job.began;
-      const each = job.spent / job.steps;
+      const each = job.spent / (data.stages - data.first);
       finish(text.done(job.complete, total, each, text.backends[backend]));
     } else if (data.type === "error") {
       finish("");

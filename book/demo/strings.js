@@ -39,8 +39,8 @@ const en = {
   stage: "Stage",
   stageNames: (stage, published) => {
     if (stage === 0) return "0: the photo as it is";
-    if (stage === published) return `${stage}: the result of the paper's network`;
-    if (stage > published) return `${stage}: more often than it was trained for`;
+    if (stage === published) return `${stage}: the published result`;
+    if (stage > published) return `${stage}: more than it was trained for`;
     return `${stage} of ${published}`;
   },
   more: (stages) => `Go on to stage ${stages}`,

@@ -1,9 +1,8 @@
 // Where to cut a large picture: the same windows as derain_edu/inference/tiles.py, which tells why.
 
 export const OVERLAP = 48; // pixels kept away from each cut; with them no cut can be seen
-// Largest side of a window. Python takes 1024; a phone's browser has less memory. Windows of 512
-// compute half as much again as a picture has, and fill about half a gigabyte.
-export const TILE = 512;
+// Side of the largest window. Python takes 1024; a phone's browser has less memory.
+export const TILE = 640;
 
 // Python rounds 2.5 to 2 and 3.5 to 4.
 function roundHalfEven(value) {
@@ -26,8 +25,10 @@ function planAxis(length, tile, overlap) {
   return starts.map((start, k) => ({ start, size, from: borders[k], to: borders[k + 1] }));
 }
 
-// Windows {row, column} whose cores cover a picture exactly once, row by row.
-export function planTiles(height, width, tile = TILE, overlap = OVERLAP) {
+// Windows {row, column} whose cores cover a picture exactly once, row by row. A picture without
+// more pixels than a window may have stays whole, whatever its shape, unless a tile is given.
+export function planTiles(height, width, tile, overlap = OVERLAP) {
+  tile ??= height * width <= TILE * TILE ? Math.max(height, width) : TILE;
   const columns = planAxis(width, tile, overlap);
   return planAxis(height, tile, overlap).flatMap((row) =>
     columns.map((column) => ({ row, column })));

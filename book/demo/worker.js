@@ -7,7 +7,7 @@
 // each stage of each window, then "done". Runs are numbered; {type: "cancel", upTo} stops those up
 // to a number before their next stage. A picture with the same id goes on after its stage `from`.
 
-import { OVERLAP, TILE, planTiles } from "./tiles.js";
+import { planTiles } from "./tiles.js";
 
 const MODEL = new URL("stage.onnx", import.meta.url);
 const RUNTIMES = {
@@ -134,9 +134,10 @@ function core(values, { row, column }, floats) {
 
 async function run(job) {
   const { run: number, id, pixels, width, height, from = 0, stages } = job;
-  const { tile = TILE, overlap = OVERLAP, floats = false } = job;
+  const { tile, overlap, floats = false } = job;
   const windows = planTiles(height, width, tile, overlap);
   const goesOn = windows.length === 1 && kept !== null && kept.id === id && kept.stage === from;
+  const first = goesOn ? from : 0;
   if (!goesOn) forget();
   for (const [k, window] of windows.entries()) {
     let state = kept;
@@ -165,13 +166,13 @@ async function run(job) {
       const part = state.stage > from ? core(state.x.data, window, floats) : {};
       toPage({
         type: "part", run: number, window: k + 1, windows: windows.length, ms,
-        stage: state.stage, first: goesOn ? from : 0, stages, ...part,
+        stage: state.stage, first, stages, ...part,
       }, [part.bytes?.buffer, part.exact?.buffer].filter(Boolean));
     }
     if (windows.length === 1) kept = state;
     else dispose(state.h, state.c);
   }
-  toPage({ type: "done", run: number });
+  toPage({ type: "done", run: number, first, stages });
 }
 
 function forget() {

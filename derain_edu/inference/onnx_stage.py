@@ -118,7 +118,7 @@ def _translate_stage(model: PRN, memory: tuple[str, ...]) -> Any:
     channels = (3, 3, *(model.config.channels for _ in memory))
     example = tuple(torch.rand(1, c, height, width, generator=generator) for c in channels)
     free = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
-    shapes = (free, free, tuple(free for _ in memory))
+    shapes = (free, free, tuple(free for _ in memory)) if memory else (free, free)
     names = ["rainy", "x", *memory], [f"next_{name}" for name in ("x", *memory)]
     proto = translate(lambda: (stage_form(model), {}), example, shapes, *names, model_name(model))
     for value in (*proto.graph.input, *proto.graph.output):
