@@ -39,7 +39,13 @@ sys.path.insert(0, str(HERE))  # course_map.py, demo.py
 from course_map import course_map  # noqa: E402
 from demo import build_demo  # noqa: E402
 
-from derain_edu.course.notebooks import cell_texts, find_lesson, lesson_folder, lesson_names  # noqa: E402
+from derain_edu.course.notebooks import (  # noqa: E402
+    cell_texts,
+    find_lesson,
+    lesson_folder,
+    lesson_names,
+    repository_url,
+)
 from derain_edu.course.run import LessonRun, run_lesson  # noqa: E402
 from derain_edu.course.views.flipbook import still  # noqa: E402
 from derain_edu.files import write_atomically  # noqa: E402
@@ -68,7 +74,10 @@ def prepared(notebook: Any) -> Any:
     cell that installs the course on Colab is folded.
     """
     notebook.metadata.pop("widgets", None)
+    demo = f"{repository_url()}/blob/main/book/demo/page.md"
     for cell in notebook.cells:
+        if cell.cell_type == "markdown":  # in the book the link leads to the page itself
+            cell.source = cell.source.replace(demo, "../try/index.md")
         if "bootstrap" in (tags := cell.metadata.get("tags", [])):
             cell.metadata["tags"] = [*tags, "hide-input"]
         for output in cell.get("outputs", ()):

@@ -46,6 +46,7 @@ from derain_edu.evaluation.plain_prenet import as_plain_prenet
 from derain_edu.evaluation.timing import interleave, machine_line, speedup
 from derain_edu.inference.onnx_export import CHECKED, TOLERANCE, silence, sizes
 from derain_edu.inference.onnx_int8 import calibration_pictures, quantize_onnx
+from derain_edu.inference.onnx_stage import export_stage
 from derain_edu.text import compare_guess, say, table as text_table
 
 de.choose_device("cpu", verbose=True)  # a file for everyone is checked on what everyone has
@@ -1066,6 +1067,53 @@ assert refused
 # derain-edu derain street.jpg --model prenet_int8.onnx
 # ```
 
+# %% [markdown]
+# ## 8 · The same file in two worlds
+#
+# In our file the stages are unrolled: T is fixed, and only the last picture comes out. The page
+# [Try it](https://github.com/derain-edu/derain-edu/blob/main/book/demo/page.md)
+# of the book shows every stage, and goes on to the twelfth. So it needs another file: **one stage**,
+# (rainy, x, h, c) → (x, h, c). The loop stays outside.
+#
+# **Predict:** four stages have 63 `Conv` nodes. How many has one?
+
+# %%
+my_guess = None  # write a number
+
+# %%
+stage_path = export_stage(model, folder / "stage.onnx")  # some seconds
+stage_graph = onnx.load(stage_path).graph
+compare_guess(my_guess, views.count_nodes(stage_graph)["Conv"], "Conv nodes", decimals=0)
+print("from", ", ".join(f"{v.name} {sizes(v)}" for v in stage_graph.input))
+print(f"{stage_path.stat().st_size / 1000:.0f} kB, with four stages {path.stat().st_size / 1000:.0f}")
+assert views.count_nodes(stage_graph)["Conv"] == 16
+
+# %% [markdown]
+# Sixteen: a memory that may be empty needs all four gates. Now the loop, three lines in any language.
+# We run it eight times, twice as often as this network was trained for.
+
+# %%
+stage = onnxruntime.InferenceSession(stage_path, providers=["CPUExecutionProvider"])
+picture = rainy.numpy()  # (1, 3, H, W)
+x, memory = picture, np.zeros((1, 32, *picture.shape[2:]), np.float32)
+h, c = memory, memory
+for t, expected in enumerate(model.unroll(rainy, stages=8), 1):
+    x, h, c = stage.run(None, {"rainy": picture, "x": x, "h": h, "c": c})
+    apart = np.abs(x - expected.numpy()).max()
+    print(f"stage {t}: largest difference {apart:.1e}")
+    assert apart <= TOLERANCE
+
+# %% [markdown]
+# The page holds the same file, with the weights for all rains, and these lines in JavaScript. A test
+# opens it in a real browser, gives it a picture, and compares all stages with Python:
+#
+# @@TABLE@@
+#
+# Two programs, one file, the same picture to the last grey level. What must agree is not only the
+# graph: the page cuts, scales and rounds as Python does.
+#
+# From the shell: `derain-edu export prenet -o stage.onnx --stage`.
+
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
 #
@@ -1137,7 +1185,8 @@ assert refused
 # - keep a loop in the graph, as `Scan`, where the picture decides how long it is;
 # - ask of a speed-up where it comes from, by switching its parts off;
 # - say what a byte stands for, and find out which layer breaks with few bits, and why;
-# - run a network without PyTorch, and write down the contract that goes with it.
+# - run a network without PyTorch, and write down the contract that goes with it;
+# - choose what stands in the file and what stays outside, such as the loop over the stages.
 #
 # **Next:** in lesson 09 a part of a network moves house: the attention module of SPANet is built into
 # other networks, and we will see why a good module can lose points there.

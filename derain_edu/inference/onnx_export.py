@@ -112,7 +112,8 @@ def _translate(model: nn.Module, name: str) -> Any:
     example = torch.rand(EXAMPLE, generator=torch.Generator().manual_seed(0))
     # As plain names, or as Dim.AUTO, other things happen to a frozen size: see check_free_sizes.
     free = {axis: torch.export.Dim(d) for axis, d in enumerate(DIMS) if isinstance(d, str)}
-    return translate(lambda: runtime_form(model), (example,), (free,), ["rainy"], ["derained"], name)
+    names = ["rainy"], ["derained"]
+    return translate(lambda: runtime_form(model), (example,), (free,), *names, name)
 
 
 def translate(
