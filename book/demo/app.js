@@ -190,10 +190,12 @@ function tellProgress({ window, windows, stage, first, stages, ms }) {
 function finish(sentence) {
   job.busy = false;
   job.told = sentence;
+  const hadFocus = document.activeElement === parts.cancel; // it disappears: hand the focus on
   parts.cancel.hidden = parts.bar.hidden = true;
   job.next = job.complete < PUBLISHED ? PUBLISHED : job.most;
   parts.more.hidden = job.complete >= job.next;
   parts.more.textContent = text.more(job.next);
+  if (hadFocus) (parts.more.hidden ? parts.download : parts.more).focus();
   say(sentence);
 }
 
@@ -234,13 +236,16 @@ function draw() {
   parts["stage-name"].textContent = name;
   parts.stage.setAttribute("aria-valuetext", name);
   parts["strength-name"].textContent = text.strengthValue(parts.strength.value);
-  parts.compare.style.setProperty("--try-swipe", `${parts.swipe.value}%`);
-  parts.swipe.setAttribute("aria-valuetext", text.swipeValue(parts.swipe.value));
   if (!job) return;
   let shown = mixed(job.rainy, job.stages[stage] ?? job.stages[0], strength);
   if (wantsTaken()) shown = taken(job.rainy, shown);
   show(parts.after, shown, job.width, job.height);
   parts.after.setAttribute("aria-label", `${text.figure}: ${text.stage} ${name}`);
+}
+
+function moveBorder() {
+  parts.compare.style.setProperty("--try-swipe", `${parts.swipe.value}%`);
+  parts.swipe.setAttribute("aria-valuetext", text.swipeValue(parts.swipe.value));
 }
 
 let waiting = false;
@@ -298,7 +303,7 @@ function connect() {
     job.follows = false;
     drawSoon();
   });
-  parts.swipe.addEventListener("input", drawSoon);
+  parts.swipe.addEventListener("input", moveBorder);
   parts.strength.addEventListener("input", drawSoon);
   for (const radio of document.querySelectorAll('[name="try-view"]')) {
     radio.addEventListener("change", drawSoon);
@@ -316,6 +321,7 @@ function connect() {
 
 write();
 connect();
+moveBorder();
 draw();
 // A finger means a phone or a tablet, which has a camera.
 parts.camera.hidden = !matchMedia("(pointer: coarse)").matches;

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -169,10 +170,24 @@ def as_levels(pictures: torch.Tensor) -> torch.Tensor:
     return (pictures.clamp(0, 1) * 255).round().int()
 
 
+def browser_seconds() -> float:
+    """Return the processor time of the programs that this one has started."""
+    children = psutil.Process().children(recursive=True)
+    return sum(times.user + times.system for times in (c.cpu_times() for c in children))
+
+
 def test_every_stage_is_that_of_python(page, address, network, capsys):
-    """At the size of the benchmarks, without WebGPU; the printed times are not tested."""
+    """At the size of the benchmarks, without WebGPU; the printed times are not tested.
+
+    Processor time is compared, because other programs may run beside this one. What the browser
+    needs to load the network is taken off: the same with one pixel.
+    """
     rainy = rainy_picture(321, 481)
+    before = browser_seconds()
+    in_the_browser(page, address, rainy[:, :1, :1], 6)
+    between = browser_seconds()
     found = in_the_browser(page, address, rainy, 6)
+    browser = (browser_seconds() - between - (between - before)) / 6
     with torch.inference_mode():
         expected = torch.cat(network.unroll(rainy[None], 6))
     apart = (found.floats - expected).abs().amax(dim=(1, 2, 3))
@@ -183,15 +198,17 @@ def test_every_stage_is_that_of_python(page, address, network, capsys):
 
     file = export_once(KEPT)
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    began = time.perf_counter()
-    run_stages(session, rainy[None], 3, 32)
-    python = (time.perf_counter() - began) / 3 * 1000
-    browser = sorted(found.ms)[len(found.ms) // 2]
+    used = time.process_time()
+    run_stages(session, rainy[None], 2, network.config.channels)
+    python = (time.process_time() - used) / 2
     with capsys.disabled():
         print(f"\n  stage  largest difference  grey levels  ms ({found.backend})")
         for k, (a, b, ms) in enumerate(zip(apart, levels, found.ms, strict=True), 1):
             print(f"  {k:5}  {a:18.1e}  {b:11}  {ms:5.0f}")
-        print(f"  ONNX Runtime in Python, one thread {python:.0f} ms, {browser / python:.1f} times")
+        print(
+            f"  processor time of a stage: {browser:.2f} s, ONNX Runtime in Python on one thread "
+            f"{python:.2f} s, {browser / python:.1f} times"
+        )
     assert found.backend == "wasm" and found.windows == 1
     assert apart.max() <= 1e-3 and levels.max() <= 1
     assert apart.max() > 0  # they are two computations
@@ -275,12 +292,11 @@ def test_a_photo_is_derained_and_saved_with_its_transparency(page, network):
     name, saved = downloaded(page)
     assert name == "my street.v2_derained.png" and saved.mode == "RGBA"
     assert saved.getchannel("A").tobytes() == alpha.tobytes()
+    rainy[..., :20] = 0  # a canvas forgets the colours below what is transparent
     with torch.inference_mode():
-        # A canvas forgets the colour below what is transparent: compare far away from that.
-        expected = as_levels(network(rainy[None])[0])[..., 50:]
-    found = torch.from_numpy(np.array(saved.convert("RGB"))).permute(2, 0, 1)[..., 50:].int()
-    assert (found - expected).abs().max() <= 2  # the forgotten colours fade, but reach this far
-    assert (found - expected).abs().float().mean() < 0.05
+        expected = as_levels(network(rainy[None])[0])[..., 20:]
+    found = torch.from_numpy(np.array(saved.convert("RGB"))).permute(2, 0, 1)[..., 20:].int()
+    assert (found - expected).abs().max() <= 1
 
 
 def test_stages_strength_and_swipe_move_by_keyboard(page, network):
@@ -356,10 +372,10 @@ def test_one_pixel_is_a_picture(page):
 )  # fmt: skip
 def test_what_can_not_be_derained_gets_a_sentence(page, file, sentence):
     give(page, file)
-    page.get_by_role("alert").filter(has_text=sentence).wait_for()
+    page.locator("#try-fault[role=alert]", has_text=sentence).wait_for()
     give(page, as_file(Image.new("RGB", (9, 9)), "good.png"))
     page.locator("#try-caption", has_text="good.png").wait_for()
-    assert page.get_by_role("alert").inner_text() == ""
+    assert page.locator("#try-fault").inner_text() == ""
     wait_until_done(page)
 
 
@@ -396,7 +412,7 @@ def test_it_fits_a_phone(chromium, address, theme):
     careful(page, address, wrong)
     page.goto(f"{address}/index.html")
     page.locator("#try-status[data-backend]").wait_for()
-    assert page.get_by_text("Take a photo").is_visible()
+    assert page.locator("#try-camera", has_text="Take a photo").is_visible()
     give(page, as_file(de.to_pil(rainy_picture(60, 90)), "phone.png"))
     wait_until_done(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
