@@ -98,25 +98,17 @@ def network() -> Any:
 
 # -- numbers --------------------------------------------------------------------------------------
 
-# Runs the worker of the page on pixels that are sent as a list of bytes, and gathers its parts.
-ASK = """async ({address, base64, ...job}) => {
+# Runs the worker of the page on pixels that come as text, and keeps what it sends.
+RUN = """async ({address, base64, ...job}) => {
     const worker = new Worker(new URL('worker.js', address), {type: 'module'});
     const pixels = Uint8ClampedArray.from(atob(base64), letter => letter.charCodeAt(0));
-    const text = array => {
-        const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-        let letters = '';
-        for (let k = 0; k < bytes.length; k += 8192)
-            letters += String.fromCharCode(...bytes.subarray(k, k + 8192));
-        return btoa(letters);
-    };
-    const parts = [];
-    let ready;
+    window.parts = [];
+    let backend;
     const end = new Promise((resolve, reject) => {
         worker.onerror = event => reject(new Error(event.message));
         worker.onmessage = ({data}) => {
-            if (data.type === 'ready') ready = data;
-            else if (data.type === 'part')
-                parts.push({...data, bytes: text(data.bytes), exact: text(data.exact)});
+            if (data.type === 'ready') backend = data.backend;
+            else if (data.type === 'part') window.parts.push(data);
             else if (data.type === 'done') resolve();
             else reject(new Error(JSON.stringify(data)));
         };
@@ -125,25 +117,45 @@ ASK = """async ({address, base64, ...job}) => {
     worker.postMessage({type: 'run', run: 1, id: 1, pixels, floats: true, ...job});
     await end;
     worker.terminate();
-    return {backend: ready.backend, parts};
+    return backend;
+}"""
+# Gives back what was kept, numbers as text.
+FETCH = """() => {
+    const text = array => {
+        const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+        let letters = '';
+        for (let k = 0; k < bytes.length; k += 8192)
+            letters += String.fromCharCode(...bytes.subarray(k, k + 8192));
+        return btoa(letters);
+    };
+    return window.parts.map(p => ({...p, bytes: text(p.bytes), exact: text(p.exact)}));
 }"""
 
 
+def browser_seconds() -> float:
+    """Return the processor time of the programs that this one has started."""
+    children = psutil.Process().children(recursive=True)
+    return sum(times.user + times.system for times in (c.cpu_times() for c in children))
+
+
 def in_the_browser(page: Any, address: str, rainy: torch.Tensor, stages: int, **job: Any) -> Any:
-    """Return what the page computes: floats and bytes (stages, 3, H, W), and milliseconds."""
+    """Return what the page computes: floats and bytes (stages, 3, H, W), and its time."""
     _, height, width = rainy.shape
     pixels = np.full((height, width, 4), 255, np.uint8)
     pixels[..., :3] = (rainy * 255).round().byte().permute(1, 2, 0).numpy()
-    told = page.evaluate(
-        ASK,
+    used = browser_seconds()
+    backend = page.evaluate(
+        RUN,
         {
             "address": f"{address}/", "base64": b64encode(pixels.tobytes()).decode(),
             "width": width, "height": height, "stages": stages, **job,
         },
     )  # fmt: skip
+    used = browser_seconds() - used
+    parts = page.evaluate(FETCH)
     floats = np.full((stages, height, width, 3), np.nan, np.float32)
     bytes_ = np.zeros((stages, height, width, 3), np.uint8)
-    for part in told["parts"]:
+    for part in parts:
         rows = slice(part["top"], part["top"] + part["height"])
         columns = slice(part["left"], part["left"] + part["width"])
         where = (part["stage"] - 1, rows, columns)
@@ -154,9 +166,10 @@ def in_the_browser(page: Any, address: str, rainy: torch.Tensor, stages: int, **
     return SimpleNamespace(
         floats=torch.from_numpy(floats).permute(0, 3, 1, 2),
         bytes=torch.from_numpy(bytes_).permute(0, 3, 1, 2).int(),
-        ms=[part["ms"] for part in told["parts"]],
-        windows=max(part["windows"] for part in told["parts"]),
-        backend=told["backend"],
+        ms=[part["ms"] for part in parts],
+        windows=parts[-1]["windows"],
+        backend=backend,
+        used=used,
     )
 
 
@@ -170,12 +183,6 @@ def as_levels(pictures: torch.Tensor) -> torch.Tensor:
     return (pictures.clamp(0, 1) * 255).round().int()
 
 
-def browser_seconds() -> float:
-    """Return the processor time of the programs that this one has started."""
-    children = psutil.Process().children(recursive=True)
-    return sum(times.user + times.system for times in (c.cpu_times() for c in children))
-
-
 def test_every_stage_is_that_of_python(page, address, network, capsys):
     """At the size of the benchmarks, without WebGPU; the printed times are not tested.
 
@@ -183,11 +190,9 @@ def test_every_stage_is_that_of_python(page, address, network, capsys):
     needs to load the network is taken off: the same with one pixel.
     """
     rainy = rainy_picture(321, 481)
-    before = browser_seconds()
-    in_the_browser(page, address, rainy[:, :1, :1], 6)
-    between = browser_seconds()
+    loading = in_the_browser(page, address, rainy[:, :1, :1], 6).used
     found = in_the_browser(page, address, rainy, 6)
-    browser = (browser_seconds() - between - (between - before)) / 6
+    browser = (found.used - loading) / 6
     with torch.inference_mode():
         expected = torch.cat(network.unroll(rainy[None], 6))
     apart = (found.floats - expected).abs().amax(dim=(1, 2, 3))
