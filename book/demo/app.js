@@ -81,9 +81,9 @@ async function offerExamples() {
     const address = new URL(example.file, import.meta.url);
     Object.assign(image, { src: address.href, alt: "", loading: "lazy" });
     button.append(image);
-    button.addEventListener("click", async () => {
-      const photo = await fetch(address);
-      take(await photo.blob(), example.file);
+    button.addEventListener("click", () => {
+      const photo = fetch(address).then((answer) => answer.blob());
+      photo.then((blob) => take(blob, example.file), complain);
     });
     const credit = document.createElement("small");
     const [before, between, after] = text.credit.split(/\{author\}|\{licence\}/);
@@ -121,7 +121,8 @@ function startWorker() {
   worker.addEventListener("error", (event) =>
     complain(new Fault("noNetwork", event.message ?? "this browser is too old")));
   backend = null;
-  const wanted = new URLSearchParams(location.search).get("backend"); // ?backend=wasm: no WebGPU
+  // An address that ends in ?backend=wasm or ?backend=webgpu chooses.
+  const wanted = new URLSearchParams(location.search).get("backend");
   worker.postMessage({ type: "open", backend: wanted });
 }
 

@@ -42,15 +42,18 @@ async function openWith(name) {
   backend = name;
 }
 
-// This build for WebGPU needs a browser that can wait inside of WebAssembly.
-async function hasWebGPU() {
+// This build for WebGPU needs a browser that can wait inside of WebAssembly. An adapter may also be
+// a program that plays a graphics card: slower than WebAssembly, so only who asks for it gets it.
+async function hasWebGPU(wanted) {
   if (!self.navigator.gpu || !("Suspending" in WebAssembly)) return false;
-  return (await self.navigator.gpu.requestAdapter().catch(() => null)) !== null;
+  const adapter = await self.navigator.gpu.requestAdapter().catch(() => null);
+  if (adapter === null) return false;
+  return wanted === "webgpu" || !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
 }
 
 async function open(wanted) {
   const began = performance.now();
-  if (wanted !== "wasm" && await hasWebGPU()) {
+  if (wanted !== "wasm" && await hasWebGPU(wanted)) {
     try {
       await openWith("webgpu");
       await checkBackend();
@@ -82,7 +85,7 @@ const tensor = (data, channels, height, width) =>
   new ort.Tensor("float32", data, [1, channels, height, width]);
 
 function emptyMemory(height, width) {
-  const channels = 32;
+  const channels = 32; // of this network
   const zeros = () => tensor(new Float32Array(channels * height * width), channels, height, width);
   return { h: zeros(), c: zeros() };
 }
