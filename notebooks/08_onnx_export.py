@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | tell eager code, graph and runtime apart; read what is inside an exported file; choose a tolerance, and say what it means in grey levels; catch a frozen size; keep a loop in the graph; ask of a speed-up where it comes from; say what a byte stands for, and which layer breaks with few bits; run a network where no PyTorch is |
 # | **Before you start** | lessons 03 and 05 |
-# | **Time** | 100 minutes, 55 of them for the exercises; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 100 minutes, 55 of them for the exercises; the cells take 70 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Ren et al., CVPR 2019 (PReNet, arXiv 1901.09221); Jacob et al., CVPR 2018 (whole numbers instead of floats, arXiv 1712.05877) |
 
 # %% tags=["bootstrap"]
@@ -1085,7 +1085,8 @@ stage_path = export_stage(model, folder / "stage.onnx")  # some seconds
 stage_graph = onnx.load(stage_path).graph
 compare_guess(my_guess, views.count_nodes(stage_graph)["Conv"], "Conv nodes", decimals=0)
 print("from", ", ".join(f"{v.name} {sizes(v)}" for v in stage_graph.input))
-print(f"{stage_path.stat().st_size / 1000:.0f} kB, with four stages {path.stat().st_size / 1000:.0f}")
+one, four = (file.stat().st_size / 1000 for file in (stage_path, path))
+print(f"one stage: {one:.0f} kB, four stages: {four:.0f} kB")
 assert views.count_nodes(stage_graph)["Conv"] == 16
 
 # %% [markdown]
