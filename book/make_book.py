@@ -4,12 +4,15 @@
     python book/make_book.py --run 03 05     run only these lessons; the others have no outputs
     python book/make_book.py --only-run      run the lessons now, and leave the pages for later
 
-Three folders under ``build/``:
+Folders under ``build/``:
 
 - ``book-executed``: the students' notebooks with their outputs. Each carries a hash of its cells,
   the package and the data; only a lesson whose hash has changed runs again.
 - ``book-source``: what Sphinx reads: the pages of this folder, the executed lessons, the claims.
-- ``book``: the HTML. Nothing in it loads anything from the network.
+- ``book-demo``: what the page *Try it* takes from npm, and the network that it runs.
+- ``book``: the HTML. Nothing in it loads anything from another host.
+
+Where npm or the network is missing, the page *Try it* says so, and the rest is as always.
 """
 
 from __future__ import annotations
@@ -27,14 +30,22 @@ import nbformat
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
+DEMO = HERE / "demo"
 HASH = "derain_edu_book"  # the key in the metadata of an executed notebook
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SOURCES = ("derain_edu", "data/photos", "data/results")  # what a lesson can see, beside its cells
 
-sys.path.insert(0, str(HERE))  # course_map.py
+sys.path.insert(0, str(HERE))  # course_map.py, demo.py
 from course_map import course_map  # noqa: E402
+from demo import build_demo  # noqa: E402
 
-from derain_edu.course.notebooks import cell_texts, find_lesson, lesson_folder, lesson_names  # noqa: E402
+from derain_edu.course.notebooks import (  # noqa: E402
+    cell_texts,
+    find_lesson,
+    lesson_folder,
+    lesson_names,
+    repository_url,
+)
 from derain_edu.course.run import LessonRun, run_lesson  # noqa: E402
 from derain_edu.course.views.flipbook import still  # noqa: E402
 from derain_edu.experiments.claims_page import PICTURE  # noqa: E402
@@ -64,7 +75,10 @@ def prepared(notebook: Any) -> Any:
     cell that installs the course on Colab is folded.
     """
     notebook.metadata.pop("widgets", None)
+    demo = f"{repository_url()}/blob/main/book/demo/page.md"
     for cell in notebook.cells:
+        if cell.cell_type == "markdown":  # in the book the link leads to the page itself
+            cell.source = cell.source.replace(demo, "../try/index.md")
         if "bootstrap" in (tags := cell.metadata.get("tags", [])):
             cell.metadata["tags"] = [*tags, "hide-input"]
         for output in cell.get("outputs", ()):
@@ -131,7 +145,8 @@ def write(text: str, target: Path) -> None:
 def gather(executed: Path, source: Path) -> None:
     """Put together what Sphinx reads."""
     for page in HERE.rglob("*.md"):
-        copy(page, source / page.relative_to(HERE))
+        if page.parent != DEMO:
+            copy(page, source / page.relative_to(HERE))
     lessons = {}
     for name in lesson_names():
         ran = executed / f"{name}.ipynb"
@@ -150,6 +165,31 @@ def gather(executed: Path, source: Path) -> None:
     write(course_map(lessons, source / "cards"), source / "included" / "course_map.md")
 
 
+# The page of the demo takes its style and its program from its own folder.
+TRY_IT = """```{{raw}} html
+<link rel="stylesheet" href="try.css">
+{body}<script type="module" src="app.js"></script>
+```
+"""
+NOT_HERE = """```{{note}}
+This copy of the book was built without the program that belongs here: {reason}. Install
+[Node.js with npm](https://nodejs.org), and build the book again with `make book`.
+```
+"""
+
+
+def add_demo(source: Path, html: Path, kept: Path) -> None:
+    """Put together the page *Try it*, or one that says why it is not there."""
+    reason = build_demo(html / "try", kept)
+    if reason is None:
+        part = TRY_IT.format(body=(DEMO / "try.html").read_text(encoding="utf-8"))
+    else:
+        part = NOT_HERE.format(reason=reason)
+        print(f"The page Try it is without its program: {reason}")
+    copy(DEMO / "page.md", source / "try" / "index.md")
+    write(part, source / "included" / "try_it.md")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build the book, and return Sphinx's exit status: a warning is an error."""
     parser = argparse.ArgumentParser(description="Build the book.")
@@ -165,6 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sphinx.cmd.build import main as sphinx
 
     gather(executed, source)
+    add_demo(source, html, options.out / "book-demo")
     doctrees = options.out / "book-doctrees"
     quiet = ["--quiet", "--keep-going", "-W", "-d", str(doctrees), "-c", str(HERE)]
     status = sphinx(["-b", "html", *quiet, str(source), str(html)])

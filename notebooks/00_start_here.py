@@ -69,7 +69,9 @@ print(f"rainy {before:.1f} dB, derained {after:.1f} dB: {after - before:.1f} dB 
 # ## Now a photo of your own
 #
 # The button takes a file from your computer. If you see no button, write the file's name into the
-# cell below it instead.
+# cell below it instead. (On a phone, or for friends without Python: the page
+# [Try it](https://github.com/derain-edu/derain-edu/blob/main/book/demo/page.md)
+# of the book does it in the browser.)
 
 # %%
 own_photo(model)

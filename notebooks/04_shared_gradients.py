@@ -1156,5 +1156,8 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 # - write one step of a ConvLSTM, read its gates, and test by wiping what its memory is needed for;
 # - tell vanishing from exploding by one factor per stage.
 #
+# The page [Try it](https://github.com/derain-edu/derain-edu/blob/main/book/demo/page.md)
+# of the book runs such stages on a photo of yours, up to the twelfth.
+#
 # Next, in **lesson 05**, a recurrence runs through *space* instead of stages: one factor per step
 # decides how far a pixel can see. You already know what happens if it is not 1.

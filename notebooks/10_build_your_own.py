@@ -609,6 +609,10 @@ print(f"{onnx_file.name}: {onnx_file.stat().st_size / 1000:.0f} kB, difference {
 assert apart <= 1e-5
 
 # %% [markdown]
+# Such a file can run on a web page: the page
+# [Try it](https://github.com/derain-edu/derain-edu/blob/main/book/demo/page.md)
+# of the book does it with the course's PReNet.
+#
 # ### The card
 #
 # Whoever gets your file will ask: what is it, what did it learn from, what does it score, *where does it

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ def skip(reason: str, unless: str) -> None:
     if os.environ.get(unless) == "1":
         pytest.fail(f"{reason}, and {unless}=1 demands it")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def skip_unless_demanded() -> Callable[[str, str], None]:
+    """The function above, for fixtures of other files."""
+    return skip
 
 
 @pytest.fixture(scope="session")

@@ -22,19 +22,24 @@ def export(
     ] = False,
     weights: Weights = "open",
     stages: Stages = None,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="One stage only: whoever runs it repeats it.")
+    ] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Smaller and faster, rounded.")] = False,
     code: Code = None,
 ) -> None:
     """Write a model as an ONNX file that runs without Python.
 
     For every batch, height and width; checked against the model before it is written. With
-    --int8 the convolutions compute with bytes, calibrated on the course's training photos.
+    --int8 the convolutions compute with bytes, calibrated on the course's training photos. With
+    --stage the file of a progressive network holds one stage: rainy, x, h, c to x, h, c.
 
     \b
     Examples:
       derain-edu export prenet
       derain-edu export prenet -o rain100h.onnx --weights official-rain100h
       derain-edu export prenet -o prenet_int8.onnx --int8
+      derain-edu export prenet -o stage.onnx --stage
     """
     from derain_edu.cli.file_jobs import export_file
 
@@ -42,6 +47,7 @@ def export(
     target = None if output is None else Path(at_home(output))
     inputs = [] if code is None else [code]
     run_own(code)
-    typer.echo(
-        export_file(model, weights, target, int8, overwrite, inputs, **given(stages=stages))
+    about = export_file(
+        model, weights, target, int8, overwrite, inputs, one_stage=stage, **given(stages=stages)
     )
+    typer.echo(about)

@@ -26,7 +26,8 @@ from derain_edu.images import read_picture, to_tensor
 from derain_edu.inference.engine import choose_engine
 from derain_edu.inference.onnx_export import check_onnx_path, export_onnx
 from derain_edu.inference.onnx_int8 import quantize_onnx
-from derain_edu.inference.onnx_network import OnnxModel, first_line, load_onnx
+from derain_edu.inference.onnx_network import OnnxModel, first_line, load_onnx, open_session
+from derain_edu.inference.onnx_stage import export_stage
 from derain_edu.inference.restoration import derain, load_model, place
 from derain_edu.metrics import psnr, ssim
 from derain_edu.picture_files import check_save_path, save_picture
@@ -250,6 +251,7 @@ def export_file(
     int8: bool = False,
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
+    one_stage: bool = False,
     **options: Any,
 ) -> str:
     """Write a model as an ONNX file, for ``derain-edu export``.
@@ -267,6 +269,8 @@ def export_file(
         Replace a file that is there.
     inputs : iterable of Path
         Other files that are read, and so never written to.
+    one_stage : bool
+        See :func:`derain_edu.inference.onnx_stage.export_stage`.
     **options
         Fields of the model's configuration.
 
@@ -275,13 +279,18 @@ def export_file(
     str
         Two lines: the file, and how it was checked.
     """
-    target = check_onnx_path(output or Path(f"{Path(model).stem}{'_int8' * int8}.onnx"))
+    if one_stage and int8:
+        raise DerainError("--stage and --int8 don't go together: choose one of the two")
+    ending = "_stage" * one_stage + "_int8" * int8
+    target = check_onnx_path(output or Path(f"{Path(model).stem}{ending}.onnx"))
     if os.path.lexists(target):
         if is_one_of(target, [Path(model), Path(weights), *inputs]):
             raise DerainError(f"{target} would overwrite what is read: choose another -o")
         if not overwrite:
             raise DerainError(f"{target} exists: choose another -o, or replace it by --overwrite")
     network = load_model(model, weights, **options)
+    if one_stage:
+        return _about_stage(export_stage(network, target))
     if not isinstance(network, OnnxModel):
         with tempfile.TemporaryDirectory() as folder:
             exported = export_onnx(network, Path(folder) / "float.onnx" if int8 else target)
@@ -304,6 +313,19 @@ def _about_export(path: Path) -> str:
     if "fidelity_dB" in info.metadata:
         line += f"; PSNR of int8 to float {info.metadata['fidelity_dB']} dB"
     return line
+
+
+def _about_stage(path: Path) -> str:
+    session = open_session(path.read_bytes(), path)
+    checked = json.loads(session.get_modelmeta().custom_metadata_map["checked"])
+    names = [
+        ", ".join(value.name for value in values)
+        for values in (session.get_inputs(), session.get_outputs())
+    ]
+    return (
+        f"{path}: {path.stat().st_size / 1e6:.2f} MB, one stage, {names[0]} to {names[1]}\n"
+        f"repeated, largest difference to the model {checked['largest_difference']:.1e}"
+    )
 
 
 def train_config(recipe: str | None, changes: dict[str, Any], out: Path | None) -> TrainConfig:

@@ -62,6 +62,12 @@ def photo_path(name: str) -> Path:
     return data_folder() / "photos" / _index()[name]["file"]
 
 
+def photo_row(name: str) -> dict[str, str]:
+    """Return what ``photos.csv`` says of a bundled photo: author, licence, source, changes …"""
+    photo_path(name)  # a name that is not there is an error
+    return dict(_index()[name])
+
+
 def load_photo(name: str, long_side: int | None = None) -> Tensor:
     """Load a bundled photo.
 

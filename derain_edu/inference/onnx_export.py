@@ -12,7 +12,7 @@ graph's input still looks free. So :func:`export_onnx`
 
 PReNet's stages are unrolled (six copies of the operations), but their weights are stored once.
 SPANet's sweeps become ``Scan``, ONNX's loop. :mod:`derain_edu.inference.onnx_forms` says which
-operations are chosen, and why.
+operations are chosen, and why. :mod:`derain_edu.inference.onnx_stage` writes a single stage.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def export_onnx(model: nn.Module, path: str | Path) -> Path:
         file is left behind, and one that was there before stays. Also if a package is missing.
     """
     path = check_export(path)
-    copied = _copy_for_export(model)
+    copied = copy_for_export(model)
     proto = _translate(copied, model_name(model))
     check_free_sizes(proto)
     difference = check_outputs(copied, proto.SerializeToString(), path)
@@ -100,7 +100,7 @@ def check_onnx_path(path: str | Path) -> Path:
     return path
 
 
-def _copy_for_export(model: nn.Module) -> nn.Module:
+def copy_for_export(model: nn.Module) -> nn.Module:
     """Return a copy in evaluation mode, float32, on the CPU, in the default memory layout."""
     try:
         copied = copy.deepcopy(model)
@@ -114,16 +114,49 @@ def _copy_for_export(model: nn.Module) -> nn.Module:
 
 
 def _translate(model: nn.Module, name: str) -> Any:
-    """Return the network as an ``onnx.ModelProto``, without notes about this machine."""
+    """Return a network as an ``onnx.ModelProto``."""
     example = torch.rand(EXAMPLE, generator=torch.Generator().manual_seed(0))
     # As plain names, or as Dim.AUTO, other things happen to a frozen size: see check_free_sizes.
     free = {axis: torch.export.Dim(d) for axis, d in enumerate(DIMS) if isinstance(d, str)}
+    names = ["rainy"], ["derained"]
+    return translate(lambda: runtime_form(model), (example,), (free,), *names, name)
+
+
+def translate(
+    make_form: Callable[[], tuple[nn.Module, dict[Any, Any]]],
+    example: tuple[Tensor, ...],
+    shapes: tuple[Any, ...],
+    inputs: list[str],
+    outputs: list[str],
+    name: str,
+) -> Any:
+    """Return a graph as an ``onnx.ModelProto``, without notes about this machine.
+
+    Parameters
+    ----------
+    make_form : callable
+        Returns the module to export and its translations, see
+        :mod:`derain_edu.inference.onnx_forms`.
+    example : tuple of Tensor
+        What the module is watched with.
+    shapes : tuple
+        Which of their sizes are free, as ``torch.onnx.export`` takes it.
+    inputs, outputs : list of str
+        Their names in the graph.
+    name : str
+        The model's, for messages.
+
+    Raises
+    ------
+    DerainError
+        If the network can't be exported.
+    """
     try:
         with silence(), torch.no_grad():
-            form, translations = runtime_form(model)
+            form, translations = make_form()
             program = torch.onnx.export(
-                form, (example,), dynamo=True, dynamic_shapes=(free,), opset_version=OPSET,
-                input_names=["rainy"], output_names=["derained"], verbose=False,
+                form, example, dynamo=True, dynamic_shapes=shapes, opset_version=OPSET,
+                input_names=inputs, output_names=outputs, verbose=False,
                 custom_translation_table=translations,
             )  # fmt: skip
             proto = program.model_proto

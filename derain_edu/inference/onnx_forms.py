@@ -64,6 +64,11 @@ def _prn_form(model: PRN) -> PRN:
     return form
 
 
+def stage_form(model: PRN) -> nn.Module:
+    """Return one stage as a module: (rainy, x, h, c) to (x, h, c), or with less memory."""
+    return OneStage(_prn_form(model))
+
+
 def _spanet_form(model: SPANet) -> tuple[SPANet, dict[Any, Any]]:
     from derain_edu.inference.onnx_sweeps import (  # onnxscript: seconds to import
         TRANSLATIONS,
@@ -74,6 +79,18 @@ def _spanet_form(model: SPANet) -> tuple[SPANet, dict[Any, Any]]:
     for name in ("irnn1", "irnn2"):
         setattr(form.attention, name, ScanIRNN(getattr(form.attention, name)))
     return form, TRANSLATIONS
+
+
+class OneStage(nn.Module):
+    """A stage whose memory comes in and goes out as single tensors, as a graph needs it."""
+
+    def __init__(self, form: PRN) -> None:
+        super().__init__()
+        self.form = form
+
+    def forward(self, rainy: Tensor, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        x, after = self.form.stage(rainy, x, state or None)
+        return x, *(after or ())
 
 
 class LaterBlock(nn.Module):

@@ -132,6 +132,14 @@ def test_widgets_leave_a_line_and_the_first_cell_is_folded():
     assert "image/png" in page.cells[1].outputs[0]["data"]
 
 
+def test_a_link_to_the_demo_leads_to_its_page_of_the_book():
+    page = notebook()
+    link = f"{make_book.repository_url()}/blob/main/book/demo/page.md"
+    page.cells.append(new_markdown_cell(f"See [Try it]({link})."))
+    page = make_book.prepared(page)
+    assert page.cells[-1].source == "See [Try it](../try/index.md)."
+
+
 def test_a_card_holds_title_question_and_the_part_of_the_picture(monkeypatch, tmp_path):
     monkeypatch.setitem(course_map.CENTRAL, "03", course_map.Central("a pic", 0.25, 0.75))
     text = course_map.course_map({"03_title": notebook()}, tmp_path / "cards")

@@ -58,3 +58,14 @@ def test_an_unwritable_target_is_found_out_before_the_work(call, small, monkeypa
     monkeypatch.setattr(file_jobs, "load_model", lambda *_, **__: pytest.fail("too late"))
     status, _, err = call("export", "residual", "-o", small / "a.onnx")
     assert status == 2 and "a.onnx can't be written (Not a directory)" in err
+
+
+def test_one_stage_is_exported_and_named(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = call("export", "prn", "--stage")
+    assert status == 0 and "prn_stage.onnx" in out and "rainy, x to next_x" in out
+    assert "largest difference to the model" in out
+    status, _, err = call("export", "prn", "-o", "b.onnx", "--stage", "--int8")
+    assert status == 2 and "--stage and --int8 don't go together" in err
+    status, _, err = call("export", "residual", "-o", "b.onnx", "--stage")
+    assert status == 2 and "does not repeat one stage" in err

@@ -1,0 +1,35 @@
+// Where to cut a large picture: the same windows as derain_edu/inference/tiles.py, which tells why.
+
+export const OVERLAP = 48; // pixels kept away from each cut; with them no cut can be seen
+// Side of the largest window. Python takes 1024; a phone's browser has less memory.
+export const TILE = 640;
+
+// Python rounds 2.5 to 2 and 3.5 to 4.
+function roundHalfEven(value) {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}
+
+// One axis: {start, size, from, to} for each piece. The window is start … start + size, and
+// from … to is what is kept of it, both in pixels of the picture.
+function planAxis(length, tile, overlap) {
+  if (length <= tile) return [{ start: 0, size: length, from: 0, to: length }];
+  const count = Math.ceil((length - 2 * overlap) / (tile - 2 * overlap));
+  const size = Math.ceil((length + (count - 1) * 2 * overlap) / count); // no larger than needed
+  const starts = Array.from({ length: count }, (_, k) =>
+    roundHalfEven((k * (length - size)) / (count - 1)));
+  // Neighbours meet in the middle of what they share.
+  const seams = starts.slice(1).map((right, k) => Math.floor((starts[k] + size + right) / 2));
+  const borders = [0, ...seams, length];
+  return starts.map((start, k) => ({ start, size, from: borders[k], to: borders[k + 1] }));
+}
+
+// Windows {row, column} whose cores cover a picture exactly once, row by row. A picture without
+// more pixels than a window may have stays whole, whatever its shape, unless a tile is given.
+export function planTiles(height, width, tile, overlap = OVERLAP) {
+  tile ??= height * width <= TILE * TILE ? Math.max(height, width) : TILE;
+  const columns = planAxis(width, tile, overlap);
+  return planAxis(height, tile, overlap).flatMap((row) =>
+    columns.map((column) => ({ row, column })));
+}
