@@ -288,8 +288,8 @@ CLAIMS = (
         _transplant,
     ),
     Claim(
-        12, "More photos, hard patches and dry samples reduce the harm to dry pictures, and cost no "
-        "rain removal.",
+        12, "More photos, hard patches and dry samples reduce the harm to dry pictures, and cost "
+        "no rain removal.",
         "11", ("do_no_harm",),
         "The same small PRN and the same steps, with one thing more each time; dry validation "
         "photos against themselves, and rainy ones in light and in heavy rain.",
