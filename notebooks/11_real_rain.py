@@ -355,7 +355,7 @@ plots.show(figure, "The dry photo that the network damages most, what it becomes
 # | **Difficulty** | ●●○○○ |
 # | **Importance** | ●●●○○ |
 # | **Spend** | 10 minutes |
-# | **Task** | write `grating(size, angle, period)`: a picture (size, size) of parallel bars. With column x and row y counted from 0, and the angle θ in degrees: $u = x\cos θ - y\sin θ$, and the value is $½ + ½\cos(2πu/\text{period})$ |
+# | **Task** | write `grating(size, angle, period)`: a picture (size, size) of parallel bars. With column x and row y counted from 0, and the angle θ in degrees: $u = x\cos\theta - y\sin\theta$, and the value is $\tfrac12 + \tfrac12\cos(2\pi u/\text{period})$ |
 #
 # <details><summary>Hint</summary>
 #
@@ -459,7 +459,7 @@ columns = {"light rain": "psnr_light", "heavy rain": "psnr_heavy", "both": "psnr
 scores = {name: summarize(rows, column) for name, column in columns.items()}
 sets = list(scores["dry"])
 short = [name.split(", ")[-1] for name in sets]
-short[1:] = [f"+ {name}" for name in short[1:]]
+short[2:] = [f"+ {name}" for name in short[2:]]
 
 figure, axes = plots.new_figure(1, 3, width=11, height=3)
 for axis, name in zip(axes[0], ("light rain", "heavy rain", "dry"), strict=True):
@@ -478,7 +478,7 @@ assert last["dry"] > first["dry"] + 3 and last["light rain"] > first["light rain
 assert last["heavy rain"] < first["heavy rain"] - 2
 
 # %% [markdown]
-# Each row has one thing more than the row above. More photos help, and so do dry samples: together they
+# Each row changes one thing in the row above. More photos help, and so do dry samples: together they
 # give back several decibels of the dry photos, and light rain gains as well. For the hard patches
 # alone the three seeds can't tell (CLAIMS.md, claim 12).
 #
