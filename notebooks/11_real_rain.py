@@ -467,8 +467,8 @@ for axis, name in zip(axes[0], ("light rain", "heavy rain", "dry"), strict=True)
     plots.draw_points(axis, short, means, halves, "dB")
     axis.set_title(name, fontsize=10)
     axis.tick_params(axis="x", rotation=20)
-plots.show(figure, "Four training sets from left to right in three panels: the score rises in light "
-           "rain and on dry photos, and falls in heavy rain.")
+plots.show(figure, "Four training sets from left to right in three panels: the score rises in "
+           "light rain and on dry photos, and falls in heavy rain.")
 print(text_table(["training set", *columns],
                  [[text, *(f"{scores[name][one][0]:.2f} ± {scores[name][one][1]:.2f}"
                            for name in columns)]

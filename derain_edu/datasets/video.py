@@ -183,7 +183,7 @@ def upright(frame: Any) -> np.ndarray:
 
 def frame_to_tensor(frame: np.ndarray) -> Tensor:
     """Return (H, W, 3) uint8 as a picture of this package: (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1).contiguous() / 255
+    return torch.from_numpy(np.array(frame)).permute(2, 0, 1).contiguous() / 255
 
 
 def spread(frames: Iterable[Item], most: int) -> list[tuple[int, Item]]:

@@ -43,7 +43,6 @@ _LARGER_AT_THE_END = Curriculum(
     batch_size=StepSchedule((4, 2), (0.0, 0.7)), patch_size=StepSchedule((64, 96), (0.0, 0.7))
 )
 
-GENTLE = 1300
 RECIPES: dict[str, TrainConfig] = {
     "open-residual": TrainConfig(
         model="residual", options={"blocks": 5}, steps=800, patch_size=56, lr=2e-3, **_COMMON
@@ -92,24 +91,6 @@ RECIPES: dict[str, TrainConfig] = {
         seed=8,
         lr=4e-4,
         **_ON_A_GPU | {"data": "mix+noise", "patch_size": 96},
-    ),
-    # It took fences, stripes and over-exposed skies for rain. A fifth of these samples is dry, and
-    # many patches are gratings; the score in dB is a part of the loss, so that a dry picture counts
-    # as much as one in heavy rain.
-    "open-prenet-gentle": TrainConfig(
-        pretrained="runs/open-prenet/model.safetensors",
-        steps=GENTLE,
-        seed=9,
-        lr=3e-4,
-        batch_size=4,
-        hard=0.4,
-        jpeg=0.1,
-        photos="train+extra",
-        augment=True,
-        save_every=50,
-        validate_every=0,
-        **_GENERAL
-        | {"data": "mix+dry", "loss": "neg_ssim+4*l1+0.02*neg_psnr", "ema": 0.995},
     ),
     **{
         f"open-spanet{tag}": TrainConfig(

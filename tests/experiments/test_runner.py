@@ -79,10 +79,10 @@ def test_fixed_samples_repeat():
 
 
 def test_the_interval_is_students():
-    """1, 2, 3: mean 2, standard deviation 1, t(0.975, 2) = 4.303."""
+    """1, 2, 3: mean 2, standard deviation 1, t(0.975, 2) = 4.30265."""
     table = [{"variant": "v", "psnr_validation": float(x)} for x in (1, 2, 3)]
     mean, half = summarize(table)["v"]
-    assert mean == pytest.approx(2) and half == pytest.approx(4.303 / 3**0.5)
+    assert mean == pytest.approx(2) and half == pytest.approx(4.30265 / 3**0.5)
 
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
