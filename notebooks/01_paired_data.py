@@ -92,8 +92,10 @@ plots.show(figure, "One soft spot, the bright slanted line it sweeps, a piece of
 
 # %% [markdown]
 # That is all that rain is in this course: a layer R of light that we add to the background B. Is
-# our loop the right one? The package does not sweep anything: it has a formula for the streak,
-# with six numbers (place, length, width, angle, brightness). The two should agree.
+# our loop the right one? The package does not sweep anything: it has a formula for the streak. Six
+# numbers go in (x and y of the middle, length, width, angle, brightness), and `taper` says how
+# softly the two ends fade. The two should nearly agree. (The formula averages over each pixel, and
+# fades the ends in its own way.)
 
 # %%
 sigma_to_width = 2 * math.sqrt(2 * math.log(2))  # the width of a Gaussian at half of its height
@@ -175,8 +177,8 @@ if exercises.check("01.1", rain_on):
     print(f"{lost:.0%} of this rain's light is lost in white")
 
 # %% [markdown] tags=["solution"]
-# The layer never needs R: `rainy - clean` is all that a pair tells. It rains before a white wall,
-# too, but no pair of pictures shows it.
+# The layer never needs R: `rainy - clean` is all that a pair tells. It rains in front of a white
+# wall, too, but the pair cannot show it.
 
 # %% [markdown]
 # Now let us count where O − B is not R, in this photo with a bright sky.
@@ -376,9 +378,11 @@ plots.show(figure, "Three differences, twice as bright as they are: clean streak
 # One pixel costs more than the rain itself. The middle picture is what such a pair teaches: that
 # every edge is "rain".
 #
-# How bad is that for training? Suppose that the pairs of a data set are off
-# by −1, 0 or +1 pixel, at random. The network can't know which. The answer with the smallest mean
-# squared error is the **mean** of the three: a blur. Even a perfect network would stop there.
+# How bad is that for training? Suppose that the pairs of a data set are off by −1, 0 or +1 pixel,
+# at random. The network can't know which. The answer with the smallest mean squared error is the
+# **mean** of the three: a blur. (Take the three targets 0, 3 and 6. The answer 3 has the squared
+# errors 9, 0 and 9, and every other answer has a larger sum.) Even a perfect network would stop
+# there, if it is trained on this error.
 
 # %%
 shifts = [clean[..., k : width - 2 + k] for k in range(3)]  # three × (3, H, W − 2)
@@ -391,9 +395,8 @@ print(f"the perfect network's score against the sharp truth: {ceiling:.1f} dB")
 assert errors[0] < errors[1] and ceiling < 35
 
 # %% [markdown]
-# The training loss prefers the blur to the truth. The authors' PReNet reaches 37.48 dB on Rain100L
-# (Ren et al. 2019). A network that gives the best answer to pairs that are off by a pixel stays far
-# below that on this photo.
+# The training loss prefers the blur to the truth. And the blur has only 28.9 dB, although there is
+# no rain in it at all.
 #
 # So look at your pairs **before** you train. Rain only adds light (a veil is the
 # exception), so a few lines can find the common faults. (They need edges: in a patch of plain sky
@@ -524,8 +527,12 @@ assert statistics.median(measured["our heavy"][2]) < statistics.median(measured[
 # Circles are our rain; the crosses of the benchmarks appear once those are in the cache. Compare
 # circles and crosses of the same family.
 #
-# Overlap does not mean that the rains are equal: what counts is whether a network that learned on one removes the other. The tests of this
-# package (`tests/conformance`) measure that with the authors' networks, which never saw our rain.
+# The left axis is logarithmic, so that rare bright values can be seen. *Density* means that the
+# area under each line is 1: so sets of different sizes can be compared.
+#
+# Overlap does not mean that the rains are equal: what counts is whether a network that learned on
+# one removes the other. The tests of this package (`tests/conformance`) measure that with the
+# authors' networks, which never saw our rain.
 
 # %%
 figure, axes = plots.new_figure(1, 4, width=12, height=2.6)
@@ -557,14 +564,18 @@ for name, picture in (("A", A), ("B", B)):
                        + ("faint grey streaks." if name == "A" else "coloured edges, no streaks."))
 
 # %% [markdown]
-# The title says which score? PSNR, of course. But papers that write "PSNR" did not compute the
-# same thing. `de.psnr` and `de.ssim` know four protocols:
+# Each title above gives a PSNR. But papers that write "PSNR" did not all compute the same thing.
+# They differ in three points. *What is compared:* the three colours, or only the luma Y, which is
+# the brightness, a weighted sum of the three. Y has the range of video: black is 16 and white is
+# 235 (of 255). *8 bits:* a file holds only 256 levels, so an output is rounded to one of them, or
+# cut off (rounded down). *SSIM:* its window, and what happens to large pictures. `de.psnr` and
+# `de.ssim` know four protocols:
 #
 # | protocol | compares | 8 bits | SSIM |
 # |---|---|---|---|
 # | `prenet_matlab` | luma Y in 16–235 | cut off | 11×11 Gaussian window, large pictures averaged down |
-# | `restormer_y` | luma Y in 16–235 | rounded | the same window, never averaged down |
-# | `spanet_released` | red, green, blue | no | 7×7 flat window, believes that the range is 2 |
+# | `restormer_y` | luma Y in 16–235 | rounded, and Y as well | the same window, never averaged down |
+# | `spanet_released` | red, green, blue | no | 7×7 flat window, takes 2 as the range (see below) |
 # | `rgb` | red, green, blue | rounded | 11×11 Gaussian window |
 #
 # (Read in the released code of each paper; PReNet and SPANet are the papers of this course.)
@@ -675,9 +686,10 @@ for name, scores in ladder.items():
 #   of them clips), so hardly anything changes. JPEG saves on colour, and Y hardly sees colour: B jumps.
 # - **0–1 → 16–235.** White is 235/255 instead of 1, so every error shrinks by 219/255. That alone
 #   is worth exactly 20·log₁₀(255/219) = **1.32 dB**, for any picture.
-# - **Rounded or cut.** What is left of the rain is always too bright, and cutting makes A darker,
-#   so here it helps. An error around zero suffers: measured on one output of 37.5 dB, cutting
-#   cost 0.11 dB. B came as 8 bits, so nothing changes.
+# - **Rounded or cut.** The rain that is left makes A too bright. Cutting makes A a little darker,
+#   so here it helps: 38.81 dB after 38.39. Where an output is too bright at some places and too
+#   dark at others, cutting need not help. B came as 8 bits, so neither changes it. (`restormer_y`
+#   rounds Y, too. So it gives B 39.84 dB, and not the 39.93 of this ladder.)
 #
 # Now SSIM, which compares small windows (mean, contrast, structure); 1 is perfect. One detail of
 # `prenet_matlab`: it averages f × f pixels first, with f = round(short side / 256), at least 1.
@@ -719,15 +731,18 @@ assert range_2 > range_1
 # at least six public threads (PReNet #5 and #7, MSPFN #17 and #21, MPRNet #125, Restormer #40),
 # each time for one of these reasons.
 #
-# **What a score is.** A network, *its training data*, a test set, and a protocol. The training
-# data matter as much as the rest: the same PReNet, the same protocol on Y, the same Rain100L:
+# **What a score is.** A network, *its training data*, a test set, and a protocol. The training data
+# matter as much as the rest: the same PReNet, PSNR on Y, the same Rain100L. (The protocols are
+# close, but not the same: the first row cuts to 8 bits, the second rounds.)
 #
 # | trained on | PSNR on Rain100L | source |
 # |---|---|---|
 # | RainTrainL, for this rain only | 37.48 | Ren et al. 2019 |
 # | 13,712 pairs of many sets, one network for all | 32.44 | tables of the Rain13K papers |
 #
-# Five dB, and the network is the same. Never put two numbers in one table unless all four agree.
+# Five dB lie between them, and the network is the same. To cut or to round moved picture A by less
+# than half a dB, so the training data are the main suspect. Never compare two numbers unless all
+# four agree.
 
 # %% [markdown]
 # ## 6 · Batches that you can draw again
@@ -833,7 +848,9 @@ if exercises.check("01.4", sample_pair):
 # nothing can have used it before.
 
 # %% [markdown]
-# `de.SyntheticRain` does the same, and draws the rain of sample k from its own k, too:
+# `de.SyntheticRain` does the same, and draws the rain of sample k from its own k, too. (The next
+# cell compares with the batch at the start of this section. If you ran an earlier section again
+# since then, run this section from its start: both use the name `rainy`.)
 
 # %%
 workers = [copy.deepcopy(data) for _ in range(4)]
@@ -871,7 +888,8 @@ assert different == 8
 #
 # No. If the network can't know the shift, the best answer to the loss is the mean of all shifted
 # pictures: a blur. In section 3 the blur had a *smaller* training error than the sharp truth, and
-# its score printed there is a ceiling for every network. Align the pairs, or leave them out.
+# its score printed there is the ceiling for a network that minimises the mean squared error. Align
+# the pairs, or leave them out.
 #
 # </details>
 #
@@ -881,8 +899,9 @@ assert different == 8
 # <details><summary>Answer</summary>
 #
 # What each score is made of: the training data, and the protocol. A range of Y from 16 to 235
-# instead of 0 to 255 alone is worth 1.32 dB, for any picture. And other training data took five dB
-# from the same PReNet (37.48 and 32.44 in the table of section 5).
+# instead of 0 to 255 alone is worth 1.32 dB, for any picture. And with other training data the same
+# PReNet has five dB less (37.48 and 32.44 in the table of section 5, where the protocols are nearly
+# the same).
 #
 # </details>
 #
