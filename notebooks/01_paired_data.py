@@ -290,8 +290,9 @@ if exercises.check("01.2", undo_screen):
 # yet it loses what it cut off at white, for ever.
 
 # %% [markdown]
-# No network is told R. But it shows what each model makes hard: to *find* the rain, or to fill in
-# what is lost. Here are all three, on one photo.
+# No network is told R. But the exercise shows what is hard in each model. The screen leaves enough
+# of the background: there it is hard to *find* the rain. The addition also loses what it cuts off,
+# and that has to be filled in. Here are all three, on one photo.
 
 # %%
 ways = {
@@ -451,8 +452,8 @@ assert [fault == "fine" for fault in found.values()] == [True, False, False, Fal
 #   backgrounds: if you train on one and test on the other, you test on pictures you have seen.
 # - **Leaks.** 24 of the 68 pictures of CBSD68, a popular set of clean photos, are equal to Rain100
 #   backgrounds. PReNet's authors left out 546 training pairs for such a reason.
-# - **Left and right.** Rain800 keeps the clean side on the left. Swap it, and you train a rain
-#   maker.
+# - **Left and right.** Rain800 keeps the clean side on the left. Swap the sides, and you train a
+#   network that makes rain.
 # - **Wrong files.** A public folder called RainTrainL holds other pictures; one of its pairs is
 #   twice the same picture. The name of a folder proves nothing: `examine` it, and compare hashes.
 #
@@ -888,8 +889,8 @@ assert different == 8
 #
 # No. If the network can't know the shift, the best answer to the loss is the mean of all shifted
 # pictures: a blur. In section 3 the blur had a *smaller* training error than the sharp truth, and
-# its score printed there is the ceiling for a network that minimises the mean squared error. Align
-# the pairs, or leave them out.
+# its score printed there is what the best network for the mean squared error reaches. Align the
+# pairs, or leave them out.
 #
 # </details>
 #

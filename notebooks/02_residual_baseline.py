@@ -493,12 +493,12 @@ plots.show(figure, "The read-out improves with depth when trained, and stays fla
 assert found[-1] > max(untrained) + 0.05
 
 # %% [markdown]
-# Here depth alone adds next to nothing: random features tell some rain after the head, and hardly
+# Here depth alone adds next to nothing: random features find some rain after the head, and hardly
 # more after five blocks. But fresh blocks are nearly identities (section 2), so this control could
 # hardly rise. It shows that *these* blocks find rain only after training. It does not show what
-# other random blocks of the same depth would do. And the trained *head* tells less than a random
-# one in this run. The loss does not ask the head to be readable, only to be useful to the blocks
-# behind it.
+# other random blocks of the same depth would do. And the trained *head* finds less rain than a
+# random one in this run. The loss does not ask the head to be readable, only to be useful to the
+# blocks behind it.
 
 # %% [markdown]
 # ## 5. Specialists: one job, done once?
@@ -608,8 +608,9 @@ print(f"{dark:.0%} of the rain layer's values lie below one grey level")
 
 # %% [markdown]
 # The picture is everywhere and full of detail; the rain is zero at most places. A network that
-# predicts rain can leave a pixel alone by answering zero. One that predicts the picture has to carry every
-# pixel of it through all layers first, and pays for each loss.
+# predicts rain can leave a pixel alone by answering zero. One that predicts the picture has to
+# carry every pixel of it through all layers first, and what is lost on the way is missing in the
+# result.
 #
 # To do *nothing*, a network that predicts rain needs a tail full of zeros. And the other one?
 
@@ -662,7 +663,7 @@ if exercises.check("02.3", copy_kernel):
 # One seed and 120 steps are an anecdote. The recorded experiment trains this same network longer,
 # on smaller patches, three times each, and `verdict` says what the numbers allow: it pairs runs of
 # the same seed, which saw the same samples, and asks whether the 95 % interval of their difference
-# excludes zero. Write its heart yourself, before you trust it.
+# excludes zero. Write its main part yourself, before you trust it.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 02.4 · Which network is ahead?

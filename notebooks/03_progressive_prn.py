@@ -725,8 +725,9 @@ compare_guess(my_guess, curves["sees both"][-1] - curves["no rainy half"][-1], "
 assert all(torch.equal(outputs[0], x) for x in outputs), "without a draft all stages are the same"
 
 # %% [markdown]
-# Both halves are needed *by these weights*. That is less than it seems: weights that grew up with
-# two inputs are lost when one goes dark, and a network trained without it might do well.
+# Both halves are needed *by these weights*. That is less than it seems: weights that were trained
+# with two inputs fail when one of them is set to zero, and a network that is trained without it
+# might do well.
 #
 # So the fair question needs training: four small PRNs, the same steps and samples, five seeds
 # each. The authors' tables never had this 2×2: their PReNet_x drops the rainy input *and* the
@@ -769,9 +770,9 @@ verdicts.latest()
 # Look at the dots before the bars. Where one dot lies far from the others, a training went wrong,
 # and no mean repairs that. These runs were recorded twice. The first time, with twice the learning
 # rate, no clipping and three seeds, one PRN ended 3 dB below the others, and the interval covered
-# nearly everything. So the training was calmed, and two seeds were added. An experiment that is
-# repeated after an unclear result is *exploratory*: its verdicts are hints, and need a fresh
-# experiment.
+# nearly everything. So the rate was halved, the gradient was clipped, and two seeds were added. An
+# experiment that is repeated after an unclear result is *exploratory*: its verdicts are hints, and
+# need a fresh experiment.
 #
 # (The authors saw it too: "final loss may yield gradient vanish or explosion in few tries", PReNet
 # issue 19. Lesson 04 looks into it.)

@@ -345,7 +345,7 @@ if exercises.check("09.2", match_scale):
 
 # %% [markdown] tags=["solution"]
 # Over the pictures, too: a network whose features are matched picture by picture forgets that one
-# picture is brighter than the other. Whether loudness was the problem, we see now.
+# picture is brighter than the other. Whether the size was the problem, we see now.
 
 # %% [markdown]
 # To find the cause we change **one factor at a time**, and not in the host but *at home*, where
@@ -930,8 +930,9 @@ for name, (A, _) in grown.items():
 #
 # <details><summary>Answer</summary>
 #
-# Nothing, ever. The gradient of γ has the factor 2A − 1, which is 0; the gradient of the module has the
-# factor γ, which is 0, too. Each of them waits for the other. One zero is safe, two are dead.
+# Nothing, ever. The gradient of γ has the factor 2A − 1, which is 0; the gradient of the module has
+# the factor γ, which is 0, too. Each of them waits for the other. With one zero the graft can
+# learn; with two it can't.
 #
 # </details>
 #

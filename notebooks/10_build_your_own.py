@@ -361,7 +361,7 @@ print(f"best: {winner}; its interval touches: {', '.join(near) or 'no other'}")
 # | stages | rounds; a pixel sees 13 pixels less per stage (lesson 03) |
 # | channels | room for features |
 # | patch | context: a streak of 50 pixels does not fit into 24 |
-# | batch | calm: the gradient is noisier |
+# | batch | a steady gradient: it is noisier |
 #
 # The fair test gives every cut the *same work*: what it saves, it gets as more steps. The last
 # column is a recorded experiment of this kind, with five seeds (and a smaller network, so that it
@@ -469,8 +469,8 @@ assert edited or (new_gains["light"] > 1 and dry[1] < dry[0] / 2 and new_worse <
 assert edited or new_gains["heavy"] < gains["heavy"], "this is the price"
 
 # %% [markdown]
-# The same 30 lines, as many steps, and far less harm, because it learned from other rain. It pays in
-# heavy rain. The mean alone would not have led here; the white sky did.
+# The same 30 lines, as many steps, and far less harm, because it learned from other rain. It pays
+# in heavy rain. The mean alone would not have led here; the worst pictures did.
 #
 # (The two training curves can't be compared: each run is judged in the rain that it trains on. The two
 # tables can: same pictures.)
@@ -569,11 +569,11 @@ plots.show(plots.picture_row({k: 2 * v for k, v in layers.items()}, width=11), "
 #
 # One decibel behind in drops, almost three in swept noise.
 #
-# So it learned once more: three patches of eight in rain of swept noise, and, for the grass in the
-# snow, two of five made *hard*: sharpened, richer in contrast, or "dead leaves", a heap of ellipses.
-# First for an hour on a CPU, 1,600 steps of 8 patches of 64 pixels; and then, from the same start, for
-# eleven minutes on a GPU, which is 14,250 steps of 16 patches of 96 pixels, or forty times as many
-# pixels:
+# So it learned once more: three patches of eight in rain of swept noise, and, for pictures such as
+# grass in the snow, two of five made *hard*: sharpened, richer in contrast, or "dead leaves", a
+# heap of ellipses. First for an hour on a CPU, 1,600 steps of 8 patches of 64 pixels; and then,
+# from the same start, for eleven minutes on a GPU, which is 14,250 steps of 16 patches of 96
+# pixels, or forty times as many pixels:
 #
 # | on the middle of | rain | before | an hour, CPU | 11 minutes, GPU |
 # |---|---|---|---|---|
@@ -598,11 +598,11 @@ plots.show(plots.picture_row({k: 2 * v for k, v in layers.items()}, width=11), "
 # while the board shows one look for `course: prenet`: it counts looks at one name, not at the
 # versions before. So these scores may be a little too good.
 #
-# This is not a happy ending. Light drops over foreign pictures are still 0.4 dB below where they
-# were. Rain and patches changed at once again, so nobody knows which did what. (A short test
-# before, 300 steps with hard patches and 300 without, one run each: .8 dB more on RainTrainH, .7
-# less on validation.) And on Rain100L the authors' network is 2.7 dB ahead. If you have photos of
-# your own, you know what to try.
+# Much is still open. Light drops over foreign pictures are still 0.4 dB below where they were. Rain
+# and patches changed at once again, so nobody knows which did what. (A short test before, 300 steps
+# with hard patches and 300 without, one run each: .8 dB more on RainTrainH, .7 less on validation.)
+# And on Rain100L the authors' network is 2.7 dB ahead. If you have photos of your own, you know
+# what to try.
 #
 # (The authors' network may know some of the eight pictures from training, in other rain: then its second
 # row is flattered.)
