@@ -118,8 +118,8 @@ assert torch.allclose(rainy - clean, R.expand(3, -1, -1), atol=1e-6)  # up to fl
 
 # %% [markdown]
 # The equation allows both. Nothing in it says "thin, bright, slanted things are rain": a network
-# has to learn that from examples. An example is a **pair**: the rainy picture O and the clean picture
-# B. With both, R = O − B is known exactly (here to the rounding of a 32-bit float).
+# has to learn that from examples. An example is a **pair**: the rainy picture O and the clean
+# picture B. With both, R = O − B is known exactly (here to the rounding of a 32-bit float).
 
 # %% [markdown]
 # ## 2 · Thousands of streaks
@@ -157,8 +157,8 @@ assert torch.equal(de.add_rain(clean, "light", seed=1, amount=0).rainy, clean)  
 #
 # <details><summary>Hint</summary>
 #
-# `torch.clamp(x, 0, 1)`, or `x.clamp(0, 1)`, gives a new tensor with all values in [0, 1]. It does not
-# change `x`.
+# `torch.clamp(x, 0, 1)`, or `x.clamp(0, 1)`, gives a new tensor with all values in [0, 1]. It does
+# not change `x`.
 #
 # </details>
 
@@ -263,8 +263,8 @@ assert 2 < more < 4.5 and 4.5 < brighter < 6.1
 #
 # <details><summary>Hint</summary>
 #
-# O = 1 − (1 − B)(1 − R) is one equation with one unknown now. Solve it for B on paper first. For the
-# places where R = 1: `torch.where(condition, this, otherwise)` chooses for each pixel.
+# O = 1 − (1 − B)(1 − R) is one equation with one unknown now. Solve it for B on paper first. For
+# the places where R = 1: `torch.where(condition, this, otherwise)` chooses for each pixel.
 #
 # </details>
 
@@ -618,14 +618,14 @@ assert winner["prenet_matlab"] == "B" and winner["rgb"] == "A"
 # | **Spend** | 15 minutes |
 # | **Task** | write `psnr_y(derained, clean)` for two pictures (3, H, W) by the protocol `prenet_matlab`: cut **both** to 8 bits, turn them into Y, and return the PSNR in dB (infinite if nothing differs). Don't call `metrics` |
 #
-# A network's output may leave [0, 1]; 8 bits can't. The luma Y of red r, green g and blue b in [0, 1]
-# is Y = (16 + 65.481·r + 128.553·g + 24.966·b) / 255. The peak of this PSNR is 1.
+# A network's output may leave [0, 1]; 8 bits can't. The luma Y of red r, green g and blue b in [0,
+# 1] is Y = (16 + 65.481·r + 128.553·g + 24.966·b) / 255. The peak of this PSNR is 1.
 #
 # <details><summary>Hint</summary>
 #
-# Four lines: `clamp`, times 255, `floor`, divided by 255; the weighted sum over the three colours; the
-# mean of the squared difference; −10·log₁₀ of it. `torch.log10(torch.tensor(0.0))` is minus infinity;
-# `math.log10(0)` is an error.
+# Four lines: `clamp`, times 255, `floor`, divided by 255; the weighted sum over the three colours;
+# the mean of the squared difference; −10·log₁₀ of it. `torch.log10(torch.tensor(0.0))` is minus
+# infinity; `math.log10(0)` is an error.
 #
 # </details>
 
@@ -684,7 +684,8 @@ for name, scores in ladder.items():
 
 # %% [markdown]
 # - **RGB → Y.** Rain is grey: the error of A is the same in red, green and blue (except where one
-#   of them clips), so hardly anything changes. JPEG saves on colour, and Y hardly sees colour: B jumps.
+#   of them clips), so hardly anything changes. JPEG saves on colour, and Y hardly sees colour: B
+#   jumps.
 # - **0–1 → 16–235.** White is 235/255 instead of 1, so every error shrinks by 219/255. That alone
 #   is worth exactly 20·log₁₀(255/219) = **1.32 dB**, for any picture.
 # - **Rounded or cut.** The rain that is left makes A too bright. Cutting makes A a little darker,
@@ -725,8 +726,8 @@ assert abs(range_2 - table["B"]["spanet_released"][1]) < 1e-6
 assert range_2 > range_1
 
 # %% [markdown]
-# SPANet's evaluation forgot to say that the values end at 1. The library took 2, and the score rose.
-# None of this is fraud; all of it is a trap.
+# SPANet's evaluation forgot to say that the values end at 1. The library took 2, and the score
+# rose. None of this is fraud; all of it is a trap.
 #
 # People who could not reproduce a number wrote
 # at least six public threads (PReNet #5 and #7, MSPFN #17 and #21, MPRNet #125, Restormer #40),
@@ -814,9 +815,9 @@ assert len(set(drawn_by_workers)) == 2
 #
 # <details><summary>Hint</summary>
 #
-# `np.random.default_rng((seed, k))` is a generator of your own that starts at a place which only the
-# two numbers decide. `rng.integers(n)` draws from 0 to n − 1: how many rows can be the first one of a
-# patch? `x.flip(-1)` mirrors a picture.
+# `np.random.default_rng((seed, k))` is a generator of your own that starts at a place which only
+# the two numbers decide. `rng.integers(n)` draws from 0 to n − 1: how many rows can be the first
+# one of a patch? `x.flip(-1)` mirrors a picture.
 #
 # </details>
 
@@ -894,8 +895,8 @@ assert different == 8
 #
 # </details>
 #
-# **3. One paper gives 33.0 dB on a test set, another one 34.3 dB on the same. What do you ask before
-# you believe in a better network?**
+# **3. One paper gives 33.0 dB on a test set, another one 34.3 dB on the same. What do you ask
+# before you believe in a better network?**
 #
 # <details><summary>Answer</summary>
 #
@@ -906,7 +907,8 @@ assert different == 8
 #
 # </details>
 #
-# **4. Where can a pair of pictures *not* tell how bright the rain was, even if it fits to the pixel?**
+# **4. Where can a pair of pictures *not* tell how bright the rain was, even if it fits to the
+# pixel?**
 #
 # <details><summary>Answer</summary>
 #
@@ -915,14 +917,14 @@ assert different == 8
 #
 # </details>
 #
-# **5. A colleague trains with eight workers and says: "The loss falls, so my batches are fine." Which
-# check would you ask for?**
+# **5. A colleague trains with eight workers and says: "The loss falls, so my batches are fine."
+# Which check would you ask for?**
 #
 # <details><summary>Answer</summary>
 #
 # Count the *different* patches of the first batches. In section 6, four workers with copies of one
-# generator drew 2 different patches out of 8, and nothing failed. When sample k is a function of the
-# seed and of k alone, it was 8 of 8, in any order.
+# generator drew 2 different patches out of 8, and nothing failed. When sample k is a function of
+# the seed and of k alone, it was 8 of 8, in any order.
 #
 # </details>
 
@@ -933,8 +935,8 @@ assert different == 8
 #   O = B + R until it clips;
 # - **find a wrong pair** before you train on it: one pixel of shift costs more than light rain, and
 #   teaches a blur;
-# - **say why one picture has many scores**: network, training data, test set, protocol; 1.32 dB for a
-#   range, and a winner that changes with the colour space;
+# - **say why one picture has many scores**: network, training data, test set, protocol; 1.32 dB for
+#   a range, and a winner that changes with the colour space;
 # - **draw batches** that you can draw again: sample k is a function of the seed and of k.
 #
 # One equation with two unknowns was the start. In **lesson 02** a network learns to solve it: a

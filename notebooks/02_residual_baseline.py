@@ -147,8 +147,8 @@ assert middle > 0.5
 #
 # <details><summary>Hint</summary>
 #
-# No layer: one pixel sees itself. A kernel of k has k − 1 steps between its pixels, and each step is
-# as long as the dilation. So how many pixels does one layer add to the width?
+# No layer: one pixel sees itself. A kernel of k has k − 1 steps between its pixels, and each step
+# is as long as the dilation. So how many pixels does one layer add to the width?
 #
 # </details>
 
@@ -313,8 +313,8 @@ assert sizes["with skips, larger start"][-1] > 100
 #
 # - relu(v) sends back `(v > 0) * gradient`;
 # - v = w @ u sends back `w.T @ gradient`;
-# - a sum sends the same gradient to both of its parts. And x was used twice: what comes back from its
-#   two uses adds up.
+# - a sum sends the same gradient to both of its parts. And x was used twice: what comes back from
+#   its two uses adds up.
 #
 # </details>
 
@@ -339,8 +339,8 @@ if exercises.check("02.2", send_back):
         print(f"weights of the size {scale}: {size:.3f} of the gradient comes back")
 
 # %% [markdown] tags=["solution"]
-# `at_sum +` is the identity: it holds no weight, so no weight can make it small. All the weights are
-# in the second term, and they are multiplied: small weights make it very small.
+# `at_sum +` is the identity: it holds no weight, so no weight can make it small. All the weights
+# are in the second term, and they are multiplied: small weights make it very small.
 
 # %% [markdown]
 # ## 3. The baseline, trained while you watch
@@ -675,8 +675,8 @@ if exercises.check("02.3", copy_kernel):
 # | **Spend** | 15 minutes |
 # | **Task** | `first` and `second` are two networks' scores: {seed: dB}. Write `paired_interval(first, second)`: the pair `mean, half` of first − second, taken seed by seed, over the seeds that both have. The 95 % interval of the mean is `mean` ± `half` |
 #
-# With n differences and their standard deviation s, half = t · s / √n. The t (Student's) is larger when
-# n is small, because s itself is uncertain then: the table `STUDENT` has it for each n.
+# With n differences and their standard deviation s, half = t · s / √n. The t (Student's) is larger
+# when n is small, because s itself is uncertain then: the table `STUDENT` has it for each n.
 #
 # <details><summary>Hint</summary>
 #
@@ -707,8 +707,8 @@ if exercises.check("02.4", paired_interval):
 
 # %% [markdown] tags=["solution"]
 # The seeds' ups and downs are much larger than the difference, but both networks go up and down
-# together: they saw the same samples. Pairing takes that out. Two separate intervals would overlap here,
-# and tell you nothing.
+# together: they saw the same samples. Pairing takes that out. Two separate intervals would overlap
+# here, and tell you nothing.
 
 # %%
 from derain_edu.experiments.results import load_results
@@ -840,8 +840,8 @@ assert len({row["seed"] for row in rows}) >= 3
 # <details><summary>Answer</summary>
 #
 # 1 + 2·n columns for n layers: 25 layers see 51. It is the least that is needed, for a pixel in the
-# middle of the streak. Not enough by itself: with fresh weights most of the gradient was in the 7 × 7
-# pixels in the middle (section 1 prints the share), and training has to make use of the rest.
+# middle of the streak. Not enough by itself: with fresh weights most of the gradient was in the 7 ×
+# 7 pixels in the middle (section 1 prints the share), and training has to make use of the rest.
 #
 # </details>
 #
@@ -850,20 +850,21 @@ assert len({row["seed"] for row in rows}) >= 3
 #
 # <details><summary>Answer</summary>
 #
-# Without skips a gradient is multiplied in each block, and a larger start brings that factor near 1.
-# With skips the factor is 1 *plus* the branch: a branch that is not small makes it grow at every block,
-# and section 2 measured more than a hundred times after 16. Identity plus something *small*.
+# Without skips a gradient is multiplied in each block, and a larger start brings that factor
+# near 1. With skips the factor is 1 *plus* the branch: a branch that is not small makes it grow
+# at every block, and section 2 measured more than a hundred times after 16. Identity plus
+# something *small*.
 #
 # </details>
 #
-# **3. All weights and biases of two fresh networks are set to zero. One predicts the rain, the other the
-# picture. What is each one's gain in dB?**
+# **3. All weights and biases of two fresh networks are set to zero. One predicts the rain, the
+# other the picture. What is each one's gain in dB?**
 #
 # <details><summary>Answer</summary>
 #
-# The first returns the rainy picture: a gain of 0 dB, exactly. The second returns black, which is far
-# worse than any rain. Section 6 prints both gains before training, with small random weights: both are
-# below 0 dB, and the one that predicts the picture by far.
+# The first returns the rainy picture: a gain of 0 dB, exactly. The second returns black, which is
+# far worse than any rain. Section 6 prints both gains before training, with small random weights:
+# both are below 0 dB, and the one that predicts the picture by far.
 #
 # </details>
 #
@@ -884,8 +885,8 @@ assert len({row["seed"] for row in rows}) >= 3
 # <details><summary>Answer</summary>
 #
 # Two things. Overlap does not prove equality: "can't tell" is not "the same" (in section 7 every
-# line ends so). And these intervals are full of what seeds do to *both* networks. If the runs of a seed
-# saw the same samples, look at the differences seed by seed: they may be 0.3 dB each time.
+# line ends so). And these intervals are full of what seeds do to *both* networks. If the runs of a
+# seed saw the same samples, look at the differences seed by seed: they may be 0.3 dB each time.
 #
 # </details>
 

@@ -1000,8 +1000,8 @@ verdicts.latest()
 # <details><summary>Answer</summary>
 #
 # A share needs something to compare with. Streaks cover 19 % of the pixels, and the same mask 40
-# pixels too far right gets about this share (exercise 03.4). So a streak pixel changes far more than
-# another one. The same number with a mask of 80 % would say nothing.
+# pixels too far right gets about this share (exercise 03.4). So a streak pixel changes far more
+# than another one. The same number with a mask of 80 % would say nothing.
 #
 # </details>
 
@@ -1020,7 +1020,8 @@ verdicts.table()
 # - turn the baseline into PRN in three edits, and say what each one is for: chances, a way back,
 #   and a reference;
 # - say what grows with T (computation) and what does not (parameters), and count both by a formula;
-# - predict what a loop does beyond its training: it comes to rest, and not always at the best place;
+# - predict what a loop does beyond its training: it comes to rest, and not always at the best
+#   place;
 # - answer the question of this lesson: by construction the weights do **one** job, "O and a draft
 #   in, the rain layer out". The draft makes the difference between the stages;
 # - split a change by place and by size, and let an interval over photos or seeds decide a claim.

@@ -57,9 +57,10 @@ de.set_seed(0)
 # %% [markdown]
 # ## 1 · The plan
 #
-# The module is the SAM of lesson 06: features in, one map A out, a number between 0 and 1 per pixel.
-# The host is the baseline of lesson 02 (or PRN, lesson 03): head, residual blocks, tail. The first
-# half of the blocks stays. Then the module looks at the features, and A gates every later block:
+# The module is the SAM of lesson 06: features in, one map A out, a number between 0 and 1 per
+# pixel. The host is the baseline of lesson 02 (or PRN, lesson 03): head, residual blocks, tail. The
+# first half of the blocks stays. Then the module looks at the features, and A gates every later
+# block:
 #
 # $$\mathrm{out} = \mathrm{relu}(\mathrm{gate} \cdot \mathrm{branch}(x) + x)$$
 #
@@ -72,11 +73,12 @@ for host, graft in itertools.product(("residual", "prn"), ("none", "blocks", "dr
     print(f"{host:8} {graft:8} {sum(p.numel() for p in network.parameters()):,} parameters")
 
 # %% [markdown]
-# In a narrow host the module nearly doubles the network. Without the control, a gain could come from
-# the parameters alone.
+# In a narrow host the module nearly doubles the network. Without the control, a gain could come
+# from the parameters alone.
 #
-# **Predict the result of the whole lesson:** host and graft start fresh and train together, with the
-# same budget as the host alone. The module is *dropped* into the baseline. How many dB does it gain?
+# **Predict the result of the whole lesson:** host and graft start fresh and train together, with
+# the same budget as the host alone. The module is *dropped* into the baseline. How many dB does it
+# gain?
 
 # %%
 my_guess_at_the_start = None  # write a number; minus means worse. Section 7 has the answer
@@ -187,8 +189,8 @@ assert map_auc(home) > map_auc(here)
 # ## 3 · Layer by layer
 #
 # Now the other kind of transplant, and the usual one: host and module start *fresh* and will be
-# trained together. Before the first step we look at two numbers per layer: how large is what it adds
-# (standard deviation), and how large is its gradient?
+# trained together. Before the first step we look at two numbers per layer: how large is what it
+# adds (standard deviation), and how large is its gradient?
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 09.1 · One number per part
@@ -202,8 +204,8 @@ assert map_auc(home) > map_auc(here)
 #
 # <details><summary>Hint</summary>
 #
-# `network.named_children()` gives the parts with their names, `part.parameters()` all weights of a part,
-# however deep. The norm of a long vector is the root of the sum of *all* squares.
+# `network.named_children()` gives the parts with their names, `part.parameters()` all weights of a
+# part, however deep. The norm of a long vector is the root of the sum of *all* squares.
 #
 # </details>
 
@@ -222,8 +224,9 @@ def gradient_norms(network):
 exercises.check("09.1", gradient_norms)
 
 # %% [markdown] tags=["solution"]
-# Norms don't add up: weights with the norms 3 and 4 have the norm 5 together, not 7. `None` means that
-# `backward` never came by, which is worth knowing: a frozen part, or one that is not connected.
+# Norms don't add up: weights with the norms 3 and 4 have the norm 5 together, not 7. `None` means
+# that `backward` never came by, which is worth knowing: a frozen part, or one that is not
+# connected.
 
 # %% [markdown]
 # A fresh sigmoid says about ½ everywhere. So a dropped module halves the gated branches.
@@ -270,11 +273,12 @@ for kind in ("residual", "prn"):
     assert ratio(layers, kind, "dropped", "gradient") < 0.5
 
 # %% [markdown]
-# Half the size forward, and *less* than half backward: the gate multiplies the gradient too, and the
-# signal behind it is another one. In PRN the same happens in every stage, with the same weights.
+# Half the size forward, and *less* than half backward: the gate multiplies the gradient too, and
+# the signal behind it is another one. In PRN the same happens in every stage, with the same
+# weights.
 #
-# Is this bad? Not by itself. Adam divides each gradient by its usual size, so half a gradient is not
-# half a step. It is a reason to look, not yet a reason for a loss.
+# Is this bad? Not by itself. Adam divides each gradient by its usual size, so half a gradient is
+# not half a step. It is a reason to look, not yet a reason for a loss.
 
 # %% [markdown]
 # ## 4 · Is it the scale?
@@ -293,8 +297,9 @@ for kind in ("residual", "prn"):
     assert abs(sizes - 1) < 0.1 and abs(gradients - 1) < 0.15
 
 # %% [markdown]
-# For fresh networks that was easy: s is about 2, and sizes and gradients are those of the host again
-# (on patches that s never saw). Whether that makes the *trained* network better, section 7 will say.
+# For fresh networks that was easy: s is about 2, and sizes and gradients are those of the host
+# again (on patches that s never saw). Whether that makes the *trained* network better, section 7
+# will say.
 #
 # Back to the trained pair. Scales on both sides: s on the output; on the input we give the features
 # of the host the size that the module knows from home. Three more suspects on the way.
@@ -323,8 +328,8 @@ print(f"output matched, s = {', '.join(f'{s:.1f}' for s in matched.scales)}: {va
 #
 # <details><summary>Hint</summary>
 #
-# Which axes go away in a mean per channel? `keepdim=True` keeps what is left as (1, C, 1, 1). A dead
-# channel has the standard deviation 0: see that you don't divide by it.
+# Which axes go away in a mean per channel? `keepdim=True` keeps what is left as (1, C, 1, 1). A
+# dead channel has the standard deviation 0: see that you don't divide by it.
 #
 # </details>
 
@@ -478,8 +483,8 @@ assert len(set(stops.values())) == 4 and all(png.startswith(b"\x89PNG") for png 
 # ## 5 · Start as nothing
 #
 # The γ of the last figure can be *learned*. A graft **zero** starts with γ = 0: the gate is exactly
-# 1, and the network is exactly its host. The module can't do harm on the first day, and training can
-# let it in.
+# 1, and the network is exactly its host. The module can't do harm on the first day, and training
+# can let it in.
 #
 # Exactly its host? That is easily said, and easily tested, with a test that *could* fail.
 
@@ -495,8 +500,8 @@ assert len(set(stops.values())) == 4 and all(png.startswith(b"\x89PNG") for png 
 #
 # <details><summary>Hint</summary>
 #
-# Make x once per size. Collect the largest differences, and take the largest at the end, with torch:
-# Python's `max(0.0, nan)` is 0.0.
+# Make x once per size. Collect the largest differences, and take the largest at the end, with
+# torch: Python's `max(0.0, nan)` is 0.0.
 #
 # </details>
 
@@ -519,8 +524,8 @@ if exercises.check("09.3", largest_difference):
         print(f"{graft}, seed {seed}, against the host of seed 0: {found:.2g}")
 
 # %% [markdown] tags=["solution"]
-# A test must be able to fail: with zeros for x, with a mean instead of the largest, with one size only,
-# or with a NaN that gets lost, two different networks can look alike.
+# A test must be able to fail: with zeros for x, with a mean instead of the largest, with one size
+# only, or with a NaN that gets lost, two different networks can look alike.
 
 # %% [markdown]
 # **Predict:** at γ = 0, how large is the gradient of the module's own weights, as a part of what it
@@ -550,9 +555,9 @@ assert torch.equal(zero(rainy), host(rainy)), "and so does the trained host"
 assert module == 0 and gamma > 0
 
 # %% [markdown]
-# Zero, exactly: what is multiplied by γ = 0 gets no gradient. But γ itself gets one, moves in the first
-# step, and from the second step on the module learns, too. It would be a mistake to set *both* to
-# zero, γ and what it multiplies: then neither would ever move.
+# Zero, exactly: what is multiplied by γ = 0 gets no gradient. But γ itself gets one, moves in the
+# first step, and from the second step on the module learns, too. It would be a mistake to set
+# *both* to zero, γ and what it multiplies: then neither would ever move.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 09.4 · Start as nothing, and learn
@@ -566,9 +571,9 @@ assert module == 0 and gamma > 0
 #
 # <details><summary>Hint</summary>
 #
-# A product of two factors is zero if one of them is. Which one may be zero, if the other one must get
-# a gradient through it? What does relu do to a gradient at 0? And a bias adds something even if all
-# weights are zero. Change weights with `torch.nn.init`, or inside `with torch.no_grad():`.
+# A product of two factors is zero if one of them is. Which one may be zero, if the other one must
+# get a gradient through it? What does relu do to a gradient at 0? And a bias adds something even if
+# all weights are zero. Change weights with `torch.nn.init`, or inside `with torch.no_grad():`.
 #
 # </details>
 
@@ -585,10 +590,10 @@ def start_as_nothing(first, second):
 exercises.check("09.4", start_as_nothing)
 
 # %% [markdown] tags=["solution"]
-# The last layer is zero, and `first` stays random. In the first step only `second` gets a gradient: it
-# sees the features of `first`, which are not zero. In the second step the gradient passes through
-# `second`, and `first` learns, too. The other way round nothing would move but the last bias: where
-# `first` is zero, `second` sees only zeros, and relu has no slope there.
+# The last layer is zero, and `first` stays random. In the first step only `second` gets a gradient:
+# it sees the features of `first`, which are not zero. In the second step the gradient passes
+# through `second`, and `first` learns, too. The other way round nothing would move but the last
+# bias: where `first` is zero, `second` sees only zeros, and relu has no slope there.
 
 # %% [markdown]
 # The trained module and the trained host, trained on together for a moment. **Predict:** where are
@@ -646,8 +651,8 @@ assert curves["dropped"][-1] > curves["dropped"][0]
 # %% [markdown]
 # ## 6 · What else moved?
 #
-# A transplant never changes one thing. Here is what the donor was trained with, beside what our recorded
-# experiment gives its networks. Only the lines that differ.
+# A transplant never changes one thing. Here is what the donor was trained with, beside what our
+# recorded experiment gives its networks. Only the lines that differ.
 
 # %%
 table = find_experiment("transplant")
@@ -664,15 +669,15 @@ for field, (before, now) in moved.items():
 assert moved["attention_mask"] == ("true", None)
 
 # %% [markdown]
-# And what no table lists: SPANet's blocks have no bias and may *subtract*, ours end in a ReLU and can
-# only add; SPANet makes the picture, our hosts the rain. If the result differs, which line did it?
-# Only one experiment can say: **change one line, keep all others.**
+# And what no table lists: SPANet's blocks have no bias and may *subtract*, ours end in a ReLU and
+# can only add; SPANet makes the picture, our hosts the rain. If the result differs, which line did
+# it? Only one experiment can say: **change one line, keep all others.**
 #
-# We try two. In SPANet a mask *teaches* the map where the rain is; a plain host has no such loss. And
-# the learning rate: the donor had another one.
+# We try two. In SPANet a mask *teaches* the map where the rain is; a plain host has no such loss.
+# And the learning rate: the donor had another one.
 #
-# **Predict:** a dropped module, fresh, trained for 200 steps as in our table, without a teacher. How
-# well does its map find rain (AUC in percent)?
+# **Predict:** a dropped module, fresh, trained for 200 steps as in our table, without a teacher.
+# How well does its map find rain (AUC in percent)?
 
 # %%
 my_guess = None  # write a number from 0 to 100
@@ -767,8 +772,8 @@ plots.show(figure, "What four ways gain over the host alone, for both hosts: a b
 
 # %% [markdown]
 # And on the way there? Each way against the host alone, at every tenth of the budget, mean over the
-# seeds. If a bad start were the reason for a bad end, *dropped* and *zero* would part at the beginning,
-# and never meet again.
+# seeds. If a bad start were the reason for a bad end, *dropped* and *zero* would part at the
+# beginning, and never meet again.
 
 # %%
 figure, axes = plots.new_figure(1, 2, width=11, height=3.4, sharey=True)
@@ -819,9 +824,10 @@ print(f"about {needed} seeds for an interval of ± 0.1 dB")
 # %% [markdown]
 # ## 8 · A negative result, written up well
 #
-# "I tried attention, it didn't work" helps nobody. A negative result is worth as much as its controls.
-# Six sentences are enough: the claim; what was done; against what; how large the effect is, with an
-# interval; what that excludes; what it does not exclude. The numbers come from the file:
+# "I tried attention, it didn't work" helps nobody. A negative result is worth as much as its
+# controls. Six sentences are enough: the claim; what was done; against what; how large the effect
+# is, with an interval; what that excludes; what it does not exclude. The numbers come from the
+# file:
 
 # %%
 def write_up(name):
@@ -850,16 +856,17 @@ for name in HOSTS:
 # The last sentence is the most useful one: it lists the next experiments. One of them is done for
 # the baseline: section 7 gives the result with the mask as teacher. For PRN it is not.
 #
-# Note what the write-up does *not* say: that the module is bad, or that the paper is wrong. In its own
-# network, with its own loss, it finds the rain; lesson 06 measured what its first map is worth there.
+# Note what the write-up does *not* say: that the module is bad, or that the paper is wrong. In its
+# own network, with its own loss, it finds the rain; lesson 06 measured what its first map is worth
+# there.
 
 # %% [markdown]
 # ## 9 · A checklist for transplants
 #
 # Before the training:
 #
-# 1. **What does it tell your network that it does not know?** Replace the module's output by the truth
-#    (a mask, a label). If even the truth does not help, stop here.
+# 1. **What does it tell your network that it does not know?** Replace the module's output by the
+#    truth (a mask, a label). If even the truth does not help, stop here.
 # 2. **Does it speak the language?** The channels of two trained networks do not mean the same: fit
 #    a translator, and see whether the module works again.
 # 3. **Sizes and gradients, layer by layer,** with and without it. A sigmoid halves.
@@ -902,19 +909,19 @@ for name, (A, _) in grown.items():
 #
 # </details>
 #
-# **2. You give each channel of the host the mean and the spread that the module knows from home. The AUC
-# goes from .48 to .52. A 1×1 convolution, fitted by least squares, makes it .86. What does the second
-# one do that the first one can't?**
+# **2. You give each channel of the host the mean and the spread that the module knows from home.
+# The AUC goes from .48 to .52. A 1×1 convolution, fitted by least squares, makes it .86. What does
+# the second one do that the first one can't?**
 #
 # <details><summary>Answer</summary>
 #
-# It mixes channels. Channel 5 means one thing in SPANet and another one in the host; no factor per channel
-# can turn one into the other. A sum of 32 channels with the right weights can.
+# It mixes channels. Channel 5 means one thing in SPANet and another one in the host; no factor per
+# channel can turn one into the other. A sum of 32 channels with the right weights can.
 #
 # </details>
 #
-# **3. The translated map finds the rain (AUC .86), and yet the best γ for it is 0. How can a good map be
-# of no use?**
+# **3. The translated map finds the rain (AUC .86), and yet the best γ for it is 0. How can a good
+# map be of no use?**
 #
 # <details><summary>Answer</summary>
 #
@@ -925,8 +932,8 @@ for name, (A, _) in grown.items():
 #
 # </details>
 #
-# **4. For double safety a colleague sets γ = 0 *and* the last layer of the module to zero, so that A is ½
-# everywhere. The gate is 1 + γ·(2A − 1). What will the training do with the module?**
+# **4. For double safety a colleague sets γ = 0 *and* the last layer of the module to zero, so that
+# A is ½ everywhere. The gate is 1 + γ·(2A − 1). What will the training do with the module?**
 #
 # <details><summary>Answer</summary>
 #
@@ -936,8 +943,8 @@ for name, (A, _) in grown.items():
 #
 # </details>
 #
-# **5. "Dropped in, the module changes the baseline by −0.05 ± 0.08 dB: attention does not work." What is wrong
-# with this sentence?**
+# **5. "Dropped in, the module changes the baseline by −0.05 ± 0.08 dB: attention does not work."
+# What is wrong with this sentence?**
 #
 # <details><summary>Answer</summary>
 #

@@ -85,9 +85,9 @@ plots.show(
 assert not set(de.photo_names("validation")) & set(de.photo_names("test"))
 
 # %% [markdown]
-# *Light* and *heavy* you know; the *mix* takes them in turn with a rain that is thin or thick, steep
-# or slanted, white or tinted. And this is the board as it stands: the course's own weights, and at
-# the bottom the rainy picture itself.
+# *Light* and *heavy* you know; the *mix* takes them in turn with a rain that is thin or thick,
+# steep or slanted, white or tinted. And this is the board as it stands: the course's own weights,
+# and at the bottom the rainy picture itself.
 #
 # **Predict:** how many dB does the best of them gain, as a mean over the three kinds of rain?
 
@@ -114,8 +114,8 @@ assert best.mean_psnr() > floor.mean_psnr() + 1
 # known to `create_model`, to the trainer and to the commands.
 #
 # This one looks far for little: its convolutions skip pixels (*dilation* 2 reads every second one),
-# so nine of them see 24 pixels to each side. It predicts minus the rain, as in lesson 02, and starts
-# as "change nothing".
+# so nine of them see 24 pixels to each side. It predicts minus the rain, as in lesson 02, and
+# starts as "change nothing".
 
 # %%
 # my_net.py
@@ -152,8 +152,8 @@ register_model("my_net", MyNet, MyConfig)
 
 # %% [markdown]
 # A notebook cell is not a file: nobody else can load what was trained from it. The next cell asks
-# Python for the source of the cell above, as it was last run, writes it as `my_net.py`, and runs the
-# *file*. From here on only the file counts.
+# Python for the source of the cell above, as it was last run, writes it as `my_net.py`, and runs
+# the *file*. From here on only the file counts.
 
 # %%
 import inspect
@@ -166,16 +166,16 @@ print(f"{code.name}: {len(lines)} lines; registers", run_code(code))
 assert text.startswith("# my_net.py")
 
 # %% [markdown]
-# **Predict:** how many parameters does it have? A 3×3 convolution from a to b channels has 9·a·b weights
-# and b biases.
+# **Predict:** how many parameters does it have? A 3×3 convolution from a to b channels has 9·a·b
+# weights and b biases.
 
 # %%
 my_guess = None  # write a number
 
 # %% [markdown]
-# Before it costs minutes, four questions that cost a second. Does it take any size? Does the picture
-# come back as it was (so that training starts at the rainy picture's score)? How far does a pixel
-# see? And is any parameter *idle*, as the dead branch of lesson 06 was?
+# Before it costs minutes, four questions that cost a second. Does it take any size? Does the
+# picture come back as it was (so that training starts at the rainy picture's score)? How far does a
+# pixel see? And is any parameter *idle*, as the dead branch of lesson 06 was?
 
 # %%
 my_options = {}  # your turn: for example {"channels": 32, "dilations": (1, 2, 3)}
@@ -252,10 +252,11 @@ assert gains["heavy"] > 2, "few steps are enough to take away much of the heavy 
 # %% [markdown]
 # ## 3 · What do minutes buy?
 #
-# Is it the network or the time? The fairest axis is the clock: a larger network makes fewer steps in
-# the same time. The recorded experiment gives three networks of this course the steps that one thread
-# of a server makes in 5, 15 and 45 minutes. (Where the column says cuda, a GPU made these steps.
-# That changes the minutes, and the score a little: PReNet, 5 min, has 34.8 dB on a CPU.) One run each.
+# Is it the network or the time? The fairest axis is the clock: a larger network makes fewer steps
+# in the same time. The recorded experiment gives three networks of this course the steps that one
+# thread of a server makes in 5, 15 and 45 minutes. (Where the column says cuda, a GPU made these
+# steps. That changes the minutes, and the score a little: PReNet, 5 min, has 34.8 dB on a CPU.) One
+# run each.
 #
 # **Predict:** from 5 to 45 minutes, how many dB does PReNet gain?
 
@@ -445,12 +446,13 @@ compare_guess(my_guess, np.mean([c for _, c in changes["my net"]]), "grey levels
 assert edited or np.mean([c for _, c in changes["my net"]]) > 3
 
 # %% [markdown]
-# Where does this come from? The architecture, the loss, the number of steps, the data? We don't know,
-# so we change **one** thing and keep the rest. We take the data: the mix holds pictures that are mostly
-# rain, and there "bright means rain" is a good bet. The second run sees *light* rain only.
+# Where does this come from? The architecture, the loss, the number of steps, the data? We don't
+# know, so we change **one** thing and keep the rest. We take the data: the mix holds pictures that
+# are mostly rain, and there "bright means rain" is a good bet. The second run sees *light* rain
+# only.
 #
-# **Predict:** the mean gain over light, heavy and mix was the last line of the first table. What will
-# it be now, although the network never sees heavy rain?
+# **Predict:** the mean gain over light, heavy and mix was the last line of the first table. What
+# will it be now, although the network never sees heavy rain?
 
 # %%
 my_guess = None  # write a number
@@ -472,12 +474,12 @@ assert edited or new_gains["heavy"] < gains["heavy"], "this is the price"
 # The same 30 lines, as many steps, and far less harm, because it learned from other rain. It pays
 # in heavy rain. The mean alone would not have led here; the worst pictures did.
 #
-# (The two training curves can't be compared: each run is judged in the rain that it trains on. The two
-# tables can: same pictures.)
+# (The two training curves can't be compared: each run is judged in the rain that it trains on. The
+# two tables can: same pictures.)
 #
-# Is this the end of it? No: with more minutes a network can learn both. How to get there is yours to
-# find: dry pictures among the pairs, light rain first and heavy later (lesson 07), a loss that minds
-# the background. Change **one** thing, run again, and look at the failures first.
+# Is this the end of it? No: with more minutes a network can learn both. How to get there is yours
+# to find: dry pictures among the pairs, light rain first and heavy later (lesson 07), a loss that
+# minds the background. Change **one** thing, run again, and look at the failures first.
 #
 # ### A longer story of the same kind
 #
@@ -493,26 +495,27 @@ assert edited or new_gains["heavy"] < gains["heavy"], "this is the price"
 # | 500 more | 32.0 | 22.6 | 29.2 dB |
 # | 500 more, `augment=True` | 35.2 | 25.2 | 32.3 dB |
 #
-# One run each, but three decibels. Nothing of the network was changed. After 6,000 such steps it was
-# the best network of this course (`"open-cpu"` now), and yet on Rain100L it was six decibels behind the
-# authors' PReNet (31.5 and 37.8 dB, 20 pictures). Foreign rain, or foreign pictures? To find out, change
-# one of the two. Here **our own** light rain falls on two sets of pictures (PSNR, crops of 240 pixels):
+# One run each, but three decibels. Nothing of the network was changed. After 6,000 such steps it
+# was the best network of this course (`"open-cpu"` now), and yet on Rain100L it was six decibels
+# behind the authors' PReNet (31.5 and 37.8 dB, 20 pictures). Foreign rain, or foreign pictures? To
+# find out, change one of the two. Here **our own** light rain falls on two sets of pictures (PSNR,
+# crops of 240 pixels):
 #
 # | light rain of this course, on | rainy | `open-cpu` | authors', Rain100L |
 # |---|---|---|---|
 # | our 4 validation photos | 26.6 | 35.2 | 39.7 dB |
 # | 8 clean pictures of RainTrainH, from the same source as Rain100L | 27.8 | 30.4 | 37.9 dB |
 #
-# Same rain, other pictures, and ours falls by five decibels. So the rain was not to blame. Snow and white
-# castles were: without any rain on them it painted the snow grey. The answer was 34 more photos, small
-# and busy ones, changed from the first step on, and a GPU for nine minutes, which showed the network
-# 333,000 patches: 39.2 and 35.7 dB in this table. Another eight minutes, with larger patches and with
-# fainter rain among them, made it 39.5 and 36.3. It left all 36 test pictures of the fixed sets better
-# than they were; the one before had spoiled eight.
+# Same rain, other pictures, and ours falls by five decibels. So the rain was not to blame. Snow and
+# white castles were: without any rain on them it painted the snow grey. The answer was 34 more
+# photos, small and busy ones, changed from the first step on, and a GPU for nine minutes, which
+# showed the network 333,000 patches: 39.2 and 35.7 dB in this table. Another eight minutes, with
+# larger patches and with fainter rain among them, made it 39.5 and 36.3. It left all 36 test
+# pictures of the fixed sets better than they were; the one before had spoiled eight.
 #
-# Three things had changed at once: photos, their changes, and the number of patches. Which one did it?
-# Ask with equal steps: a PReNet of four stages, 1,500 steps of 8 patches, three seeds; "changed" means
-# `augment=True`. (`derain-edu experiment more_photos`, made on a GPU.)
+# Three things had changed at once: photos, their changes, and the number of patches. Which one did
+# it? Ask with equal steps: a PReNet of four stages, 1,500 steps of 8 patches, three seeds;
+# "changed" means `augment=True`. (`derain-edu experiment more_photos`, made on a GPU.)
 
 # %%
 recorded = load_results("more_photos")
@@ -542,10 +545,11 @@ assert gained("13 photos", "47 photos")[0] > 3 * gained("47 photos", "47 photos,
 # ### The other half of the question
 #
 # And yet, on Rain100L this network had 33.7 dB, four behind the authors'. "So the rain was not to
-# blame" had come too quickly: that table changes the pictures and keeps *our* rain. The other half of
-# the test keeps the pictures and takes foreign rain. What does foreign rain look like? The pairs of
-# RainTrainH are there to train on, so we may look at them: rainy minus clean. It is not made of drops.
-# It looks as if somebody had blurred noise in one direction and darkened it until threads were left.
+# blame" had come too quickly: that table changes the pictures and keeps *our* rain. The other half
+# of the test keeps the pictures and takes foreign rain. What does foreign rain look like? The pairs
+# of RainTrainH are there to train on, so we may look at them: rainy minus clean. It is not made of
+# drops. It looks as if somebody had blurred noise in one direction and darkened it until threads
+# were left.
 
 # %%
 black = torch.zeros(3, 96, 128)
@@ -604,16 +608,16 @@ plots.show(plots.picture_row({k: 2 * v for k, v in layers.items()}, width=11), "
 # And on Rain100L the authors' network is 2.7 dB ahead. If you have photos of your own, you know
 # what to try.
 #
-# (The authors' network may know some of the eight pictures from training, in other rain: then its second
-# row is flattered.)
+# (The authors' network may know some of the eight pictures from training, in other rain: then its
+# second row is flattered.)
 
 # %% [markdown]
 # ## 5 · Out of the door
 #
 # ### The file that runs elsewhere
 #
-# We hand over the second run, chosen on validation. Lesson 08 in two lines: export, and compare on a
-# size that the export has not seen.
+# We hand over the second run, chosen on validation. Lesson 08 in two lines: export, and compare on
+# a size that the export has not seen.
 
 # %%
 onnx_file = de.export_onnx(second.model, folder / "my_net.onnx")
@@ -630,9 +634,9 @@ assert apart <= 1e-5
 #
 # ### The card
 #
-# Whoever gets your file will ask: what is it, what did it learn from, what does it score, *where does it
-# fail*, and may I use it? A model card answers these five. The tool writes what can be measured or
-# read from the run, and nothing else.
+# Whoever gets your file will ask: what is it, what did it learn from, what does it score, *where
+# does it fail*, and may I use it? A model card answers these five. The tool writes what can be
+# measured or read from the run, and nothing else.
 
 # %%
 weights = folder / "light" / "model.safetensors"
@@ -657,8 +661,8 @@ assert leaderboard.file_hash(weights) in card and "makes worse" in card
 # ### The entry
 #
 # One command measures the test pictures and writes the line. You can't type a score: it comes from
-# the weight file, the minutes from the run folder. (They are those of the run that made the file. The
-# runs that you threw away, like our first one, are yours to tell.)
+# the weight file, the minutes from the run folder. (They are those of the run that made the file.
+# The runs that you threw away, like our first one, are yours to tell.)
 
 # %%
 board = folder / "leaderboard.csv"
@@ -675,9 +679,9 @@ except de.DerainError as refused:
 # %% [markdown]
 # ### Why looks are counted
 #
-# Suppose you train 20 networks that are, in truth, *equally good*, score all on the test pictures and
-# report the best. How much too good does it look? It depends on how much two networks differ from
-# picture to picture. We measure that on validation pictures, with two of the course's.
+# Suppose you train 20 networks that are, in truth, *equally good*, score all on the test pictures
+# and report the best. How much too good does it look? It depends on how much two networks differ
+# from picture to picture. We measure that on validation pictures, with two of the course's.
 #
 # **Predict:** by how many dB is the best of 20 too good?
 
@@ -746,7 +750,8 @@ print(f"{filled} of {len(my_paper)} filled" if filled else "seven empty lines: y
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
 #
-# **1. The first network gains, as a mean over the three kinds of rain. Why did we not hand it over?**
+# **1. The first network gains, as a mean over the three kinds of rain. Why did we not hand it
+# over?**
 #
 # <details><summary>Answer</summary>
 #
@@ -784,12 +789,13 @@ print(f"{filled} of {len(my_paper)} filled" if filled else "seven empty lines: y
 # <details><summary>Answer</summary>
 #
 # Because the data is the one thing that changed: same network, same start, same steps, same loss.
-# Had we taken a larger network as well, nobody could tell. It is one run each, though: to be sure of a
-# difference that is small, repeat it with several seeds.
+# Had we taken a larger network as well, nobody could tell. It is one run each, though: to be sure
+# of a difference that is small, repeat it with several seeds.
 #
 # </details>
 #
-# **5. You train 20 networks and score each on the test pictures *once*. Are your looks then honest?**
+# **5. You train 20 networks and score each on the test pictures *once*. Are your looks then
+# honest?**
 #
 # <details><summary>Answer</summary>
 #
