@@ -871,7 +871,7 @@ assert left["heavy"] > left["light"] > left["drizzle"]
 # Drizzle and heavy rain ask for opposite changes, and the last line says why. In heavy rain too
 # much rain is left. In drizzle and in light rain too much is taken away.
 #
-# Remember section 3, though. This network learned a mix of the three rains. Where such a training
+# Remember section 3, though. This network learned a mix of rains. Where such a training
 # comes to rest, the gradients of its parts cancel, so some of them *must* be opposed. The −0.97
 # says that here a step for heavy rain *alone* would harm drizzle. It does not say that one network
 # can't learn several rains: the shuffled run of section 6 reached 33.07 dB in light rain.
