@@ -350,9 +350,11 @@ for name in ("PRN", "PReNet"):
 # %% [markdown]
 # A sum is not a balance by itself. At the start the last stage decides nearly alone: the error
 # shrinks each time it passes a stage on its way back, so the early shares are tiny. After training
-# the early stages count far more. Whether that is a balance depends on the network: with the
-# course's weights the largest share of PRN is 6.1 times the smallest, that of PReNet 2.9 times.
-# (The lines above say it for the weights on your machine. The factor of 3 in them is our choice.)
+# the early stages count far more.
+#
+# Whether that is a balance depends on the network: with the course's weights the largest share of
+# PRN is 6.1 times the smallest, that of PReNet 2.9 times. (The lines above say it for the weights
+# on your machine. The factor of 3 in them is our choice.)
 
 # %% [markdown]
 # ## 4 · Do the stages agree?

@@ -692,11 +692,12 @@ for name, some in rows.items():
     print(f"  {'rainy input':35} {some[0]['psnr_input']:6.2f}")
 
 # %% [markdown]
-# (The curves judge every third pair only, so they don't end at the scores of the table.) *Stages*
-# and *patches*: the three curves lie close together, and at the end sorted stages are 0.18 ± 0.15
-# dB behind one step. *Rain*: when heavy rain begins, the curve falls. And *loss*: as long as only
-# L1 is asked for, hardly anything happens, and the band stays wide to the end. What is wrong there?
-# We look at single seeds.
+# (The curves judge every third pair only, so they don't end at the scores of the table.)
+#
+# *Stages* and *patches*: the three curves lie close together, and at the end sorted stages are 0.18
+# ± 0.15 dB behind one step. *Rain*: when heavy rain begins, the curve falls. And *loss*: as long as
+# only L1 is asked for, hardly anything happens, and the band stays wide to the end. What is wrong
+# there? We look at single seeds.
 #
 # **Predict:** how many of the five seeds end where they began, at the score of the rainy picture?
 
