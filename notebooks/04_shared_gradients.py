@@ -116,9 +116,9 @@ if exercises.check("04.1", shares_of_uses):
 
 # %% [markdown] tags=["solution"]
 # A share is a product: what came in, times the error that comes back through the T − t later uses.
-# With w = 0.5 the error halves at each stage on its way back, so the last use is the loudest; with
-# w = 1.5 it grows. What came in grows in both cases. So an early share is small because the error
-# got small on its way back, never because the input did.
+# With w = 0.5 the error halves at each stage on its way back, so the last use has the largest
+# factor from the way back; with w = 1.5 it grows. What came in grows in both cases. So an early
+# share is small because the error got small on its way back, never because the input did.
 
 # %% [markdown]
 # ## 2 · The shares of PRN's stages, caught exactly
@@ -354,7 +354,8 @@ for name in ("PRN", "PReNet"):
 #
 # Whether that is a balance depends on the network: with the course's weights the largest share of
 # PRN is 6.1 times the smallest, that of PReNet 2.9 times. (The lines above say it for the weights
-# on your machine. The factor of 3 in them is our choice.)
+# on your machine: *loudest* is the largest share, *quietest* the smallest. The factor of 3 in them
+# is our choice.)
 
 # %% [markdown]
 # ## 4 · Do the stages agree?
@@ -507,8 +508,8 @@ for name, table in tables.items():
     print("   ", ", ".join(f"{fraction:.2f}" for fraction in fractions))
 
 # %% [markdown]
-# No loss reaches a use that comes after it: the future can't be blamed. The paper's loss is the
-# **last row** alone.
+# No loss reaches a use that comes after it: a picture does not depend on what happens later. The
+# paper's loss is the **last row** alone.
 #
 # So the early stages have no error signal of their own: what arrives there is the last stage's
 # error, passed on. Losses at all stages add the other rows, and with them the diagonal: for each
@@ -1187,8 +1188,8 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 #
 # - split the gradient of a shared weight into the shares of its uses, by copies and by hooks, and
 #   prove that their sum is `.grad`;
-# - measure how loud each stage is and whether the stages agree, and explain why a sum is not a
-#   balance and why a trained network is a compromise;
+# - measure how large the share of each stage is and whether the stages agree, and explain why a sum
+#   is not a balance and why a trained network is a compromise;
 # - say which loss reaches which use, and what losses at all stages change;
 # - count what an unrolled network keeps, and trade it for time by checkpointing;
 # - write one step of a ConvLSTM, read its gates, and test by wiping what its memory is needed for;

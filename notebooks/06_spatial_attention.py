@@ -465,7 +465,7 @@ for level in (2, 4, 8, 16):
 #
 # The gap is smallest at level 2, not at level 4 that its training used: the map says 22 % on
 # average, and 22 % is rainy at level 2. For its own definition it says a little too much. So the
-# sentence "the map is the probability of rain" is short of two things: *which* rain the network
+# sentence "the map is the probability of rain" leaves out two things: *which* rain the network
 # learned from, and *what* its mask called rain.
 
 # %% [markdown]

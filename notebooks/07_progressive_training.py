@@ -102,10 +102,11 @@ def residual(u, x, t, nu):
 exercises.check("07.1", residual)
 
 # %% [markdown] tags=["solution"]
-# The sum is a trick: the value at one point depends on the x of that point only, so the derivative of
-# the sum is the derivative of each. Without `create_graph` in the last line u_xx would be a number
-# without a past, and the viscosity would never teach the weights anything. (The package computes the
-# same with the chain rule, carried forward through the layers: `Networks.jet`. That is faster.)
+# The sum is a trick: the value at one point depends on the x of that point only, so the derivative
+# of the sum is the derivative of each. Without `create_graph` in the last line u_xx would be a mere
+# number for autograd, and the term with the viscosity would never train the weights. (The package
+# computes the same with the chain rule, carried forward through the layers: `Networks.jet`. That is
+# faster.)
 
 # %%
 solved = {"all at once": pinn.solve(pinn.WAYS["all at once"])}  # three networks: seeds 0, 1, 2
@@ -1013,7 +1014,7 @@ for name, found in errors.items():
 # - write a curriculum as a pure function of the progress, and say what it spends;
 # - give each curriculum the controls that it needs, your own too: random order, equal compute, seeds;
 # - read a published schedule critically: what else changes at the same step?
-# - diagnose before you cure, and end in "don't" without regret.
+# - diagnose before you cure, and leave a curriculum out when a cheap question says no.
 #
 # **Next:** lesson 08 takes a trained network out of Python. In lesson 09 a module moves into another
 # network.
