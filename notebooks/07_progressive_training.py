@@ -902,7 +902,8 @@ verdicts.latest()
 
 # %% [markdown]
 # No curriculum is shown to be calmer, or to have a smaller gap. (These were the last of nineteen
-# verdicts. Of twenty intervals of 95 %, about one misses zero by chance alone.)
+# verdicts. If nothing had any effect, about one of twenty 95 % intervals would still miss zero, by
+# chance.)
 #
 # Now everything in one picture. It asks the cheap questions first, and each of them can end the story.
 
