@@ -116,8 +116,9 @@ if exercises.check("04.1", shares_of_uses):
 
 # %% [markdown] tags=["solution"]
 # A share is a product: what came in, times the error that comes back through the T − t later uses.
-# With w = 0.5 the error halves at each stage on its way back, so the last use is the loudest; with
-# w = 1.5 it grows. What came in grows in both cases: it never is the reason that a use is silent.
+# With w = 0.5 the error halves at each stage on its way back, so the last use has the largest
+# factor from the way back; with w = 1.5 it grows. What came in grows in both cases. So an early
+# share is small because the error got small on its way back, never because the input did.
 
 # %% [markdown]
 # ## 2 · The shares of PRN's stages, caught exactly
@@ -171,6 +172,13 @@ if exercises.check("04.2", share_of_each_use):
 
 # %% [markdown]
 # We need patches first: a stream of short, bright streaks that a tiny network can learn quickly.
+#
+# The function after them, `stage_shares`, is the heart of this lesson. It does what exercise 04.2
+# did, for a network. Each stage gets a copy of the network with equal values. `state` is the memory
+# that PReNet hands from stage to stage; PRN has none. `materialize_grads=True` asks for zeros where
+# a loss does not reach a weight. The gradients come as one flat row, stage by stage. With two
+# stages and three weights it is [a₁ b₁ c₁ a₂ b₂ c₂], and `.view(2, -1)` cuts it into the rows [a₁
+# b₁ c₁] and [a₂ b₂ c₂]: one row per stage.
 
 # %%
 bright = de.RainConfig(density=(4, 8), length=(15, 30), width=(1.5, 2.5), brightness=(0.4, 0.6))
@@ -226,9 +234,15 @@ assert error <= 1e-6
 # %% [markdown]
 # They differ by the rounding of 32-bit numbers, and by nothing else.
 #
-# Copies are not the only way. **Hooks** look into the shared network while it works. For a
-# convolution the share of one use is a product of two things: *what came in* on the way forward,
-# and *the error that came back*. We catch both at the head, the first layer of each stage.
+# Copies are not the only way. A **hook** is a function of ours that PyTorch calls while the network
+# works. For a convolution the share of one use is a product of two things: *what came in* on the
+# way forward, and *the error that came back*. We catch both at the head, the first layer of each
+# stage.
+#
+# Two hooks are needed, one inside the other. The first is called on the way forward, at each stage:
+# it notes the input. There it also puts a second hook on the output. This one is called on the way
+# back, and notes the error. So the inputs come in the order 1, 2, 3, 4, and the errors in the order
+# in which backward meets the stages.
 
 # %%
 came_in, came_back = [], []
@@ -256,18 +270,20 @@ for stage, error in came_back:
 assert [stage for stage, _ in came_back] == [4, 3, 2, 1]
 
 # %% [markdown]
-# Two independent ways, one answer. And the order tells a story: the error enters at the last
-# stage, and travels back through 4, 3, 2, 1. Look at how the sizes change on the way.
+# Both ways give the same numbers, to the last bit: for a convolution, autograd itself makes a share
+# from what came in and the error that came back. The order tells the way of the error: it enters at
+# the last stage, and travels back through 4, 3, 2, 1. Look at how the sizes change on the way.
 
 # %% [markdown]
 # ## 3 · Does each stage have a say?
 #
-# The notes that this course grew from hope that the sum *balances* the stages: each adds its
-# voice, and the shared weights do justice to all. We measure how loud the voices are: the length
-# of each share, in percent of all lengths. First in fresh networks, then in trained ones.
+# One may hope that the sum *balances* the stages: each adds its share, so the shared weights suit
+# all of them. We measure how large the shares are: the length of each share, in percent of all
+# lengths.
 #
 # **Predict:** the tiny fresh network of section 2, with four stages; the loss compares only the
-# last picture. How many percent belong to the last stage?
+# last picture. How many percent belong to the last stage? (The figure then shows four *larger*
+# networks, two fresh and two trained.)
 
 # %%
 my_guess = None  # write a number between 0 and 100
@@ -332,21 +348,27 @@ for name in ("PRN", "PReNet"):
     assert after[0] > before[0]
 
 # %% [markdown]
-# A sum is not a balance. At the start the last stage decides nearly alone: the error shrinks each
-# time it passes a stage on its way back, so the early stages are almost silent. Training changes
-# this: the trained networks listen to early stages far more. (The lines above say by how much for
-# the weights on your machine.)
+# A sum is not a balance by itself. At the start the last stage decides nearly alone: the error
+# shrinks each time it passes a stage on its way back, so the early shares are tiny. After training
+# the early stages count far more.
+#
+# Whether that is a balance depends on the network: with the course's weights the largest share of
+# PRN is 6.1 times the smallest, that of PReNet 2.9 times. (The lines above say it for the weights
+# on your machine: *loudest* is the largest share, *quietest* the smallest. The factor of 3 in them
+# is our choice.)
 
 # %% [markdown]
 # ## 4 · Do the stages agree?
 #
-# Two shares are vectors: an angle says if they want the same change. Cosine 1: the same; 0:
-# nothing to do with each other; −1: the opposite. In thousands of dimensions, two *random*
-# directions are almost exactly at right angles, so even a cosine of .1 is no accident.
+# Two shares are vectors: an angle says if they want the same change. Cosine 1: the same; 0: nothing
+# to do with each other; −1: the opposite. In N dimensions two *random* directions have a cosine of
+# about 1/√N. PRN has 95,107 weights, so that is about 0.003. A cosine of .1 is far more.
 #
 # One number for all stages: **agreement** = |sum of the shares| / sum of their lengths. It is 1 if
-# all pull the same way, and 0 if they cancel. (In the tables below, row s and column t hold the
-# cosine between the shares of stages s and t.)
+# all pull the same way, and 0 if they cancel. Two equally long shares at right angles have a sum
+# that is √2 times as long as each: agreement √2/2 = 0.71. The cell prints this value *at right
+# angles* for each network. (In the tables below, row s and column t hold the cosine between the
+# shares of stages s and t.)
 #
 # **Predict:** the agreement of the stages in a trained PRN.
 
@@ -396,7 +418,13 @@ for name, values in voices.items():
     print(f"{name:16} agreement {a:.2f}, at right angles {right:.2f}: they {verdict}")
 
 # %% [markdown]
-# One batch may be an accident. Four more batches of the same rain, and the mean over them:
+# Read the fresh networks with care. Their verdict is "unrelated", though some cosines of their
+# early stages are near 1. Their last share is so long that it fills the sum: the number at right
+# angles is 0.91 already, so agreement can't say much. There the table says more.
+#
+# One batch may be an accident. Here are four more batches of the same rain. *Of the mean share*
+# means: first the mean of each stage's share over the four batches, then the agreement of these
+# means.
 
 # %%
 for name in ("PRN, trained", "PReNet, trained"):
@@ -412,15 +440,16 @@ for name in ("PRN, trained", "PReNet, trained"):
           "oppose each other")
 
 # %% [markdown]
-# It depends on the batch: on some the stages pull together, on others they don't. A
-# negative cosine means that the step which helps one use hurts the other.
+# It depends on the batch: on some the stages pull together, on others they don't. A negative cosine
+# means that the step which helps one use hurts the other.
 #
-# This is no accident: training ends where the *sum* over all data is zero, and a zero sum does not
-# need zero parts. Each use may still want other weights; the shared ones are the compromise
-# between them. If "generalist" has a meaning in numbers, it is this.
+# At a minimum the *sum* over all data would be zero, and a zero sum does not need zero parts: each
+# use may still want other weights, and the shared ones are the compromise between them. On these
+# four batches the networks are not at such a point: the mean shares have an agreement of 0.78 and
+# 0.63, so their sum is far from zero.
 #
-# A high agreement in a fresh network says less than it seems: when one voice has all the length,
-# the sum agrees with it in any case. So always look at sizes *and* angles.
+# A high agreement in a fresh network says less than it seems: when one share has nearly all the
+# length, the sum agrees with it in any case. So always look at sizes *and* angles.
 
 # %% [markdown]
 # ## 5 · One loss, or one for each stage?
@@ -479,15 +508,15 @@ for name, table in tables.items():
     print("   ", ", ".join(f"{fraction:.2f}" for fraction in fractions))
 
 # %% [markdown]
-# No loss reaches a use that comes after it: the future can't be blamed. The paper's loss is the
-# **last row** alone.
+# No loss reaches a use that comes after it: a picture does not depend on what happens later. The
+# paper's loss is the **last row** alone.
 #
 # So the early stages have no error signal of their own: what arrives there is the last stage's
 # error, passed on. Losses at all stages add the other rows, and with them the diagonal: for each
 # use an error that did not have to travel.
 #
-# In the fresh PRN each entry is about the same small fraction of its right neighbour, in any row:
-# the power of section 1, made visible.
+# In the last row of the fresh PRN each entry is about the same small fraction of its right
+# neighbour, 0.12, 0.12 and 0.09: nearly the power of section 1.
 #
 # Do losses at all stages balance the sizes, and do the stages agree more? We train the tiny network
 # twice, 120 small steps from the same start on the same patches (about 15 s), and look in between.
@@ -547,8 +576,10 @@ every, last = (statistics.fmean(first_share[name]) for name in ("all stages", "l
 assert every > last
 
 # %% [markdown]
-# Losses at all stages give stage 1 a voice from the first step on, and in this run the stages
-# agree more. Is the *picture* better for it?
+# Losses at all stages make the share of stage 1 larger, 16.0 % instead of 1.2 % on average. The
+# stages agree more, too, but that is partly built in: each run is measured with its own loss, and
+# with losses at all stages every stage works for one and the same clean picture. Is the *picture*
+# better for it?
 
 # %%
 test = de.SyntheticRain(rain=bright, patch_size=64, seed=1, split="validation")
@@ -731,8 +762,9 @@ if exercises.check("04.3", gradient_from_drafts):
 # ## 7 · Memory of another kind: what does the LSTM remember?
 #
 # PReNet is PRN with a ConvLSTM between head and blocks. Its memory c is not a copy of a picture:
-# each stage decides per pixel and channel what to forget, write and show
-# (`models/blocks.py`, eight lines):
+# each stage decides per pixel and channel what to forget, write and show (`models/blocks.py`, eight
+# lines). Think of c as a pipe through the stages with three taps. f lets the old content pass, i
+# lets the new content g in, and o lets a part of it out, as h:
 #
 # $$c_t = f \cdot c_{t-1} + i \cdot g, \qquad h_t = o \cdot \tanh(c_t)$$
 
@@ -891,13 +923,13 @@ assert abs(left[-1]) < 0.4
 # %% [markdown]
 # (Stage 1 has nothing to forget: c starts at zero, so its forget gate acts on nothing.)
 #
-# In the last stage x shows hardly any rain, yet the gates still differ where it was: less than at
-# first, but far from zero. (With the course's own weights all of these are small changes, of about
-# a hundredth.)
+# In the last stage x shows hardly any rain, yet the gates still differ a little where it was: less
+# than at first. With the course's own weights all of these are small changes: −0.010 in the first
+# stage and −0.004 in the last, beside a gate of 0.48.
 #
-# Who told them? There are two witnesses. The **memory** h remembers the earlier stages. And the
-# **picture** z: each stage sees the rainy O again! We ask them one by one: exchange only h, or
-# only z, between the wet and the dry run.
+# Where does the difference come from? Two inputs can carry it. The **memory** h holds the earlier
+# stages. And the **picture** z: each stage sees the rainy O again. We test them one by one:
+# exchange only h, or only z, between the wet and the dry run.
 #
 # **Predict:** of the change that both cause together, how many percent does the memory alone cause?
 
@@ -919,8 +951,8 @@ compare_guess(my_guess, 100 * changes["memory only"] / changes["both"], "%", dec
 assert changes["memory only"] > 0 and changes["picture only"] > 0
 
 # %% [markdown]
-# Both witnesses speak. (Their parts need not add up: they may say the same, or contradict each
-# other.) A map of a gate alone would not have told you which one it follows.
+# Both carry it. (Their parts need not add up: they may say the same, or contradict each other.) A
+# map of a gate alone would not have told you which one it follows.
 #
 # Does a memory help? Three curves over the test photos: PRN, PReNet, and PReNet with **its memory
 # wiped before each stage**.
@@ -996,12 +1028,12 @@ assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
 # And wiping the memory takes away more than memory: the network never met an empty one after the
 # first stage. So the loss is what *this* network needs, not what an LSTM is worth.
 #
-# Look at the first stages, too. The old notes expect that in the end the error of *each* stage is
-# small.
+# Look at the first stages, too. One may expect that in the end the error of *each* stage is small.
 #
 # The loss never asked for that: it looks at the last picture only, and an early stage may well
 # leave a worse picture than the rainy one, if that helps the stages after it. (The authors' PReNet
-# does so: its first picture is about 2 dB worse than the rainy one.)
+# does so: its first picture is about 2 dB worse than the rainy one. With the course's weights stage
+# 1 alone gives a gain.)
 
 # %% [markdown]
 # ## 8 · Vanishing and exploding
@@ -1013,8 +1045,10 @@ assert curves["PReNet"][-1] > curves["PReNet, memory wiped"][-1]
 # to x_{t−1}. The `+ O` at the end is not a shortcut: it skips to the rainy picture, not to the last
 # stage. In PReNet there is a second road, c_t = f · c_{t−1} + …
 #
-# A share is a product of what came in and the error that came back. Here only the second counts:
-# we catch the error at the head of stage 1 and of stage T, by both roads, for growing T.
+# A share is a product of what came in and the error that came back. Here only the second counts: we
+# catch the error at the head of stage 1 and of stage T, by both roads, for growing T. Its size at
+# stage 1, divided by that at stage T, is the ratio in the figure. From its fall between T = 2 and T
+# = 8 follows the **factor per stage**.
 #
 # **Predict two factors per stage:** of a fresh PRN, and of the same PRN with a ten times stronger
 # tail.
@@ -1075,17 +1109,20 @@ assert factors["PRN, trained"] > factors["PRN, fresh"]
 assert abs(factors["PReNet, fresh"] - gate) < 0.2
 
 # %% [markdown]
-# A fresh PRN loses more than four fifths of the error at each stage. A fresh PReNet loses about
-# half, close to its forget gate: the error takes the road over c, and each stage multiplies it by
-# f.
+# A fresh PRN loses more than four fifths of the error at each stage. A fresh PReNet loses less than
+# half: its factor of 0.56 is near its forget gate of 0.50. That fits an error that takes the road
+# over c, where each stage multiplies it by f.
 #
-# That is the point of an LSTM: a road whose factor is a number between 0 and 1 that the network
-# can *learn*, pixel by pixel.
+# An LSTM offers a road whose factor is a number between 0 and 1 that a network *can* learn, pixel
+# by pixel. Did this one? With the course's weights (800 steps of training), hardly: section 7
+# prints a mean gate of 0.48 on the streak and of 0.48 or 0.49 over the patch, in all stages. It
+# scatters by 0.03 only, and a fresh one is 0.50. The factors of the trained networks are about
+# equal, too: 0.66 without this road (PRN) and 0.64 with it (PReNet). So the advantage of the LSTM
+# is visible in the fresh networks only.
 #
 # Ten times the tail, more than ten times the factor: the same network now explodes. Only the scale
 # of its weights lies between the two. Gradient clipping (`grad_clip` of the trainer) limits the
-# damage of one such step; it does not change the factor. The trained networks found factors of
-# their own, printed above.
+# damage of one such step; it does not change the factor.
 
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
@@ -1094,9 +1131,9 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 #
 # <details><summary>Answer</summary>
 #
-# No. `.grad` is a sum, and a zero sum does not need zero parts: three uses may pull up and three
-# down. Section 4 finds such quarrels between the stages of trained networks: on some batches up to 4
-# of 6 pairs have a negative cosine, with the course's weights. Only the shares can tell.
+# That does not follow. `.grad` is a sum, and a zero sum does not need zero parts: three uses may
+# pull up and three down. Section 4 finds opposed stages in trained networks: with the course's
+# weights, up to 4 of 6 pairs have a cosine below −0.1 on some batches. Only the shares can tell.
 #
 # </details>
 #
@@ -1122,14 +1159,15 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 #
 # </details>
 #
-# **4. Losses at all stages give stage 1 a voice, and the stages agree far more. Why is the last
+# **4. Losses at all stages give stage 1 a larger share, and the stages agree more. Why is the last
 # picture not simply better for it?**
 #
 # <details><summary>Answer</summary>
 #
 # Because it is another goal. The first picture must be good already, and that binds the weights which
-# make the last one. In our short run the last stage has −0.15 dB, with one seed; the authors' own
-# networks have 29.12 dB with the loss at all stages, and 29.32 dB with the last one.
+# make the last one. In our short run the last stage is no better for it (−0.27 dB, with one seed,
+# which proves nothing). The authors' own networks have 29.12 dB with the loss at all stages, and
+# 29.32 dB with the last one.
 #
 # </details>
 #
@@ -1138,9 +1176,10 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 #
 # <details><summary>Answer</summary>
 #
-# One eighth: each stage multiplies by f, 0.5 · 0.5 · 0.5. A gate near 1 keeps it, and the network can
-# learn that. A fresh PReNet has gates of about 0.5, and section 8 measures a factor of 0.56 per stage;
-# a fresh PRN without this road has 0.17.
+# One eighth: each stage multiplies by f, 0.5 · 0.5 · 0.5. A gate near 1 would keep it. A network
+# could learn that, but this course's trained PReNet did not: its gates stay near 0.5. Section 8
+# measures a factor of 0.56 per stage for a fresh PReNet, and 0.17 for a fresh PRN without this
+# road.
 #
 # </details>
 
@@ -1149,8 +1188,8 @@ assert abs(factors["PReNet, fresh"] - gate) < 0.2
 #
 # - split the gradient of a shared weight into the shares of its uses, by copies and by hooks, and
 #   prove that their sum is `.grad`;
-# - measure how loud each stage is and whether the stages agree, and explain why a sum is not a
-#   balance and why a trained network is a compromise;
+# - measure how large the share of each stage is and whether the stages agree, and explain why a sum
+#   is not a balance and why a trained network is a compromise;
 # - say which loss reaches which use, and what losses at all stages change;
 # - count what an unrolled network keeps, and trade it for time by checkpointing;
 # - write one step of a ConvLSTM, read its gates, and test by wiping what its memory is needed for;

@@ -27,8 +27,8 @@ import derain_edu as de
 # %% [markdown]
 # Is this bright line rain, or the edge of a roof? A pixel's neighbours often can't say; the rest of
 # the picture may. SPANet, the network of the next lesson, lets each pixel see the whole picture by
-# sweeping over it in four directions, twice. We build such a sweep from a row of numbers, measure
-# how far a pixel sees, and make it fast.
+# sweeping over it in two rounds of four sweeps, one in each direction. We build such a sweep from a
+# row of numbers, measure how far a pixel sees, and make it fast.
 
 # %%
 print(f"derain_edu {de.__version__}")
@@ -225,10 +225,11 @@ assert shares["mean −.5"][16] < 5
 # falls to zero on the way, and everything before is forgotten at once.
 #
 # How often that happens depends on the inputs. With mean 0, h grows on a long way, and a large h
-# seldom falls back to zero. Without the run-up, few links survive. With inputs that are negative on
-# average hardly any survives 16 pixels. So the claim "the identity start keeps information and
-# gradients over long distances" holds **where h stays above zero**. Next we look at positive
-# inputs, then at a real network.
+# seldom falls back to zero. In rows of 65 the pixel 64 away is the first one, so h has not grown
+# yet: from 16 pixels 66 % arrive, from 64 pixels 7 %. With inputs that are negative on average 1 %
+# arrive from 16 pixels. So the claim "the identity start keeps information and gradients over long
+# distances" holds **where h stays above zero**. Next we look at positive inputs, then at a real
+# network.
 
 # %% [markdown]
 # ## 3 · From a row to a picture
@@ -458,8 +459,11 @@ compare_guess(my_guess, heard["fresh, α = .2"][D.index(8)], "%", decimals=4)
 assert heard["fresh, α = 1"][D.index(8)] > 70 and heard["fresh, α = .2"][D.index(8)] < 0.01
 
 # %% [markdown]
-# All of them see 100 % of the picture. But of what moves the one that starts at α = .2, less than a
-# ten-thousandth comes from beyond 8 pixels; with the identity it is about four fifths.
+# All of them see 100 % of the pixels of a piece of 65 × 65. But of what moves the one that starts
+# at α = .2, less than a ten-thousandth comes from beyond 8 pixels; with the identity it is about
+# four fifths.
+#
+# (We looked at three photos, at one pixel in each, with one random start. Others were not tried.)
 #
 # Training can change α. What did it make of .2 in the released network, on the same photos?
 
@@ -480,8 +484,9 @@ print(f"released: {heard['released, trained'][D.index(8)]:.0f} % from beyond 8 p
 assert 30 < heard["released, trained"][D.index(8)] < 50
 
 # %% [markdown]
-# From almost nothing to about two fifths: training opened its ears. So the start at .2 was not fatal
-# here. Whether another start would have been faster or better, this does not say. How did α change?
+# From almost nothing to about two fifths: after training far pixels count. So the start at .2 was
+# not fatal here. Whether another start would have been faster or better, this does not say. How did
+# α change?
 
 # %% [markdown]
 # ## 6 · What became of α
@@ -523,7 +528,10 @@ print(f"largest α: {alpha['largest']:6.3f}, remembers {reach(alpha['largest']):
 
 # %% [markdown]
 # Half of them ended below .1, nearly a third below zero; five of 256 are above .9. The middle half
-# remembers one to four pixels. So which α do the far hearing?
+# lies between −0.036 and 0.307. Some of these are near zero and forget at once; at 0.307 one
+# percent is left after four pixels. So which α do the far hearing?
+#
+# (The `reach` of this cell replaces your function of exercise 05.1.)
 #
 # **Predict:** we hold the five largest α down to .9 and change nothing else. 42 % came from beyond
 # 8 pixels; what is left of it?
@@ -539,7 +547,8 @@ print(f"from beyond 8 px: {heard['released, trained'][D.index(8)]:.0f} % as rele
 assert left["0.9"] < heard["released, trained"][D.index(8)] / 2 and left["0.5"] < 1
 
 # %% [markdown]
-# Five numbers of 256 carry more than half of the far hearing: a division of labour among channels.
+# With five numbers of 256 held down, more than half of the far hearing is gone. In which channels
+# they lie is not shown, and there is no control that holds five *other* α down.
 #
 # What does a *negative* memory do? Take a flat grey wall of .6 and read it with α = −.5.
 #
@@ -571,8 +580,9 @@ assert after["α = -0.5"] < 1 < after["α = 0.5"]
 # %% [markdown]
 # h = .6 − .5 · h rests at .4: the wall is *damped*. A new thing is not, because the memory it has
 # to pay for is the wall's. So, relative to the wall, its first pixel stands out more than in x, and
-# the first pixel after it is darker than the wall: a negative α **sharpens edges**, and rings. A
-# positive α is late, and drags a tail. Now a streak in a photo:
+# the first pixel after it is darker than the wall: a negative α **sharpens edges**, and h swings
+# around its resting value for some pixels. A positive α is late, and leaves a bright tail behind
+# the streak. Now a streak in a photo:
 
 # %%
 def trace(width, a):
@@ -603,10 +613,10 @@ assert thin < -0.05 < wide
 # %% [markdown]
 # ## 7 · How to write a loop
 #
-# h_t needs h_{t−1}: a sweep is a loop, and Python loops are slow. But *how* slow depends on how they
-# are written. The obvious way is an index: `x[:, :, :, t]`. The package's plain loop takes the
-# picture apart once: `x.unbind(3)`. Forward they do the same. Backward, each index makes a gradient
-# of the size of the whole picture, all zeros but one line.
+# h_t needs h_{t−1}: a sweep is a loop, and Python loops are slow. But *how* slow depends on how
+# they are written. The obvious way is an index: `x[:, :, :, t]`. The package's plain loop cuts the
+# picture into all its columns once: `x.unbind(3)`. Forward they do the same. Backward, each index
+# makes a gradient of the size of the whole picture, all zeros but one line.
 #
 # **Predict:** double height and width. Four times as many pixels. By which factor do the bytes grow
 # that forward and backward of the *indexing* loop write?
@@ -642,8 +652,9 @@ assert counts["unbind"][2] < 5 * counts["unbind"][1]
 # %% [markdown]
 # ## 8 · From a loop to a tree
 #
-# Can we do without waiting at all? One step is a map: h ↦ relu(α·h + c) = clamp(a·h + b, lo, hi)
-# with a = α, b = β + x, lo = 0 and hi = ∞. Two of these in a row are **one of the same kind**.
+# Can we do without waiting at all? One step is a map: h ↦ relu(α·h + β + x) = clamp(a·h + b, lo,
+# hi) with a = α, b = β + x, lo = 0 and hi = ∞. (`clamp` cuts off a number: what is below lo becomes
+# lo, what is above hi becomes hi.) Two of these in a row are **one of the same kind**.
 #
 # **Predict** by hand: first relu(.5 h + 1), then relu(3 − h). What is the *largest* value that the
 # two together can give, for any h?
@@ -753,8 +764,8 @@ print(f"a row of 8, instead of 7 steps: {rounds} rounds that wait for each other
 # %% [markdown]
 # (The α of the eight steps differ here: nothing depends on them being equal.) The tree is
 # **shallow, and does more work**: log₂ L rounds of up to L joins, and each join is several
-# multiplications. That can pay where thousands of cores compute at once. On how many does your
-# machine?
+# multiplications. That may pay where thousands of cores compute at once. This course has not
+# measured it.
 
 # %% [markdown]
 # ## 9 · The race
@@ -806,7 +817,8 @@ compare_guess(my_guess, speedup(slowest, both_ways["numba"]), "times")
 # %% [markdown]
 # Read the last column; it counts forward and backward. From the first line to the second nothing
 # changed but how a picture is taken apart. Whether `rows` beats the plain loop, and where the tree
-# lands, depends on your processor. A promise about speed is worth nothing without such a table.
+# lands, depends on your processor. The numbers are medians of five runs each, without their spread,
+# so don't trust a small difference. A promise about speed is worth nothing without such a table.
 # (`derain-edu bench irnn` measures larger pictures.)
 
 # %% [markdown]
@@ -891,9 +903,10 @@ print("peak memory of forward and backward:", ", ".join(f"{m} {v:.1f} MiB" for m
 assert mib["rows"] < mib["loop"]
 
 # %% [markdown]
-# A formula of your own saves more than time: it needs the outputs only. For the plain loop autograd
-# keeps the h of each step, besides the stacked outputs. Now derive a neighbour of this formula: the
-# row of eight in section 8 had an α of its own at each pixel.
+# A formula of your own saves memory: it needs the outputs only. For the plain loop autograd keeps
+# the h of each step, besides the stacked outputs. It need not save time: in our run of section 9,
+# `rows` took 40.1 ms and the plain loop 42.2. Now derive a neighbour of this formula: the row of
+# eight in section 8 had an α of its own at each pixel.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 05.5 · The way back, with an α per pixel
@@ -965,9 +978,9 @@ if exercises.check("05.5", sweep_gradients):
 #
 # <details><summary>Answer</summary>
 #
-# Seeing means: the derivative is not exactly zero. But it shrinks by .2 at each step, and after 10
-# steps it is below the rounding of float32. In section 5 less than .01 % of what moves the map comes
-# from more than 8 pixels away.
+# Seeing means: the derivative is not exactly zero. But each step multiplies it by .2, and after 10
+# steps it is below the rounding of float32. In section 5 less than .01 % of what moves the map
+# comes from more than 8 pixels away.
 #
 # </details>
 #
@@ -976,10 +989,9 @@ if exercises.check("05.5", sweep_gradients):
 #
 # <details><summary>Answer</summary>
 #
-# The identity neither fades nor grows, but the ReLU cuts. Where h falls to zero on the way, its slope
-# is 0, and everything before is forgotten at once. With inputs below zero on average h
-# falls back to zero again and again: in section 2 a derivative gets through in less than 5 % of the
-# rows.
+# The identity neither fades nor grows, but the ReLU cuts. Where h falls to zero on the way, its
+# slope is 0, and everything before is forgotten at once. With inputs below zero on average h falls
+# back to zero again and again: in section 2 a derivative gets through in about 1 % of the rows.
 #
 # </details>
 #
@@ -988,17 +1000,17 @@ if exercises.check("05.5", sweep_gradients):
 #
 # <details><summary>Answer</summary>
 #
-# A round is not a step: it joins up to 1,023 pairs, and a join is several multiplications. In all that
-# is nine times as many joins as the loop has steps. Few cores have to do them one after the other. The
-# tree wins where thousands of cores do them at once; the table of section 9 says what holds on your
-# machine.
+# A round is not a step: it joins up to 1,023 pairs, and a join is several multiplications. In all
+# that is nine times as many joins as the loop has steps. Few cores have to do them one after the
+# other. With thousands of cores it may be otherwise; this course has not measured that. The table
+# of section 9 says what holds on your machine.
 #
 # </details>
 
 # %% [markdown]
 # ## You can now …
 #
-# Two claims of the notes that this course grew from, with what you measured:
+# Two claims, with what you measured. Both hold as long as no ReLU cuts the way:
 
 # %%
 print("claim 6, two rounds let every pixel see the whole picture, one does not:")

@@ -152,7 +152,9 @@ assert scores["A = yes or no"] < scores["A = 0"]
 #
 # Where does the map come from? From the module that lesson 05 built up to: two rounds of four
 # sweeps, so every pixel can see the whole picture. We run its pieces on a tiny input, four channels
-# of 6 × 5 pixels, and look at the shapes.
+# of 6 × 5 pixels, and look at the shapes. (`alpha_init=1` starts all α of the sweeps at 1, the
+# identity of lesson 05. `.flatten(1, 2)` makes one axis of the axes 1 and 2, direction and
+# channel.)
 #
 # **Predict:** how many channels go into the convolution after the first round?
 
@@ -181,8 +183,9 @@ assert torch.equal(pieces["sigmoid: the map"], tiny(pieces["features"])), "this 
 # (0, 1). That makes it *look* like a probability; whether it is one, we will measure.
 #
 # Now the trained network of this course. It was shown patches of light rain with their true masks,
-# and minded two things: the picture, and the square error between its first map and the mask. We
-# take the six test photos, which no training saw, and let it rain anew on each.
+# and was trained on two losses: one compares the pictures, the other is the square error between
+# its first map and the mask. We take the six test photos, which no training saw, and let it rain
+# anew on each.
 
 # %%
 model = de.create_model("spanet", pretrained="open")
@@ -248,10 +251,10 @@ compare_guess(my_guess, 100 * pooled, "%")
 assert np.mean(areas["this course's"]) >= 0.9, "the supervised map finds light rain"
 
 # %% [markdown]
-# The map can say where the rain is, better on some photos than on others. (With the authors'
-# weights in the cache there is a second row. They learned from video of real rain and another mask,
-# and never saw our streaks: a low number says that the two kinds of rain differ, not that one
-# training was worse.)
+# The map can say where the rain is, better on some photos than on others. The last number pools the
+# pixels of all six photos. (With the authors' weights in the cache there is a second row. They
+# learned from video of real rain and another mask, and never saw our streaks: a low number says
+# that the two kinds of rain differ, not that one training was worse.)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 06.2 · Count the pairs
@@ -317,9 +320,21 @@ frames = [views.draw_threshold(rainy[worst], attention[worst, 0], mask[worst, 0]
 assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)) == 3
 
 # %% [markdown]
-# *Recall* asks: how much of the rain do I catch? *Precision*: how much of what I catch is rain? One
-# rises, the other falls. IoU counts both kinds of mistakes. All thresholds together make the ROC
-# curve, and the area under it is the AUC again: counting pairs and measuring an area give one number.
+# Each pixel is one of four kinds:
+#
+# | | called rain | not called rain |
+# |---|---|---|
+# | **rainy** | found | missed |
+# | **dry** | false | left alone |
+#
+# *Recall* is found / (found + missed): how much of the rain is caught? *Precision* is found /
+# (found + false): is what is caught really rain? With a higher threshold the recall falls, and the
+# precision mostly rises. *IoU* is found / (found + missed + false): it counts both kinds of
+# mistakes.
+#
+# The *ROC curve* below has a point for each threshold: across, the share of dry pixels that are
+# called rain; up, the recall. The area under it is the AUC again: counting pairs and measuring an
+# area give one number.
 
 # %%
 figure, axes = plots.new_figure(1, 2, width=10, height=3.8)
@@ -342,15 +357,17 @@ plots.show(figure, "Left: six ROC curves, far above the diagonal. Right: the mea
 assert heights[0] < heights[-1]
 
 # %% [markdown]
-# The right picture explains most of the misses: rain that is a few grey levels strong hardly moves
-# the map. So an AUC is also a statement about the *mask*: how faint may rain be to count?
+# The right picture explains a part of the misses: rain that is a few grey levels strong hardly
+# moves the map. At the threshold .5, 38 % of the misses are rain of at most 8 grey levels, and 66 %
+# of at most 16. The others are brighter. So an AUC is also a statement about the *mask*: how faint
+# may rain be to count?
 
 # %% [markdown]
 # ## 3 · Is it a probability?
 #
-# The notes that this course grew from say so: "the probability that this place belongs to a
-# streak". That is more than the right order. Of all pixels with A = .7, seven in ten would have to
-# be rainy. This is called *calibration*, and it can be checked by counting.
+# It is tempting to read A as "the probability that this place belongs to a streak". That is more
+# than the right order. Of all pixels with A = .7, seven in ten would have to be rainy. This is
+# called *calibration*, and it can be checked by counting.
 #
 # **Predict:** collect all pixels whose A is between .6 and .7. How many percent of them are rainy?
 
@@ -444,8 +461,12 @@ for level in (2, 4, 8, 16):
 
 # %% [markdown]
 # The definition moves both numbers. Fainter rain is harder to find; and a map that is a probability
-# by one definition can't be one by all of them. So the sentence "the map is the probability of rain"
-# is short of two things: *which* rain the network learned from, and *what* its mask called rain.
+# by one definition can't be one by all of them.
+#
+# The gap is smallest at level 2, not at level 4 that its training used: the map says 22 % on
+# average, and 22 % is rainy at level 2. For its own definition it says a little too much. So the
+# sentence "the map is the probability of rain" leaves out two things: *which* rain the network
+# learned from, and *what* its mask called rain.
 
 # %% [markdown]
 # ## 4 · Four stages, one teacher
@@ -471,10 +492,14 @@ plots.show(figure, "The four attention maps of one photo, each with its own colo
 print("mean of A by stage:", " ".join(f"{value:.3f}" for value in level))
 
 # %% [markdown]
-# Mind the colour bars: each map has its own scale. A number near 50 % says that a map knows nothing
-# about rain, or something that has little to do with it. But does the network *need* it? We hold one
-# map still: at each pixel its own mean, so the blocks behind it work as much as before, but
-# everywhere the same.
+# Each map has its own colour scale. The scales end at similar values, but the mean of A falls from
+# 0.217 in stage 1 to 0.047 in stage 4. An AUC near 50 % says that a map knows nothing about rain,
+# or something that has little to do with it.
+#
+# But does the network *need* it? We hold one map still: at each pixel its own mean, so the blocks
+# behind it work as much as before, but everywhere the same. (In the cell below, `views.changed_map`
+# does this: inside its `with`, the maps of the named stages pass through a function of ours before
+# the blocks see them.)
 #
 # **Predict:** the first map held still. How many dB does the picture lose?
 
@@ -578,10 +603,14 @@ for s, values in enumerate(W.mean(dim=(2, 3)).tolist(), 1):  # (4, 4, H, W) -> (
     print(f"stage {s}, mean over the picture: {words}")
 
 # %% [markdown]
-# You can see streaks in some of them. Does that mean that the weights *follow* streaks? A test: turn
-# the rain. For each direction we take the mean weight on streaks minus the mean elsewhere, its
-# **response**. If the weights follow, up and down respond more than right and left in vertical rain,
-# and less in level rain. The difference of the two pairs is the **leaning** of the curve below.
+# You can see streaks in some of them. (The four rows of numbers are nearly the same: one branch
+# with one set of weights runs in all four stages.) Does that mean that the weights *follow*
+# streaks?
+#
+# A test: turn the rain. For each direction we take the mean weight on streaks minus the mean
+# elsewhere, its **response**. If the weights follow, up and down respond more than right and left
+# in vertical rain, and less in level rain. The difference of the two pairs is the **leaning** of
+# the curve below.
 #
 # **Predict:** the leaning at 0° minus the leaning at 90° (all weights lie between 0 and 1).
 
@@ -601,8 +630,9 @@ frames = [views.draw_angle(looks, p) for p in (0, 3, 6)]  # what the slider show
 assert all(frame.startswith(b"\x89PNG") for frame in frames) and len(set(frames)) == 3
 
 # %% [markdown]
-# One photo is an anecdote. For all claims about direction weights we ask six photos, or three seeds,
-# and let the mean with its 95 % interval decide, as in lesson 03: above zero, below zero, or neither.
+# One photo proves little. For all claims about direction weights we ask six photos, or three seeds,
+# and let the mean with its 95 % interval decide, as in lesson 03: above zero, below zero, or
+# neither.
 
 # %%
 from derain_edu.experiments.verdicts import Verdicts
@@ -630,11 +660,16 @@ verdicts.judge("the weights turn with the streaks", lean[:, 0] - lean[:, 2],
 verdicts.latest()
 
 # %% [markdown]
-# The weights do answer to streaks, and to their angle: the curve has a notch at 0°. But the other way
-# round than one would hope: on vertical streaks "down" counts *less*. Nothing in the training asks for
-# the hope. A weight scales all 32 channels of a sweep, whatever they carry, and the layer behind may
-# add or subtract. Two warnings: this is one network, another training may come out otherwise; and it
-# never saw rain beyond 20° from the vertical.
+# A worked number: the leaning at 0° is (−0.028 − 0.083 − 0.022 + 0.020) / 2 = −0.056, at 90° it is
+# +0.016, and the difference is −0.072. So the weights of this network do answer to streaks, and to
+# their angle. But the other way round than one would hope: on vertical streaks "down" counts
+# *less*. Nothing in the training asks for the hope. A weight scales all 32 channels of a sweep,
+# whatever they carry, and the layer behind may add or subtract.
+#
+# Three warnings. The six photos are six tests of *one* network; another training may come out
+# otherwise. It never saw rain beyond 20° from the vertical. And this lesson judges seven such
+# questions, without a correction for their number; the curve above, with its notch at 0°, is a
+# single photo.
 #
 # Following is one thing, *helping* another. We hold the weights still: each direction keeps its
 # mean over the picture, but it is the same at every pixel.
@@ -656,9 +691,9 @@ verdicts.judge("turning weights help the picture", scores_of(turned[0]) - scores
 verdicts.latest()
 
 # %% [markdown]
-# Careful, once more: this asks whether *these* weights, grown up together, miss them. Whether a
-# network that never had them would be worse off is section 7. First, a surprise about the network
-# that was published.
+# Careful, once more: this asks whether *this* network, trained with turning weights, misses them.
+# Whether a network that never had them would be worse off is section 7. First, a surprise about the
+# network that was published.
 
 # %% [markdown]
 # ## 6 · Forensics
@@ -730,8 +765,9 @@ assert {t.name.rpartition(".conv")[0] for t in idle} == {"attention.directions"}
 
 # %% [markdown]
 # All six tensors of the branch that makes the direction weights, and nothing else. And they still
-# look new: no weight exceeds the bound b = 1/√n from which PyTorch draws new ones. How do all other
-# tensors look?
+# look new: PyTorch draws new weights between −b and b with b = 1/√n, where n is how many numbers go
+# into one output (32 channels × 3 × 3 = 288 in the first row, so b = 0.0589), and no weight exceeds
+# it. How do all other tensors look?
 
 # %%
 figure, axes = plots.new_figure(width=8, height=3.8)
@@ -754,16 +790,18 @@ print(f"a first gradient of {oldest:.0e} would still be seen")
 assert min(t.square**0.5 for t in evidence.traces if not t.idle) > 1e-5
 
 # %% [markdown]
-# The range alone would prove nothing: the β of the sweeps were trained, and lie inside their bound,
-# too (they shrank). The moments are the proof. The mean of the squares forgets slowly; even a tiny
-# gradient in the very first step would still show after 40,001.
+# RMS is the root of the mean square: the figure shows the largest one that Adam has on record for
+# each tensor. Two trained tensors lie left of the line, too: the β of the two rounds (they shrank).
+# So the range alone would prove nothing. The moments are the proof. The mean of the squares forgets
+# slowly; even a tiny gradient in the very first step would still show after 40,001.
 
 # %% [markdown]
 # ### 6.3 Which story fits?
 #
 # Why is the branch idle? Three stories: (a) it was frozen on purpose; (b) its result is not used,
 # so no gradient comes back; (c) not used, and *something fills in zeros*. They leave different
-# traces. One parameter that is used, one that is not, three steps of Adam each:
+# traces. One parameter that is used, one that is not, three steps of Adam each. (`Copies` is an
+# `autograd.Function`: an operation whose way forward and whose way back we write ourselves.)
 
 # %%
 class Copies(torch.autograd.Function):
@@ -802,9 +840,10 @@ assert [bool(record_of(story)) for story in stories] == [False, False, True]
 assert steps_of_idle == {40_001}
 
 # %% [markdown]
-# Only the third story fits: there *is* a record, and it is zero. So the branch was given to Adam, not
-# frozen, and zeros arrived 40,001 times. The released script wraps its network in `DataParallel`,
-# which hands out copies; that would do it. The file can't tell us that it did.
+# Only the third story fits: there *is* a record, and it is zero. So the branch was given to Adam,
+# not frozen, and zeros arrived 40,001 times. The released script wraps its network in
+# `DataParallel`, which lets several GPUs share a batch. It hands out copies of the weights; that
+# would do it. The file can't tell us that it did.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 06.5 · Find the idle tensors
@@ -875,8 +914,9 @@ def idle_parameters(model, loss):
 
 # %% [markdown]
 # Everything runs, the loss falls, no warning appears. `idle_parameters` is the test: one random
-# input, one backward pass, and every parameter that wants a gradient must get one. (`None` or zeros:
-# both count, see the stories.)
+# input, one backward pass, and every parameter that wants a gradient must get one. (`None` or
+# zeros: both count, see the stories. The gradients must be empty before, as in a new network: what
+# an earlier backward left in `.grad` would hide an idle branch.)
 #
 # **Predict:** on the network with the dropped product, how many of its four parameters does it name?
 
@@ -914,9 +954,10 @@ for hit in hits:
 # so they let it pass: in the tree `y.mul(w)` and the in-place `y.mul_(w)` are the same thing. (A
 # test of this project runs ruff on both.)
 #
-# Our search knows the habit of PyTorch, an underscore for "in place", and finds the line. It accuses
-# the innocent, too: a set that grows, a list of notes. Someone has to look at each hit. A search is
-# a hint. **The test is the proof.** Now on the real network, in both modes, with the branch wanting
+# Our search knows the habit of PyTorch, an underscore for "in place", and finds the line. It also
+# names lines that are right: a set that grows (`seen.add`), a drawing (`axis.scatter`), an entry in
+# a file's description (`metadata_props.add`). Someone has to look at each hit. A search is a hint.
+# **The test is the proof.** Now on the real network, in both modes, with the branch wanting
 # gradients:
 
 # %%
@@ -958,10 +999,12 @@ print(f"the untrained weights: {low:.2f} to {high:.2f}, mean {weights.mean():.2f
 assert drop.mean() > 0
 
 # %% [markdown]
-# Untrained weights lie around .5 everywhere, so they say nothing; but each round of sweeps now reaches
-# the next layer at half its size. The *order* of the pixels suffers little, the *level* of the map
-# much: what was nearly a probability no longer is one. A bug that has been trained over is part of
-# the network. That is why this course has two modes, and two sets of weights.
+# Untrained weights lie around .5 everywhere, so each round of sweeps now reaches the next layer at
+# about half its size. The *order* of the pixels suffers little (AUC 0.937 → 0.928), the *level* of
+# the map much (gap 3.1 → 16.7 points): what was nearly a probability no longer is one.
+#
+# A bug that has been trained over is part of the network. That is why this course has two modes,
+# and two sets of weights.
 
 # %% [markdown]
 # ### 6.5 At which rate did it learn?
@@ -1082,8 +1125,10 @@ verdicts.judge("trained with them, the map is better", [100 * v for v in area], 
 verdicts.latest()
 
 # %% [markdown]
-# The numbers decide, and three pairs decide little. How many would it take to see a difference of
-# a tenth of a decibel, if the seeds scatter as they do here?
+# Three pairs decide little. How many would it take to see a difference of a tenth of a decibel, if
+# the seeds scatter as they do here? With n pairs the interval is about ± 1.96 · scatter / √n. Set
+# this to 0.1 dB and solve for n: n = (1.96 · scatter / 0.1)². The scatter itself comes from three
+# pairs, so this is a rough guess.
 
 # %%
 scatter = float(np.std(gain, ddof=1))
@@ -1127,9 +1172,9 @@ print(f"about {max(needed, 3)} pairs for an interval of ± 0.1 dB")
 #
 # <details><summary>Answer</summary>
 #
-# The square error made A the share of rainy pixels *among the pictures of its training*. In heavy rain
-# that share is another one, and nothing told the map. It still finds streaks, but its level is wrong:
-# the cell of section 3 prints a gap below 5 points in light rain and above 5 in heavy rain.
+# The square error made A the share of rainy pixels *among the pictures of its training*. In heavy
+# rain that share is another one, and nothing told the map. It still finds streaks, but its level is
+# wrong: section 3 prints a gap of 3.1 points in light rain and of 39.7 in heavy rain.
 #
 # </details>
 #
@@ -1151,16 +1196,15 @@ print(f"about {max(needed, 3)} pairs for an interval of ± 0.1 dB")
 #
 # Of the code, yes; of the network, no. The branch was never trained, so its weights are near .5
 # everywhere, and each round of sweeps reaches the next layer at about half its size. Section 6.4
-# switches it on in this course's network: the picture loses, and the map's level is gone. The repaired
-# network has to be trained.
+# switches it on in this course's network: the picture loses 0.3 dB, and the map is no longer near a
+# probability. The repaired network has to be trained.
 #
 # </details>
 
 # %% [markdown]
 # ## You can now …
 #
-# Two claims of the notes that this course grew from, with what you measured. Claim 8, direction weights
-# help the map follow streaks:
+# Two claims, with what you measured. Claim 8, direction weights help the map follow streaks:
 
 # %%
 verdicts.table()
