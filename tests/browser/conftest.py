@@ -204,7 +204,11 @@ STOPWATCH = """box => {
     box.milliseconds = [];
     box.addEventListener('keydown', event => { pressed = event.timeStamp; }, true);
     new MutationObserver(async () => {
-        await image.decode();
+        try {
+            await image.decode();
+        } catch {
+            return;  // a newer picture took its place while this one was decoded
+        }
         await new Promise(requestAnimationFrame);  // now it is drawn
         box.milliseconds.push(performance.now() - pressed);
     }).observe(image, {attributes: true, attributeFilter: ['src']});
