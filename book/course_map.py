@@ -40,6 +40,7 @@ CENTRAL = {
     "08": Central("from Python, the same from the file"),
     "09": Central("All meet at γ = 0"),
     "10": Central("The three validation pictures"),
+    "11": Central("Two maps of PSNR over angle and period", 0, 1 / 2),
 }
 
 CARD = """\
