@@ -132,7 +132,7 @@ def test_the_claims_are_those_of_the_results(pages):
     claims = re.findall(r"^## (Claim \d+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
     for claim in claims:
         assert f">{claim}<" in pages["results/claims.html"].text
-    assert len(claims) == 11
+    assert len(claims) == 12
 
 
 # -- in a browser ---------------------------------------------------------------------------------
