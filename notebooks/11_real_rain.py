@@ -355,7 +355,7 @@ plots.show(figure, "The dry photo that the network damages most, what it becomes
 # | **Difficulty** | ●●○○○ |
 # | **Importance** | ●●●○○ |
 # | **Spend** | 10 minutes |
-# | **Task** | write `grating(size, angle, period)`: a picture (size, size) of parallel bars. With column x and row y counted from 0, and the angle θ in degrees: $u = x\cos\theta - y\sin\theta$, and the value is $\tfrac12 + \tfrac12\cos(2\pi u/\text{period})$ |
+# | **Task** | write `grating(size, angle, period)`: a picture (size, size) of parallel bars. With column x and row y counted from 0, and the angle θ in degrees: $u = x\cos\theta - y\sin\theta$, and the value is $(1 + \cos(2\pi u/\text{period}))\,/\,2$ |
 #
 # <details><summary>Hint</summary>
 #
