@@ -62,10 +62,10 @@ def build_demo(folder: Path, kept: Path) -> str | None:
     if missing is not None:
         return missing
     for name in OWN_FILES:
-        _copy(SOURCE / name, folder / name)
+        copy(SOURCE / name, folder / name)
     for name in RUNTIME_FILES:
-        _copy(kept / "npm/node_modules/onnxruntime-web/dist" / name, folder / "ort" / name)
-    _copy(export_once(kept), folder / "stage.onnx")
+        copy(kept / "npm/node_modules/onnxruntime-web/dist" / name, folder / "ort" / name)
+    copy(export_once(kept), folder / "stage.onnx")
     write_json(known_answer(), folder / "check.json")
     write_json([write_example(folder, *example) for example in EXAMPLES], folder / "examples.json")
     return None
@@ -81,7 +81,7 @@ def fetch_runtime(folder: Path) -> str | None:
     if npm is None:
         return "npm is not installed"
     for name in ("package.json", "package-lock.json"):
-        _copy(SOURCE / name, folder / name)
+        copy(SOURCE / name, folder / name)
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     try:
         subprocess.run(
@@ -150,7 +150,8 @@ def write_json(content: object, path: Path) -> None:
     write_atomically(path, json.dumps(content, separators=(",", ":")).encode())
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
+    """Copy a file unless its copy is equal: Sphinx reads only what is newer."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_file() or target.read_bytes() != source.read_bytes():
         shutil.copyfile(source, target)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -37,7 +36,7 @@ SOURCES = ("derain_edu", "data/photos", "data/results")  # what a lesson can see
 
 sys.path.insert(0, str(HERE))  # course_map.py, demo.py
 from course_map import course_map  # noqa: E402
-from demo import build_demo  # noqa: E402
+from demo import build_demo, copy  # noqa: E402
 
 from derain_edu.course.notebooks import (  # noqa: E402
     cell_texts,
@@ -126,13 +125,6 @@ def execute(names: Sequence[str], folder: Path) -> None:
         if run.error:
             sys.exit(f"failed\n{run.details}")
         print(f"ran in {run.seconds:.0f} s", flush=True)
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a file unless its copy is equal: Sphinx reads only what is newer."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.is_file() or target.read_bytes() != source.read_bytes():
-        shutil.copyfile(source, target)
 
 
 def write(text: str, target: Path) -> None:

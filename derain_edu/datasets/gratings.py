@@ -4,14 +4,15 @@ A zebra, a picket fence, a window grid: long, thin, bright, and nearly parallel,
 What tells them from rain is that they repeat. The bars of a grating, seen at pixel (x, y), with
 u across them and v along them::
 
-    u = x·cos θ + y·sin θ,   v = y·cos θ − x·sin θ
+    u = x·cos θ − y·sin θ,   v = y·cos θ + x·sin θ
     p = u / period                      which bar, and (its fraction) where in the bar
     bars = clip((duty/2 − |p − ⌊p⌋ − ½|) · period / softness + ½, 0, 1)
 
-θ = 0 is upright, and a positive θ leans as rain of a negative angle does (``╱``). ``softness`` is
-the width of an edge in pixels: 1 is as sharp as pixels can be without steps, half a period is
-nearly a sine. :func:`grating` draws exactly this; :func:`gratings` makes training patches of it,
-bent, in perspective, in colours, before a photo, single or crossed.
+θ = 0 is upright, and a positive θ leans like a backslash, as rain of a positive angle does.
+``softness`` is the width of an edge in pixels: 1 is as sharp as pixels can be without steps, half a
+period is nearly a sine. :func:`grating` draws this with a duty of ½ and a softness of 1;
+:func:`gratings` makes training patches of it, bent, in perspective, in colours, before a photo,
+single or crossed.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from derain_edu.course.views.plots import new_figure, strip_png
 from derain_edu.course.views.sliders import shell, slider_with_stops
+from derain_edu.evaluation.harm import MOST
 from derain_edu.metrics import psnr
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -58,7 +59,7 @@ def draw_grating_maps(
     """
     figure, axes = new_figure(1, len(maps), 5.6 * len(maps), 0.8 + 0.42 * len(periods))
     for axis, (name, found) in zip(axes[0], maps.items(), strict=True):
-        axis.imshow(found, cmap="cividis", vmin=10, vmax=60, aspect="auto")
+        axis.imshow(found.numpy(), cmap="cividis", vmin=10, vmax=60, aspect="auto")
         for row, column in torch.cartesian_prod(*map(torch.arange, found.shape)).tolist():
             value = found[row, column].item()
             colour = "white" if value < 35 else "black"
@@ -78,7 +79,7 @@ def strength_view(
     return strip_png(
         {
             f"in rain, {psnr(wet, clean):.1f} dB": wet,
-            f"dry, {min(60.0, psnr(kept, dry)):.1f} dB": kept,
+            f"dry, {min(MOST, psnr(kept, dry)):.1f} dB": kept,
         }
     )
 
@@ -100,7 +101,7 @@ def strength_slider(
         wet, kept = (_with(*pair, STRENGTHS[k]) for pair in ((rainy, derained), (dry, after)))
         return (
             f"Strength {STRENGTHS[k]:g}: the rainy picture has {psnr(wet, clean):.1f} dB, the dry "
-            f"one keeps {min(60.0, psnr(kept, dry)):.1f} dB."
+            f"one keeps {min(MOST, psnr(kept, dry)):.1f} dB."
         )
 
     return slider_with_stops(
