@@ -31,16 +31,16 @@ class Central:
 CENTRAL = {
     "00": Central("derained by the network, clean", 0, 1 / 2),
     "01": Central("in four rains"),
-    "02": Central("improves with depth"),
-    "03": Central("twelfth stage", 0, 1 / 2),
-    "04": Central("how much each stage contributes"),
-    "05": Central("has drawn a line of even brightness", 0.18, 0.55),
-    "06": Central("in which the streaks shine", 1 / 2, 1),
-    "07": Central("Four panels, one per curriculum"),
-    "08": Central("from Python, the same from the file"),
-    "09": Central("All meet at γ = 0"),
-    "10": Central("The three validation pictures"),
-    "11": Central("Two maps of PSNR over angle and period", 0, 1 / 2),
+    "03": Central("improves with depth"),
+    "04": Central("twelfth stage", 0, 1 / 2),
+    "05": Central("how much each stage contributes"),
+    "07": Central("has drawn a line of even brightness", 0.18, 0.55),
+    "09": Central("in which the streaks shine", 1 / 2, 1),
+    "11": Central("Four panels, one per curriculum"),
+    "13": Central("All meet at γ = 0"),
+    "14": Central("Two maps of PSNR over angle and period", 0, 1 / 2),
+    "15": Central("from Python, the same from the file"),
+    "16": Central("The three validation pictures"),
 }
 
 CARD = """\

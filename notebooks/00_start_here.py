@@ -115,7 +115,7 @@ assert share > 2 * wet.float().mean()
 
 # %% [markdown]
 # Most of the error lies where a streak was: there the network has to guess, and the brightest spots
-# of the map are bright streaks. The rest is texture that went away with the rain. Lesson 03
+# of the map are bright streaks. The rest is texture that went away with the rain. Lesson 04
 # watches, stage by stage, how a network guesses.
 
 # %% [markdown]
@@ -131,10 +131,10 @@ assert share > 2 * wet.float().mean()
 #
 # | promise | how we test it here |
 # |---|---|
-# | a small shallow network, applied several times, is enough | lesson 03: parameters stay, the picture gets better |
-# | a recurrent layer between the stages helps | lesson 04: PRN against PReNet |
-# | showing the rainy picture to each stage helps | lesson 03: switch it off |
-# | one simple loss, −SSIM, is enough | `TrainConfig(loss=...)` in lesson 02 |
+# | a small shallow network, applied several times, is enough | lesson 04: parameters stay, the picture gets better |
+# | a recurrent layer between the stages helps | lesson 05: PRN against PReNet |
+# | showing the rainy picture to each stage helps | lesson 04: switch it off |
+# | one simple loss, −SSIM, is enough | `TrainConfig(loss=...)` in lesson 03 |
 
 # %% [markdown]
 # **3. The figure as a list of shapes.** Boxes and arrows hide sizes. Send a picture through and
@@ -320,16 +320,16 @@ plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart
 # |---|---|---|
 # | 00 start here | What can be done in one minute? | 35 |
 # | 01 paired data | What is rain to a network, and what does a score mean? | 90 |
-# | 02 residual baseline | Why residual blocks, and why predict the rain instead of the picture? | 95 |
-# | 03 progressive PRN | How can one set of weights do six different jobs? | 95 |
-# | 04 shared gradients | Where does the gradient of a shared weight come from? | 100 |
-# | 05 IRNN | How does one pixel see the whole picture in two sweeps? | 105 |
-# | 06 spatial attention | Can the network say where the rain is, and does the code do what the paper says? | 110 |
-# | 07 progressive training | When does easy-to-hard help, and when not? | 115 |
-# | 08 ONNX export | How does a network leave Python? | 100 |
-# | 09 transplant | Why does a good module lose points in another network? | 95 |
-# | 10 build your own | Can you do better? | 60 |
-# | 11 real rain | Does it work on real rain, and how would you know? | 60 |
+# | 03 residual baseline | Why residual blocks, and why predict the rain instead of the picture? | 95 |
+# | 04 progressive PRN | How can one set of weights do six different jobs? | 95 |
+# | 05 shared gradients | Where does the gradient of a shared weight come from? | 100 |
+# | 07 IRNN | How does one pixel see the whole picture in two sweeps? | 105 |
+# | 09 spatial attention | Can the network say where the rain is, and does the code do what the paper says? | 110 |
+# | 11 progressive training | When does easy-to-hard help, and when not? | 115 |
+# | 13 transplant | Why does a good module lose points in another network? | 95 |
+# | 14 real rain | Does it work on real rain, and how would you know? | 60 |
+# | 15 ONNX export | How does a network leave Python? | 100 |
+# | 16 build your own | Can you do better? | 60 |
 #
 # The minutes are for reading, playing and the exercises. In each lesson: think first and write a
 # number, then run the cell. Cells named `my_...` are for you to change. If something does not work, ask the doctor:

@@ -939,5 +939,5 @@ assert different == 8
 #   a range, and a winner that changes with the colour space;
 # - **draw batches** that you can draw again: sample k is a function of the seed and of k.
 #
-# One equation with two unknowns was the start. In **lesson 02** a network learns to solve it: a
+# One equation with two unknowns was the start. In **lesson 03** a network learns to solve it: a
 # stack of residual blocks, trained in about a minute, on batches like these.

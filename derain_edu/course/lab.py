@@ -101,7 +101,7 @@ def copy_lessons(target: Path, source: Path | None = None) -> list[str]:
     -------
     list of str
         The lessons that were kept although this version's cells differ from them, for example
-        ``["03_progressive_prn", "solutions/05_irnn"]``.
+        ``["04_progressive_prn", "solutions/07_irnn"]``.
     """
     import nbformat
 

@@ -6,14 +6,14 @@ How a lesson is written
 ``.ipynb`` is generated from it, never the other way round. A lesson opens like this::
 
     # %% [markdown]
-    # # 03 · Progressive PRN
+    # # 04 · Progressive PRN
     #
     # **How can one set of weights do six different jobs?**
     #
     # | | |
     # |---|---|
     # | **Goals** | turn the baseline into PRN in three edits; say what each stage removes |
-    # | **Before you start** | lesson 02 |
+    # | **Before you start** | lesson 03 |
     # | **Time** | 40 minutes; the cells take 60 s on a CPU with two cores, 15 s on a GPU |
     # | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221) |
 
@@ -102,7 +102,7 @@ def colab_url(name: str, solutions: bool = False) -> str:
     Parameters
     ----------
     name : str
-        The full name of the lesson, for example ``"03_progressive_prn"``.
+        The full name of the lesson, for example ``"04_progressive_prn"``.
     solutions : bool
         Open the notebook with the solutions.
     """

@@ -224,57 +224,57 @@ CLAIMS = (
     Claim(
         1, "PRN's shared weights act as generalists, the baseline's as specialists, and the "
         "baseline overfits more easily.",
-        "02, 03", ("specialists", "capacity"),
+        "03, 04", ("specialists", "capacity"),
         "Leave one residual block out and see what the final picture loses; train on 64 fixed "
         "patches and compare with photos that training never saw.", _specialists,
     ),
     Claim(
         2, "The gradient of a shared parameter is the sum over the stages, and it balances them.",
-        "04", ("stage_gradients",),
+        "05", ("stage_gradients",),
         "Give each stage its own copy of the weights and compare the sizes of their gradients.",
         _stage_sum,
     ),
     Claim(
         3, "Concatenating the rainy image at every stage gives the reference that removes rain "
         "and restores detail.",
-        "03", ("concat_residual",),
+        "04", ("concat_residual",),
         "Switch it off, with and without the addition of the rainy picture at the end.", _concat,
     ),
     Claim(
         4, "ReLU in the head hurts the baseline and helps PRN.",
-        "03", ("head_relu",), "Both networks with and without it.", _head_relu,
+        "04", ("head_relu",), "Both networks with and without it.", _head_relu,
     ),
     Claim(
         5, "Predicting the rain layer and predicting the clean image differ.",
-        "02", ("rain_or_picture",), "The same network and steps, two targets.", _rain_or_picture,
+        "03", ("rain_or_picture",), "The same network and steps, two targets.", _rain_or_picture,
     ),
     Claim(
         6, "Two rounds of four sweeps let every pixel see the whole picture; one round does not.",
-        "05", ("rounds_of_sweeps",),
+        "07", ("rounds_of_sweeps",),
         "The gradient of the middle pixel for every pixel, 33×33, positive random weights.",
         _rounds,
     ),
     Claim(
         7, "The identity start keeps information and gradients over long distances.",
-        "05", ("identity_start",),
+        "07", ("identity_start",),
         "How much of a gradient arrives after a walk along a row, for three starts of α.",
         _identity,
     ),
     Claim(
         8, "Direction weights help the map follow streaks.",
-        "06", ("direction_attention",),
+        "09", ("direction_attention",),
         "SPANet as released, where they are idle, and as in the paper, where they act.",
         _direction,
     ),
     Claim(
         9, "The attention map is the probability that a pixel is rain.",
-        "06", ("attention_probability",),
+        "09", ("attention_probability",),
         "Calibration of the course's own SPANet on photos for testing, in three kinds of rain.",
         _probability,
     ),
     Claim(
         10, "Progressive training is more stable, generalises better, and costs more time.",
-        "07", ("curricula", "rain_curricula"),
+        "11", ("curricula", "rain_curricula"),
         "Four curricula for a small PRN, each against a random order of the same steps and "
         "against training in one step.",
         _curricula,
@@ -282,7 +282,7 @@ CLAIMS = (
     Claim(
         11, "A module taken out of its paper lowers the score in another network, because scales "
         "and statistics no longer fit.",
-        "09", ("transplant",),
+        "13", ("transplant",),
         "SPANet's attention in the baseline and in PRN: dropped in, with scales matched, and "
         "starting as the host.",
         _transplant,
@@ -290,7 +290,7 @@ CLAIMS = (
     Claim(
         12, "More photos, hard patches and dry samples reduce the harm to dry pictures, and cost "
         "no rain removal.",
-        "11", ("do_no_harm",),
+        "14", ("do_no_harm",),
         "The same small PRN and the same steps, with one thing more each time; dry validation "
         "photos against themselves, and rainy ones in light and in heavy rain.",
         _harm,

@@ -115,7 +115,7 @@ def test_solutions_and_hints_are_folded(pages):
 
 
 def test_formulas_are_mathml(pages):
-    text = pages["lessons/05_irnn.html"].text
+    text = pages["lessons/07_irnn.html"].text
     assert text.count("<math") >= 2 and "\\mathrm" not in text and "\\(" not in text
 
 
@@ -183,7 +183,7 @@ def shown(book_of_pictures: Any) -> tuple[str, str, str]:
 
 
 def test_the_stage_slider_moves_by_keyboard(tab, address):
-    tab.goto(f"{address}/lessons/03_progressive_prn.html")
+    tab.goto(f"{address}/lessons/04_progressive_prn.html")
     flipbook = tab.get_by_role("group", name="slider: stage")
     slider = flipbook.get_by_role("slider", name="stage")
     slider.focus()
@@ -218,13 +218,13 @@ def test_the_search_finds_lessons_without_a_server_of_its_own(tab, address):
     tab.goto(f"{address}/search.html?q=identity")
     found = tab.locator("#search-results a", has_text="IRNN").first
     found.wait_for()
-    assert "lessons/05_irnn.html" in found.get_attribute("href")
+    assert "lessons/07_irnn.html" in found.get_attribute("href")
 
 
 def test_without_javascript_the_first_picture_shows_and_no_dead_slider(chromium, address):
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{address}/lessons/03_progressive_prn.html")
+    page.goto(f"{address}/lessons/04_progressive_prn.html")
     flipbook = page.locator('.flipbook[aria-label="slider: stage"]')
     assert flipbook.locator("img:visible").count() == 1
     assert flipbook.locator("input:visible").count() == 0
@@ -232,7 +232,7 @@ def test_without_javascript_the_first_picture_shows_and_no_dead_slider(chromium,
 
 
 def test_a_solution_opens_on_a_click(tab, address):
-    tab.goto(f"{address}/lessons/08_onnx_export.html")
+    tab.goto(f"{address}/lessons/15_onnx_export.html")
     details = tab.locator("details", has=tab.locator("summary", has_text="Solution")).first
     assert not details.locator("pre").is_visible()
     details.locator("summary").click()
@@ -243,7 +243,7 @@ def test_a_solution_opens_on_a_click(tab, address):
 def test_pictures_keep_their_colours_in_both_themes(chromium, address, theme):
     context = chromium.new_context(color_scheme=theme)
     page = context.new_page()
-    page.goto(f"{address}/lessons/03_progressive_prn.html")
+    page.goto(f"{address}/lessons/04_progressive_prn.html")
     assert page.locator("html").get_attribute("data-theme") == theme
     filters = page.eval_on_selector_all(
         ".cell_output img", "all => all.map(image => getComputedStyle(image).filter)"

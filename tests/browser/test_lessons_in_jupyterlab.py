@@ -16,7 +16,7 @@ from derain_edu.course.notebooks import find_lesson
 
 # The slider that each lesson is about, and whether words below the picture repeat its numbers.
 # In lesson 01 the numbers stand in the picture only.
-LESSONS = {"01": "amount", "03": "stage", "06": "threshold"}
+LESSONS = {"01": "amount", "04": "stage", "09": "threshold"}
 RAIN = ("length, px", "width, px", "angle, °", "brightness", "veil", "layers", "seed")
 MOVES = 11  # to the right, and as many back
 

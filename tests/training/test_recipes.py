@@ -50,7 +50,7 @@ def test_a_recipe_on_top_of_another_names_it():
 
 
 def test_only_prenet_saw_heavy_rain():
-    """Lessons 00 and 10 build on it."""
+    """Lessons 00 and 16 build on it."""
     assert {name for name, c in RECIPES.items() if c.data != "light"} == {
         "open-prenet", "open-prenet-faint", "open-prenet-start",
         "open-prenet-cpu", "open-prenet-cpu-start",

@@ -1,8 +1,8 @@
 """The checkers of the exercises: one for each exercise card of the lessons.
 
 >>> from derain_edu.course import exercises
->>> result = exercises.check("08.1", lambda graph: ...)
-⏳ 08.1: not attempted yet
+>>> result = exercises.check("15.1", lambda graph: ...)
+⏳ 15.1: not attempted yet
 
 A lesson calls :func:`check` below each stub. The checkers of lesson NN are in ``lesson_NN.py``;
 :mod:`derain_edu.course.exercises.checking` shows how to write one. What each of them

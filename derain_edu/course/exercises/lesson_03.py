@@ -1,364 +1,288 @@
-"""The exercises of lesson 03: a network as a loop, what the loop costs, and where it rests."""
+"""The exercises of lesson 03: what a stack sees, the way back, a copy, a fair comparison."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from numbers import Real
+import statistics
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
-from derain_edu.course.exercises.checking import attempt, checker, expect, expect_close
-from derain_edu.models.blocks import conv3x3
-from derain_edu.models.prn import PRN, PRNConfig
+from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
+from derain_edu.experiments.statistics import interval
 
-Part = Callable[[Tensor], Tensor]
-Parts = tuple[Part, Part, Part]  # head, body, tail
-Rule = Callable[[Tensor, Tensor], Tensor]  # (O, x_{t-1}) to x_t
+Layers = list[tuple[int, int]]  # (kernel, dilation) of each
 
-
-def pair_of(result: Any, what: str) -> tuple[Any, Any]:
-    """Return the two things that an answer returned, or say which two are expected."""
-    two = isinstance(result, tuple | list) and len(result) == 2
-    expect(two, f"return two things, {what}, and not a {type(result).__name__}")
-    return result[0], result[1]
-
-
-# ------------------------------------------------------------------------------------- the loop
-
-
-class SixChannels(nn.Module):
-    """A head for ``cat(O, draft)`` that says what it expects."""
-
-    def __init__(self, layer: Part) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, both: Tensor) -> Tensor:
-        if both.ndim != 4 or both.shape[1] != 6:
-            raise ValueError(
-                "the head takes (B, 6, H, W), the rainy picture and the draft side by side along "
-                f"dim 1, and it got {tuple(both.shape)}"
-            )
-        return self.layer(both)
-
-
-def _grey_head(both: Tensor) -> Tensor:
-    return F.relu(0.75 * both[:, 3:] - 0.25 * both[:, :3])
-
-
-def _trained_by_chance() -> tuple[SixChannels, nn.Module, nn.Module]:
-    """Return small parts with random weights whose pictures leave [0, 1]."""
-    head = SixChannels(nn.Sequential(conv3x3(6, 4), nn.ReLU()))
-    body, tail = nn.Sequential(conv3x3(4, 4), nn.ReLU()), conv3x3(4, 3)
-    for part in (head, body, tail):
-        part.double()
-        for weight in part.parameters():
-            weight.data.mul_(2)
-    return head, body, tail
-
-
-def _loops(parts: Parts, rainy: Tensor, stages: int) -> dict[str, list[Tensor]]:
-    """Return the pictures of the right loop, under ``""``, and those of wrong ones."""
-    head, body, tail = parts
-
-    def f(first: Tensor, second: Tensor) -> Tensor:
-        return tail(body(head(torch.cat((first, second), dim=1))))
-
-    rules: dict[str, Rule] = {
-        "": lambda o, x: o + f(o, x),
-        "you add to the last draft, and edit 2 adds to the rainy one": lambda o, x: x + f(o, x),
-        "the tail predicts minus the rain layer: add it to O": lambda o, x: f(o, x),
-        "the tail predicts minus the rain: add it, don't subtract it": lambda o, x: o - f(o, x),
-        "the head wants the rainy picture first, the draft second": lambda o, x: o + f(x, o),
-        "each stage gets O twice, and the draft never goes in": lambda o, x: o + f(o, o),
-        "each stage gets the draft twice: edit 3 shows O, too": lambda o, x: o + f(x, x),
-        "PRN clamps nothing between the stages": lambda o, x: torch.clamp(o + f(o, x), 0, 1),
-    }
-    found = {reason: _loop(rule, rainy, rainy, stages) for reason, rule in rules.items()}
-    black = "the first draft is O itself (x_0 = O), not a black picture"
-    return found | {black: _loop(rules[""], rainy, torch.zeros_like(rainy), stages)}
-
-
-def _loop(rule: Rule, rainy: Tensor, x: Tensor, stages: int) -> list[Tensor]:
-    pictures = [x]
-    for _ in range(stages):
-        pictures.append(rule(rainy, pictures[-1]))
-    return pictures[1:]
-
-
-def _try_loop(
-    answer: Callable[..., Any], parts: Parts, rainy: Tensor, stages: int, of: str
-) -> list[Tensor]:
-    """Compare the answer's pictures with the right ones, stage by stage, and return them."""
-    got = attempt(answer, *parts, rainy, stages)
-    single = isinstance(got, Tensor) and got.ndim == 4
-    expect(not single, f"return the pictures of all {stages} stages, in a list, not a single one")
-    several = isinstance(got, tuple | list) or (isinstance(got, Tensor) and got.ndim == 5)
-    expect(several, f"return a list of pictures, not a {type(got).__name__}")
-    extra = ": x_0 = O is not a stage, leave it out" if len(got) == stages + 1 else ""
-    number = f"{stages} stages make {stages} pictures, and you returned {len(got)}{extra}"
-    expect(len(got) == stages, number)
-    loops = _loops(parts, rainy, stages)
-    for t, (x, want) in enumerate(zip(got, loops.pop(""), strict=True)):
-        mistakes = {reason: pictures[t] for reason, pictures in loops.items()}
-        expect_close(x, want, f"x_{t + 1}", mistakes=mistakes, example=f"{of}, {stages} stages")
-    return list(got)
+# ------------------------------------------------------------------------------ 02.1: the window
 
 
 @checker("03.1")
-def check_unroll(answer: Callable[..., Any]) -> None:
-    """Try ``unroll(head, body, tail, rainy, stages)``: the values, and what they hang on."""
-    grey = (SixChannels(_grey_head), lambda z: z / 2, lambda z: -z)
-    words = "one grey pixel O = 0.8, head relu(0.75·draft - 0.25·O), body z/2, tail -z"
-    for stages in (3, 1):
-        _try_loop(answer, grey, torch.full((1, 3, 1, 1), 0.8), stages, words)
-    parts, rainy = _trained_by_chance(), torch.rand(2, 3, 4, 5, dtype=torch.float64)
-    _try_loop(answer, parts, rainy, 2, "random weights, rainy (2, 3, 4, 5)")
-    pictures = _try_loop(answer, parts, rainy, 4, "random weights, rainy (2, 3, 4, 5)")
-    _check_sharing(parts, rainy, pictures)
+def check_receptive_field(answer: Callable[[Layers], Any]) -> None:
+    """Try ``receptive_field(layers)`` on stacks with other kernels and dilations."""
+    stacks: list[Layers] = [
+        [(9, 1)], [(3, 1)] * 4, [(5, 1), (3, 1), (3, 1)], [(3, 4)], [(3, 1), (3, 2), (3, 4)],
+        [(1, 1), (7, 3), (1, 5)], [(5, 2), (3, 3), (5, 1), (3, 7)], [],
+    ]
+    for layers in stacks:
+        got = attempt(answer, list(layers))
+        expect_close(got, measured_span(layers), "the width", example=f"layers = {layers}",
+                     mistakes=window_mistakes(layers))
 
 
-def _check_sharing(parts: Parts, rainy: Tensor, pictures: list[Tensor]) -> None:
-    """See by the gradient whether all stages run on the given parts and hang together."""
-    cut = "are they cut off (detach, no_grad), or do the stages run on copies of the parts?"
-    weight, found = parts[0].layer[0].weight, None
-    if getattr(pictures[-1], "requires_grad", False):
-        [found] = torch.autograd.grad(pictures[-1].sum(), weight, allow_unused=True)
-    expect(found is not None, f"the pictures are right, but no gradient reaches the head: {cut}")
-    x, weights = rainy, []
-    for _ in pictures:
-        head, body, tail = copy.deepcopy(parts)  # this stage has weights of its own
-        x = rainy + tail(body(head(torch.cat((rainy, x), dim=1))))
-        weights.append(head.layer[0].weight)
-    shares = torch.autograd.grad(x.sum(), weights)
-    right = "the pictures are right, but"
-    mistakes = {
-        f"{right} the stages do not hang together: is a draft cut off by detach?": shares[-1],
-        f"{right} only stage 1 runs on the parts: the others have copies of them": shares[0],
+def measured_span(layers: Layers, size: int = 101) -> int:
+    """Return from which to which pixel the middle output depends on, measured by its gradient."""
+    x = torch.zeros(1, 1, size, requires_grad=True)
+    y = x
+    for kernel, dilation in layers:
+        y = F.conv1d(y, torch.ones(1, 1, kernel), padding=kernel // 2 * dilation, dilation=dilation)
+    y[0, 0, size // 2].backward()
+    seen = x.grad[0, 0].nonzero()
+    return int(seen.max() - seen.min()) + 1
+
+
+def window_mistakes(layers: Layers) -> dict[str, int]:
+    """Return what comes out of the ways to count otherwise."""
+    product = 1
+    for kernel, _ in layers:
+        product *= kernel
+    grown = sum((kernel - 1) * dilation for kernel, dilation in layers)
+    return {
+        "one pixel sees itself before any layer: start at 1": grown,
+        "the dilation is missing: a kernel of 3 with dilation 2 reaches over 5 pixels": 1 + sum(
+            kernel - 1 for kernel, _ in layers
+        ),
+        "you add the kernels up. Neighbouring windows overlap: a kernel of 3 adds 2 pixels": sum(
+            kernel for kernel, _ in layers
+        ),
+        "you multiply the kernels, as if each layer skipped pixels (a stride)": product,
+        "a kernel of k has k − 1 steps between its pixels, and dilation stretches the steps":
+        1 + sum(kernel * dilation - 1 for kernel, dilation in layers),
+        "this is the reach to one side; the window goes to both": grown // 2,
+        "you count one side only": 1 + grown // 2,
+        "you take every kernel for one of 3: this one reaches farther to both sides": (
+            1 + 2 * sum(dilation for _, dilation in layers)
+        ),
+        "you took the widest layer; a stack adds them up": max(
+            ((kernel - 1) * dilation + 1 for kernel, dilation in layers), default=0
+        ),
     }
-    expect_close(found, sum(shares), f"{right} the gradient of the head", mistakes=mistakes)
 
 
-# ----------------------------------------------------------------------------- what a stage costs
+# ----------------------------------------------------------------------------- 02.2: the way back
 
-_SIZES = [(2, 4, 3, 3, 5), (1, 2, 1, 3, 5), (3, 3, 2, 6, 2), (6, 32, 5, 8, 4)]
+
+# sent, x, w1, w2: each mistake that we have thought of gives another gradient here
+_BLOCK = (
+    [2.0, -1.5, 1.5],
+    [1.0, -1.5, -0.5],
+    [[0.5, 0.0, 0.5], [0.5, 1.5, 1.5], [0.5, 0.0, -0.5]],
+    [[1.0, -1.0, -2.0], [1.0, -2.0, 0.5], [1.5, 1.0, 0.5]],
+)
 
 
 @checker("03.2")
-def check_cost(answer: Callable[..., Any]) -> None:
-    """Try ``cost(stages, channels, blocks, height, width)`` against networks that are counted."""
-    for sizes in _SIZES:
-        got = pair_of(attempt(answer, *sizes), "(parameters, multiplications)")
-        words = "stages, channels, blocks, height, width = " + ", ".join(map(str, sizes))
-        for value, (what, truth, mistakes) in zip(got, _count(*sizes), strict=True):
-            value = value.item() if isinstance(value, Tensor) else value
-            expect(isinstance(value, Real), f"the {what} should be a number, not {value!r}")
-            fitting = [text for text, number in mistakes.items() if value == number]
-            reason = [*fitting, f"the number of {what} is not right"][0]
-            expect(
-                value == truth, f"{reason}: yours is {value:,}, expected {truth:,} (for {words})"
-            )
+def check_send_back(answer: Callable[..., Any]) -> None:
+    """Try ``send_back(sent, x, w1, w2)`` against autograd: square blocks, then rectangular ones."""
+    draw = torch.Generator().manual_seed(66)
+    blocks = [tuple(torch.tensor(part) for part in _BLOCK)]
+    for given in blocks + [small_block(inner, draw) for inner in (3, 3, 5, 2, 5, 2, 1)]:
+        got = attempt(answer, *given)
+        sent, x, w1, w2 = given
+        if isinstance(got, Tensor):
+            expect(got.shape == x.shape, "the gradient should be of the shape of x, (3,), and "
+                                         f"yours is {tuple(got.shape)}")
+        words = f"sent = {show(sent)}, x = {show(x)}, w1 = {show(w1)}, w2 = {show(w2)}"
+        expect_close(got, true_gradient(*given), "the gradient at x", example=words,
+                     mistakes=gradient_mistakes(*given))
 
 
-def _count(
-    stages: int, channels: int, blocks: int, height: int, width: int
-) -> list[tuple[str, int, dict[str, float]]]:
-    """Count parameters and multiplications in a network, and say what wrong formulas give."""
-    network = PRN(PRNConfig(stages=stages, channels=channels, blocks=blocks))
-    weights = sum(p.numel() for p in network.parameters() if p.ndim == 4)
-    parameters = sum(p.numel() for p in network.parameters())
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, height, width))
-    products = counter.get_total_flops() // 2
-    uses, square = stages * height * width, 9 * channels**2
-    three = "the head looks at six channels, at O and at the draft"
-    one = "a residual block has two convolutions"
-    single = "each block has weights of its own, so the number of blocks counts"
-    of_parameters = {
-        "all stages share the same weights, T does not multiply them": stages * parameters,
-        "each convolution has biases, too, one per output channel": weights,
-        three: parameters - 27 * channels,
-        one: parameters - blocks * (square + channels),
-        single: parameters - 2 * (blocks - 1) * (square + channels),
-        "the tail is a convolution, too, from C to 3": parameters - 27 * channels - 3,
+def small_block(inner: int, draw: torch.Generator) -> tuple[Tensor, ...]:
+    """Return sent, x, w1, w2 in halves, so that no ReLU gets exactly 0 and some are closed."""
+    while True:
+        numbers = torch.randint(-4, 5, (6 + 6 * inner,), generator=draw) / 2
+        sent, x, w1, w2 = numbers.split([3, 3, 3 * inner, 3 * inner])
+        w1, w2 = w1.view(inner, 3), w2.view(3, inner)
+        a = w1 @ x
+        b = w2 @ a.relu()
+        into = [a, b, x + b.relu()]
+        mixed = inner == 1 or all((v > 0).any() and (v < 0).any() for v in into)
+        if mixed and all((v != 0).all() for v in (*into, sent)):
+            return sent, x, w1, w2
+
+
+def true_gradient(sent: Tensor, x: Tensor, w1: Tensor, w2: Tensor) -> Tensor:
+    """Return what autograd sends back to x."""
+    x = x.clone().requires_grad_()
+    y = F.relu(x + F.relu(w2 @ F.relu(w1 @ x)))
+    return torch.autograd.grad((sent * y).sum(), x)[0]
+
+
+def gradient_mistakes(sent: Tensor, x: Tensor, w1: Tensor, w2: Tensor) -> dict[str, Tensor]:
+    """Return what comes back when one of the steps is wrong."""
+    a = w1 @ x
+    b = w2 @ a.relu()
+    on_1, on_2, on_3 = (a > 0).float(), (b > 0).float(), (x + b.relu() > 0).float()
+    g = on_3 * sent  # what arrives at the sum
+    bent = (x + (w2 @ a).relu() > 0) * sent  # the same, with a ReLU forgotten on the way forward
+
+    def branch(at_its_end: Tensor, gate_1: Tensor, gate_2: Tensor) -> Tensor:
+        return w1.T @ (gate_1 * (w2.T @ (gate_2 * at_its_end)))
+
+    through, one = branch(g, on_1, on_2), torch.ones(())
+    return turned_mistakes(g, (on_1, on_2), w1, w2) | {
+        "you return what was sent; the block changes it": sent,
+        "this is y, the way forward": (x + b.relu()).relu(),
+        "the skip is missing: x goes into the sum directly, too, and what comes back on the two "
+        "ways adds up": through,
+        "this is the skip alone: what comes back through the branch is missing": g,
+        "the two ways multiply in yours: after a sum, gradients add up": g * through,
+        "the last ReLU lets nothing back where its input was negative, on neither way":
+        sent + branch(sent, on_1, on_2),
+        "the last ReLU stands behind the sum: it holds for the skip, too": sent + through,
+        "the last ReLU stands behind the sum: it holds for the branch, too":
+        g + branch(sent, on_1, on_2),
+        "what opens the last ReLU is the sum x + branch, and not x alone":
+        (x > 0) * sent + branch((x > 0) * sent, on_1, on_2),
+        "the ReLU at the end of the branch is missing on the way back": g + branch(g, on_1, one),
+        "the ReLU between the two layers is missing on the way back": g + branch(g, one, on_2),
+        "the ReLU between the two layers is missing on the way forward, in w2 @ relu(w1 @ x)":
+        bent + branch(bent, on_1, (w2 @ a > 0).float()),
+        "both ReLUs of the branch are missing on the way back. (What comes out of a ReLU is never "
+        "below 0: ask what is above 0.)": g + branch(g, one, one),
+        "no ReLU lets anything back where its input was negative: there are three":
+        sent + branch(sent, one, one),
     }
-    of_products = {
-        "you count additions, too, as a FLOP counter does": 2 * products,
-        "each stage computes everything again, T multiplies": products / stages,
-        "a bias is added, not multiplied": parameters * uses,
-        "a picture need not be square, it has H·W pixels": products / width * height,
-        "each weight is used at each pixel, H·W times": products / height / width,
-        three: products - 27 * channels * uses,
-        one: products - blocks * square * uses,
-        single: products - 2 * (blocks - 1) * square * uses,
+
+
+def turned_mistakes(
+    g: Tensor, gates: tuple[Tensor, Tensor], w1: Tensor, w2: Tensor
+) -> dict[str, Tensor]:
+    """Return what comes out of the wrong matrix at the wrong place, if the shapes allow it."""
+    if w1.shape != w2.shape:
+        return {}
+    on_1, on_2 = gates
+    return {
+        "the way back goes through the transposed matrices, w.T":
+        g + w1 @ (on_1 * (w2 @ (on_2 * g))),
+        "the way back begins with the last layer: w2.T first, then w1.T":
+        g + w2.T @ (on_1 * (w1.T @ (on_2 * g))),
     }
-    named = ("parameters", parameters, of_parameters), ("multiplications", products, of_products)
-    return list(named)
 
 
-# ---------------------------------------------------------------------------- when the loop rests
-
-
-class Stage:
-    """A stage whose path is known: it moves a draft towards 1 - O, and counts its pictures.
-
-    What is left of the way shrinks by the mean of O at each stage: bright pictures are slow.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most, self.pictures = most, 0
-
-    def __call__(self, rainy: Tensor, x: Tensor) -> Tensor:
-        self.pictures += len(rainy)
-        if self.pictures > self.most:
-            raise RuntimeError("the loop ran for more than `limit` stages")
-        slow = rainy.mean(dim=(1, 2, 3), keepdim=True)
-        return (1 - rainy) + slow * (x - (1 - rainy))
-
-
-def _paths(rainy: Tensor, limit: int) -> Tensor:
-    """Return where :class:`Stage` leads: x_0 to x_limit of each picture, (B, limit + 1, 3, H, W)"""
-    slow = rainy.mean(dim=(1, 2, 3), keepdim=True)
-    drafts = [(1 - rainy) + slow**t * (2 * rainy - 1) for t in range(limit + 1)]
-    return torch.stack(drafts, dim=1)
-
-
-def _first_quiet(changes: Tensor, threshold: float) -> Tensor:
-    """Return the first stage whose change is below the threshold, else the last: (…, T) to (…)."""
-    quiet = changes < threshold
-    quiet[..., -1] = True
-    return quiet.int().argmax(dim=-1) + 1
-
-
-def _batch(*greys: float) -> Tensor:
-    return torch.tensor(greys, dtype=torch.float64)[:, None, None, None].repeat(1, 3, 2, 3)
-
-
-def _stripes() -> Tensor:
-    """Return two pictures (3, 2, 4): one whose changes cancel in the mean, one with one bright."""
-    pictures = torch.full((2, 3, 2, 4), 0.45, dtype=torch.float64)
-    pictures[0, :, :, ::2], pictures[0, :, :, 1::2] = 0.1, 0.9
-    pictures[1, :, 0, 0] = 1.0
-    return pictures
+# ---------------------------------------------------------------------------------- 02.3: a copy
 
 
 @checker("03.3")
-def check_run_to_rest(answer: Callable[..., Any]) -> None:
-    """Try ``run_to_rest(stage, rainy, threshold, limit)`` on a stage whose path is known."""
-    three = "grey pictures 0.2, 0.5 and 0.8"
-    for rainy, threshold, limit, words in (
-        (_batch(0.2, 0.5, 0.8), 0.05, 7, three),
-        (_batch(0.2, 0.5, 0.8), 1.0, 7, three),
-        (_batch(0.8, 0.2), 0.001, 2, "grey pictures 0.8 and 0.2"),
-        (_batch(0.8), 0.08, 9, "one grey picture 0.8"),
-        (_stripes(), 0.06, 9, "stripes of 0.1 and 0.9; grey 0.45 with one white pixel"),
-    ):
-        words = f"{words}, threshold {threshold}, limit {limit}"
-        stage = Stage(most=limit * len(rainy))
-        got = attempt(answer, stage, rainy, threshold, limit)
-        x, used = pair_of(got, "the pictures and the number of stages that each one used")
-        truth = _check_used(used, rainy, threshold, limit, words)
-        _check_rest(x, rainy, truth, limit, words)
-        enough = int(truth.max()) * len(rainy)
-        expect(
-            stage.pictures <= enough,
-            f"all pictures are at rest after {int(truth.max())} stages, and you ran the stage on "
-            f"{stage.pictures} pictures where {enough} are enough: stop there (for {words})",
-        )
+def check_copy_kernel(answer: Callable[[int], Any]) -> None:
+    """Try ``copy_kernel(channels)`` on random features, negative ones and thin ones, too."""
+    for channels in (3, 1, 5):
+        weight = attempt(answer, channels)
+        shape = (channels, channels, 3, 3)
+        if not isinstance(weight, Tensor):
+            raise Wrong(f"the weights should be a tensor, and yours is a {type(weight).__name__}")
+        expect(weight.shape == shape, f"for {channels} channels the weights should be {shape} "
+               f"(to, from, height, width), and yours are {tuple(weight.shape)}")
+        x = torch.randn(2, channels, 4, 6)
+        y = F.conv2d(x, weight.float(), padding=1)
+        expect_close(y, x, "what comes out of the convolution", mistakes=copy_mistakes(x),
+                     example=f"random features of {channels} channels, 4 × 6 pixels")
 
 
-def _check_used(used: Any, rainy: Tensor, threshold: float, limit: int, words: str) -> Tensor:
-    """Compare the numbers of stages; return the right ones."""
-    change = _paths(rainy, limit).diff(dim=1).flatten(2)  # (B, limit, 3·H·W)
-    truth = _first_quiet(change.abs().mean(dim=2), threshold)
-    whole = change.abs().mean(dim=(0, 2)).expand(len(rainy), -1)
-    mean, square = "and the mean of |change| is asked for", change.square().mean(dim=2)
-    measures = {
-        "plus and minus cancel in your mean: abs comes first": change.mean(dim=2).abs(),
-        "a change is |x_t - x_{t-1}|, and you left out the abs": change.mean(dim=2),
-        f"you take the largest change, {mean}": change.abs().amax(dim=2),
-        f"you take the sum of the change, {mean}": change.abs().sum(dim=2),
-        f"you take the mean square, {mean}": square,
-        f"you take the root of the mean square, {mean}": square.sqrt(),
-        "compare a draft with the one before it, not with O": change.cumsum(1).abs().mean(dim=2),
-        "one mean decides for the whole batch: each picture has its own last stage": whole,
+def copy_mistakes(x: Tensor) -> dict[str, Tensor]:
+    """Return what comes out of other kernels than the copying one."""
+    channels = x.shape[1]
+    middle = torch.zeros(3, 3)
+    middle[1, 1] = 1
+    kernels = {
+        "nothing comes out. That is what a network that predicts rain needs; this one has to hand "
+        "on the picture": torch.zeros(3, 3),
+        "each pixel becomes the mean of its neighbourhood: a blur": torch.full((3, 3), 1 / 9),
+        "each pixel becomes the sum of its neighbourhood: only the middle may count": (
+            torch.ones(3, 3)
+        ),
+        "a 1 on the diagonal of the 3 × 3 window adds up three pixels: it is the channels (the "
+        "first two axes) that need a diagonal": torch.eye(3),
     }
-    mistakes = {text: _first_quiet(values, threshold) for text, values in measures.items()}
-    together = "your pictures stop together: each one has its own last stage"
-    mistakes[together] = truth.max().expand_as(truth)
-    mistakes["the quiet stage was run, so it counts as used"] = truth - 1
-    mistakes["you count one stage too many"] = truth + 1
-    expect_close(used, truth, "the number of stages", mistakes=mistakes, example=words)
-    return truth
-
-
-def _check_rest(x: Any, rainy: Tensor, used: Tensor, limit: int, words: str) -> None:
-    """Compare the pictures, each after its own last stage."""
-    paths, every = _paths(rainy, limit), torch.arange(len(rainy))
-    mistakes = {
-        "a picture at rest went on with the others": paths[:, used.max()],
-        "a picture at rest went on until the limit": paths[:, limit],
-        "what the quiet stage made is the result: you threw it away": paths[every, used - 1],
-        "you returned the rainy pictures": rainy,
+    alone = torch.eye(channels).view(channels, channels, 1, 1)
+    summed = F.conv2d(x, middle.expand(channels, channels, 3, 3), padding=1)
+    others = "every channel becomes the {} of all of them: channel i may take from channel i only"
+    return {words: F.conv2d(x, alone * kernel, padding=1) for words, kernel in kernels.items()} | {
+        others.format("sum"): summed,
+        others.format("mean"): summed / channels,
+        "all weights are 1, so all pixels of all channels are added up": F.conv2d(
+            x, torch.ones(channels, channels, 3, 3), padding=1
+        ),
+        "the picture has moved by a pixel: the middle of 0, 1, 2 is 1": F.pad(
+            x, (1, 0, 1, 0)
+        )[..., :-1, :-1],
     }
-    expect_close(x, paths[every, used], "the pictures", mistakes=mistakes, example=words)
 
 
-# -------------------------------------------------------------------------- the energy of a change
-
-
-def _three_pixels() -> tuple[Tensor, Tensor, Tensor]:
-    """Return a draft, the next one (3, 1, 3), and a mask with a streak on the first pixel."""
-    before = torch.full((3, 1, 3), 0.5, dtype=torch.float64)
-    change = torch.tensor([[0.2, 0.3, 0.0], [0.1, 0.0, -0.2], [-0.2, 0.0, 0.1]])
-    return before, before + change[:, None].double(), torch.tensor([[[True, False, False]]])
+# ------------------------------------------------------------------------ 02.4: a fair comparison
 
 
 @checker("03.4")
-def check_split_energy(answer: Callable[..., Any]) -> None:
-    """Try ``split_energy(before, after, mask)`` on three pixels, then at random."""
-    before, after = torch.rand(2, 3, 4, 6, dtype=torch.float64)
-    drawn = torch.rand(1, 4, 6) < 0.3
-    for a, b, mask, words in (
-        (*_three_pixels(), "three pixels, the first one on a streak, that change by (0.2, 0.1, "
-         "-0.2), (0.3, 0, 0) and (0, -0.2, 0.1)"),
-        (before, after, drawn, "random pictures (3, 4, 6), 30 % streaks"),
-        (before, after, torch.zeros_like(drawn), "random pictures (3, 4, 6) without a streak"),
-        (before, after, torch.ones_like(drawn), "random pictures (3, 4, 6) that are all streak"),
-    ):  # fmt: skip
-        got = pair_of(attempt(answer, a, b, mask), "the energy on streaks and on the background")
-        truth, mistakes = _energies(a, b, mask)
-        for place, name in enumerate(("on the streaks", "on the background")):
-            wrong = {text: pair[place] for text, pair in mistakes.items()}
-            what = f"the energy {name}"
-            expect_close(got[place], truth[place], what, mistakes=wrong, example=words)
+def check_paired_interval(answer: Callable[..., Any]) -> None:
+    """Try ``paired_interval(first, second)`` on three and five seeds, in any order."""
+    cases = [
+        ({0: 31.0, 1: 33.0, 2: 30.0}, {0: 30.7, 1: 32.8, 2: 29.6}),
+        ({0: 31.0, 1: 33.0, 2: 30.0}, {2: 30.1, 0: 33.5, 1: 30.9}),  # not in the same order
+        ({4: 28.2, 7: 29.1, 5: 30.4, 8: 27.0, 6: 28.8}, {4: 28.9, 5: 30.9, 6: 28.1, 7: 29.0,
+                                                         8: 27.3}),
+        ({0: 31.0, 1: 33.0, 2: 30.0, 3: 35.0}, {0: 30.7, 1: 32.2, 2: 29.6}),  # seed 3 is alone
+    ]
+    for first, second in cases:
+        found = attempt(answer, dict(first), dict(second))
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise Wrong(f"return two numbers, `return mean, half`, and not {found!r}")
+        seeds = sorted(first.keys() & second.keys())
+        differences = [first[seed] - second[seed] for seed in seeds]
+        mean, half = interval(differences)
+        example = f"first = {first}, second = {second}"
+        expect_close(found[0], mean, "the mean difference", example=example, mistakes={
+            "the sign is wrong: `first − second`": -mean,
+            "a seed that only one of the two has can't be paired: leave it out":
+            statistics.fmean(first.values()) - statistics.fmean(second.values()),
+        })
+        expect_close(found[1], half, "the half-width", example=example, tolerance=1e-3,
+                     mistakes=interval_mistakes(first, second))
 
 
-def _energies(before: Tensor, after: Tensor, mask: Tensor) -> tuple[list, dict[str, list]]:
-    """Return the two energies, on the mask and off it, and what mistakes give."""
-    change, places = after - before, (mask[0], ~mask[0])
-
-    def both(values: Tensor) -> list[float]:
-        return [float(sum(values[..., place].flatten().tolist())) for place in places]
-
-    right = both(change.square())
-    pixels = [int(place.sum()) or float("nan") for place in places]
-    mean = [energy / n for energy, n in zip(right, pixels, strict=True)]
-    own = after.square() - before.square()
-    return right, {
-        "you swapped the two places: the mask is true on streaks": right[::-1],
-        "energy is the sum of the squares, not their mean over the pixels": mean,
-        "energy is the sum of the squares, not their mean": [m / 3 for m in mean],
-        "energy is the sum of the squares: you added up sizes (abs)": both(change.abs()),
-        "square each colour first, then add up the colours": both(change.sum(dim=0).square()),
-        "all three colours count, not only the first one": both(change[0].square()),
-        "you took the difference of two squares, not the square of the change": both(own),
-        "return energies, not shares of the whole": [energy / sum(right) for energy in right],
-        "energy is the sum of the squares, without a root": [energy**0.5 for energy in right],
-        "that is the energy of all pixels: split it by the mask": [sum(right)] * 2,
+def interval_mistakes(first: Mapping[int, float], second: Mapping[int, float]) -> dict[str, float]:
+    """Return the half-widths of other intervals."""
+    seeds = sorted(first.keys() & second.keys())
+    ours, theirs = ([scores[seed] for seed in seeds] for scores in (first, second))
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    by_order = [a - b for a, b in zip(first.values(), second.values(), strict=False)]
+    by_rank = [a - b for a, b in zip(sorted(ours), sorted(theirs), strict=True)]
+    half, spread, root = interval(differences)[1], statistics.stdev(differences), len(seeds) ** 0.5
+    student = half * root / spread
+    apart = (statistics.variance(ours) + statistics.variance(theirs)) ** 0.5
+    return {
+        "you did not pair: the seeds' own ups and downs are in your interval. Take the difference "
+        "for each seed first, and then its deviation": student * apart / root,
+        "you add up two intervals, and did not pair: take the difference for each seed first": (
+            interval(ours)[1] + interval(theirs)[1]
+        ),
+        "you pair by place in the dictionary: seed 0 belongs to seed 0, wherever it stands": (
+            interval(by_order)[1]
+        ),
+        "you pair the best with the best: seed 0 belongs to seed 0, good or bad": (
+            interval(by_rank)[1]
+        ),
+        "1.96 is for very many values; few seeds need Student's t from the table": (
+            1.96 * spread / root
+        ),
+        "2 is for very many values; few seeds need Student's t from the table": 2 * spread / root,
+        "the deviation of a few values divides by n − 1, and yours by n (`statistics.stdev`)": (
+            student * statistics.pstdev(differences) / root
+        ),
+        "this is the interval of a single run: the mean of n runs is surer, by √n": half * root,
+        "you divide by n: the deviation of a mean falls by √n": half / root,
+        "this is the standard error alone; times t it is the half-width": spread / root,
+        "this is the standard deviation alone": spread,
+        "you took the variance; its root is the deviation": half * spread,
+        "this is the whole width: return half of it": 2 * half,
     }

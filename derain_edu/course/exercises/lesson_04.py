@@ -1,335 +1,364 @@
-"""The exercises of lesson 04: the shares of a shared weight, a backward by hand, an LSTM step."""
+"""The exercises of lesson 04: a network as a loop, what the loop costs, and where it rests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from derain_edu.course.exercises.checking import attempt, checker, expect, expect_close, show
-from derain_edu.evaluation.timing import LiveMemory
-from derain_edu.models.blocks import ConvLSTM
+from derain_edu.course.exercises.checking import attempt, checker, expect, expect_close
+from derain_edu.models.blocks import conv3x3
+from derain_edu.models.prn import PRN, PRNConfig
 
-Step = Callable[[Tensor, Tensor], Tensor]  # (x_{t-1}, w) to x_t
+Part = Callable[[Tensor], Tensor]
+Parts = tuple[Part, Part, Part]  # head, body, tail
+Rule = Callable[[Tensor, Tensor], Tensor]  # (O, x_{t-1}) to x_t
 
-# ------------------------------------------------------------------------- one number, used T times
+
+def pair_of(result: Any, what: str) -> tuple[Any, Any]:
+    """Return the two things that an answer returned, or say which two are expected."""
+    two = isinstance(result, tuple | list) and len(result) == 2
+    expect(two, f"return two things, {what}, and not a {type(result).__name__}")
+    return result[0], result[1]
 
 
-def _last(o: float, weights: Sequence[float]) -> list[float]:
-    """Return x_0 to x_T of x_t = o + w_t · x_{t-1}, where each use has a weight of its own."""
-    drafts = [o]
-    for w in weights:
-        drafts.append(o + w * drafts[-1])
-    return drafts
+# ------------------------------------------------------------------------------------- the loop
+
+
+class SixChannels(nn.Module):
+    """A head for ``cat(O, draft)`` that says what it expects."""
+
+    def __init__(self, layer: Part) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, both: Tensor) -> Tensor:
+        if both.ndim != 4 or both.shape[1] != 6:
+            raise ValueError(
+                "the head takes (B, 6, H, W), the rainy picture and the draft side by side along "
+                f"dim 1, and it got {tuple(both.shape)}"
+            )
+        return self.layer(both)
+
+
+def _grey_head(both: Tensor) -> Tensor:
+    return F.relu(0.75 * both[:, 3:] - 0.25 * both[:, :3])
+
+
+def _trained_by_chance() -> tuple[SixChannels, nn.Module, nn.Module]:
+    """Return small parts with random weights whose pictures leave [0, 1]."""
+    head = SixChannels(nn.Sequential(conv3x3(6, 4), nn.ReLU()))
+    body, tail = nn.Sequential(conv3x3(4, 4), nn.ReLU()), conv3x3(4, 3)
+    for part in (head, body, tail):
+        part.double()
+        for weight in part.parameters():
+            weight.data.mul_(2)
+    return head, body, tail
+
+
+def _loops(parts: Parts, rainy: Tensor, stages: int) -> dict[str, list[Tensor]]:
+    """Return the pictures of the right loop, under ``""``, and those of wrong ones."""
+    head, body, tail = parts
+
+    def f(first: Tensor, second: Tensor) -> Tensor:
+        return tail(body(head(torch.cat((first, second), dim=1))))
+
+    rules: dict[str, Rule] = {
+        "": lambda o, x: o + f(o, x),
+        "you add to the last draft, and edit 2 adds to the rainy one": lambda o, x: x + f(o, x),
+        "the tail predicts minus the rain layer: add it to O": lambda o, x: f(o, x),
+        "the tail predicts minus the rain: add it, don't subtract it": lambda o, x: o - f(o, x),
+        "the head wants the rainy picture first, the draft second": lambda o, x: o + f(x, o),
+        "each stage gets O twice, and the draft never goes in": lambda o, x: o + f(o, o),
+        "each stage gets the draft twice: edit 3 shows O, too": lambda o, x: o + f(x, x),
+        "PRN clamps nothing between the stages": lambda o, x: torch.clamp(o + f(o, x), 0, 1),
+    }
+    found = {reason: _loop(rule, rainy, rainy, stages) for reason, rule in rules.items()}
+    black = "the first draft is O itself (x_0 = O), not a black picture"
+    return found | {black: _loop(rules[""], rainy, torch.zeros_like(rainy), stages)}
+
+
+def _loop(rule: Rule, rainy: Tensor, x: Tensor, stages: int) -> list[Tensor]:
+    pictures = [x]
+    for _ in range(stages):
+        pictures.append(rule(rainy, pictures[-1]))
+    return pictures[1:]
+
+
+def _try_loop(
+    answer: Callable[..., Any], parts: Parts, rainy: Tensor, stages: int, of: str
+) -> list[Tensor]:
+    """Compare the answer's pictures with the right ones, stage by stage, and return them."""
+    got = attempt(answer, *parts, rainy, stages)
+    single = isinstance(got, Tensor) and got.ndim == 4
+    expect(not single, f"return the pictures of all {stages} stages, in a list, not a single one")
+    several = isinstance(got, tuple | list) or (isinstance(got, Tensor) and got.ndim == 5)
+    expect(several, f"return a list of pictures, not a {type(got).__name__}")
+    extra = ": x_0 = O is not a stage, leave it out" if len(got) == stages + 1 else ""
+    number = f"{stages} stages make {stages} pictures, and you returned {len(got)}{extra}"
+    expect(len(got) == stages, number)
+    loops = _loops(parts, rainy, stages)
+    for t, (x, want) in enumerate(zip(got, loops.pop(""), strict=True)):
+        mistakes = {reason: pictures[t] for reason, pictures in loops.items()}
+        expect_close(x, want, f"x_{t + 1}", mistakes=mistakes, example=f"{of}, {stages} stages")
+    return list(got)
 
 
 @checker("04.1")
-def check_shares_of_uses(answer: Callable[..., Any]) -> None:
-    """Try ``shares_of_uses(w, o, stages)``: y is linear in each use, so differences are exact."""
-    for w, o, stages in (
-        (3.0, 2.0, 2),
-        (0.5, 1.0, 4),
-        (-0.5, 2.0, 3),
-        (0.0, 2.0, 3),
-        (3.0, 5.0, 1),
-    ):
-        got = attempt(answer, w, o, stages)
-        words = f"w = {w:g}, o = {o:g}, T = {stages}"
-        single = isinstance(got, int | float) or (isinstance(got, Tensor) and got.ndim == 0)
-        expect(
-            not single, f"return a list with the share of each use, not one number (for {words})"
-        )
-        drafts = _last(o, [w] * stages)
-        truth = []
-        for t in range(stages):
-            more = [w + (k == t) for k in range(stages)]
-            truth.append(_last(o, more)[-1] - drafts[-1])
-        mistakes = _wrong_shares(w, drafts, truth)
-        expect_close(
-            got, torch.tensor(truth), "the list of shares", mistakes=mistakes, example=words
-        )
+def check_unroll(answer: Callable[..., Any]) -> None:
+    """Try ``unroll(head, body, tail, rainy, stages)``: the values, and what they hang on."""
+    grey = (SixChannels(_grey_head), lambda z: z / 2, lambda z: -z)
+    words = "one grey pixel O = 0.8, head relu(0.75·draft - 0.25·O), body z/2, tail -z"
+    for stages in (3, 1):
+        _try_loop(answer, grey, torch.full((1, 3, 1, 1), 0.8), stages, words)
+    parts, rainy = _trained_by_chance(), torch.rand(2, 3, 4, 5, dtype=torch.float64)
+    _try_loop(answer, parts, rainy, 2, "random weights, rainy (2, 3, 4, 5)")
+    pictures = _try_loop(answer, parts, rainy, 4, "random weights, rainy (2, 3, 4, 5)")
+    _check_sharing(parts, rainy, pictures)
 
 
-def _wrong_shares(w: float, x: list[float], truth: list[float]) -> dict[str, Tensor]:
-    uses, last, total = range(1, len(truth) + 1), len(truth), sum(truth)
-    way = "the error passes the uses after t, T - t of them"
-    wrong = {
-        "a use is given x_{t-1}, and you took x_t, what went out": [
-            x[t] * w ** (last - t) for t in uses
-        ],
-        f"{way}: you took one more": [x[t - 1] * w ** (last - t + 1) for t in uses],
-        f"{way}, not the ones before": [x[t - 1] * w ** (t - 1) for t in uses],
-        f"{way}, on its way back: w^(T - t) is missing": x[:last],
-        "that is the error alone: multiply it by what came in": [w ** (last - t) for t in uses],
-        "you left out the o that each stage adds": [x[0] * w ** (last - 1)] * last,
-        "the order is from the first use to the last one": truth[::-1],
-        "the uses have different shares, and you split the sum evenly": [total / last] * last,
-        "each use has a share of the sum, and you gave the sum to each": [total] * last,
+def _check_sharing(parts: Parts, rainy: Tensor, pictures: list[Tensor]) -> None:
+    """See by the gradient whether all stages run on the given parts and hang together."""
+    cut = "are they cut off (detach, no_grad), or do the stages run on copies of the parts?"
+    weight, found = parts[0].layer[0].weight, None
+    if getattr(pictures[-1], "requires_grad", False):
+        [found] = torch.autograd.grad(pictures[-1].sum(), weight, allow_unused=True)
+    expect(found is not None, f"the pictures are right, but no gradient reaches the head: {cut}")
+    x, weights = rainy, []
+    for _ in pictures:
+        head, body, tail = copy.deepcopy(parts)  # this stage has weights of its own
+        x = rainy + tail(body(head(torch.cat((rainy, x), dim=1))))
+        weights.append(head.layer[0].weight)
+    shares = torch.autograd.grad(x.sum(), weights)
+    right = "the pictures are right, but"
+    mistakes = {
+        f"{right} the stages do not hang together: is a draft cut off by detach?": shares[-1],
+        f"{right} only stage 1 runs on the parts: the others have copies of them": shares[0],
     }
-    return {reason: torch.tensor(values) for reason, values in wrong.items()}
+    expect_close(found, sum(shares), f"{right} the gradient of the head", mistakes=mistakes)
 
 
-# ----------------------------------------------------------------------------- a copy for each use
+# ----------------------------------------------------------------------------- what a stage costs
 
-
-def _plus(x: Tensor, w: Tensor) -> Tensor:
-    return 1 + w * x
-
-
-def _mix(x: Tensor, w: Tensor) -> Tensor:
-    return x + torch.tanh(x @ w)
-
-
-def _run(step: Step, weights: Sequence[Tensor], x: Tensor) -> list[Tensor]:
-    drafts = []
-    for w in weights:
-        x = step(x, w)
-        drafts.append(x)
-    return drafts
-
-
-def _differences(step: Step, w: Tensor, x: Tensor, stages: int, loss: Callable) -> Tensor:
-    """Return the share of each use by central differences, without any backward: (T, *w.shape)."""
-    shares = torch.zeros(stages, w.numel(), dtype=torch.float64)
-    h = 1e-5
-    for t in range(stages):
-        for k in range(w.numel()):
-            ends = []
-            for sign in (h, -h):
-                weights = [w.clone() for _ in range(stages)]
-                weights[t].view(-1)[k] += sign
-                ends.append(loss(_run(step, weights, x)[-1]).item())
-            shares[t, k] = (ends[0] - ends[1]) / (2 * h)
-    return shares.view(stages, *w.shape)
-
-
-def _examples() -> list[tuple[Step, Tensor, Tensor, Callable, str]]:
-    w, x = torch.randn(2, 2, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
-    one, two = torch.tensor([3.0, 2.0], dtype=torch.float64)
-    return [
-        (lambda x, w: w * x, one, two, lambda y: y, "x_t = w · x, w = 3, x = 2, loss = x_T"),
-        (_plus, one, two, lambda y: y, "x_t = 1 + w · x, w = 3, x = 2, loss = x_T"),
-        (_mix, w, x, lambda y: y.square().mean(), "x_t = x + tanh(x @ w), w of shape (2, 2)"),
-    ]
+_SIZES = [(2, 4, 3, 3, 5), (1, 2, 1, 3, 5), (3, 3, 2, 6, 2), (6, 32, 5, 8, 4)]
 
 
 @checker("04.2")
-def check_share_of_each_use(answer: Callable[..., Any]) -> None:
-    """Try ``share_of_each_use(step, w, x, stages, loss)`` against finite differences."""
-    for step, w, x, loss, words in _examples():
-        for stages, learns in ((2, False), (3, True), (1, False)):
-            got = attempt(answer, step, w.clone().requires_grad_(learns), x, stages, loss)
-            if isinstance(got, list | tuple) and all(isinstance(part, Tensor) for part in got):
-                got = torch.stack(list(got)) if len({part.shape for part in got}) == 1 else got
-            truth = _differences(step, w, x, stages, loss)
-            mistakes = _wrong_splits(step, w, x, truth, loss)
-            what, example = "what you return", f"{words}, T = {stages}"
-            expect_close(got, truth, what, mistakes=mistakes, example=example)
+def check_cost(answer: Callable[..., Any]) -> None:
+    """Try ``cost(stages, channels, blocks, height, width)`` against networks that are counted."""
+    for sizes in _SIZES:
+        got = pair_of(attempt(answer, *sizes), "(parameters, multiplications)")
+        words = "stages, channels, blocks, height, width = " + ", ".join(map(str, sizes))
+        for value, (what, truth, mistakes) in zip(got, _count(*sizes), strict=True):
+            value = value.item() if isinstance(value, Tensor) else value
+            expect(isinstance(value, Real), f"the {what} should be a number, not {value!r}")
+            fitting = [text for text, number in mistakes.items() if value == number]
+            reason = [*fitting, f"the number of {what} is not right"][0]
+            expect(
+                value == truth, f"{reason}: yours is {value:,}, expected {truth:,} (for {words})"
+            )
 
 
-def _wrong_splits(
-    step: Step, w: Tensor, x: Tensor, truth: Tensor, loss: Callable
-) -> dict[str, Tensor]:
-    stages, total = len(truth), truth.sum(dim=0)
-    every = total.expand_as(truth)
-    leaves = [w.clone().requires_grad_() for _ in range(stages)]
-    drafts = _run(step, leaves, x)
-    losses = sum(loss(draft) for draft in drafts)
-    everything = torch.stack(torch.autograd.grad(losses, leaves))
-    direct = torch.zeros_like(truth)
-    for t in range(stages):
-        before = x if t == 0 else drafts[t - 1].detach()
-        leaf = w.clone().requires_grad_()
-        [direct[t]] = torch.autograd.grad(loss(step(before, leaf)), leaf)
-    cut = torch.zeros_like(truth)
-    cut[-1] = truth[-1]
-    return {
-        "that is the sum, the gradient of the shared weight: return the share of each use": total,
-        "each use has the gradient of the shared weight: give each one a copy of its own": every,
-        "you split the sum evenly: give each use a copy of its own": every / stages,
-        "the loss compares the last draft only, and you took the loss of each stage": direct,
-        "only the last use got something: is a draft cut off by detach?": cut,
-        "the loss looks at the last draft only, and you added up the losses of all": everything,
-        "the order is from the first use to the last one": truth.flip(0),
+def _count(
+    stages: int, channels: int, blocks: int, height: int, width: int
+) -> list[tuple[str, int, dict[str, float]]]:
+    """Count parameters and multiplications in a network, and say what wrong formulas give."""
+    network = PRN(PRNConfig(stages=stages, channels=channels, blocks=blocks))
+    weights = sum(p.numel() for p in network.parameters() if p.ndim == 4)
+    parameters = sum(p.numel() for p in network.parameters())
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, height, width))
+    products = counter.get_total_flops() // 2
+    uses, square = stages * height * width, 9 * channels**2
+    three = "the head looks at six channels, at O and at the draft"
+    one = "a residual block has two convolutions"
+    single = "each block has weights of its own, so the number of blocks counts"
+    of_parameters = {
+        "all stages share the same weights, T does not multiply them": stages * parameters,
+        "each convolution has biases, too, one per output channel": weights,
+        three: parameters - 27 * channels,
+        one: parameters - blocks * (square + channels),
+        single: parameters - 2 * (blocks - 1) * (square + channels),
+        "the tail is a convolution, too, from C to 3": parameters - 27 * channels - 3,
     }
+    of_products = {
+        "you count additions, too, as a FLOP counter does": 2 * products,
+        "each stage computes everything again, T multiplies": products / stages,
+        "a bias is added, not multiplied": parameters * uses,
+        "a picture need not be square, it has H·W pixels": products / width * height,
+        "each weight is used at each pixel, H·W times": products / height / width,
+        three: products - 27 * channels * uses,
+        one: products - blocks * square * uses,
+        single: products - 2 * (blocks - 1) * square * uses,
+    }
+    named = ("parameters", parameters, of_parameters), ("multiplications", products, of_products)
+    return list(named)
 
 
-# ------------------------------------------------------------------- backward with the drafts alone
+# ---------------------------------------------------------------------------- when the loop rests
 
 
-def _wide(x: Tensor, w: Tensor) -> Tensor:
-    return x + 0.1 * torch.tanh(torch.sin(x @ w)) @ w.T  # inside: 16 times as wide as a draft
+class Stage:
+    """A stage whose path is known: it moves a draft towards 1 - O, and counts its pictures.
+
+    What is left of the way shrinks by the mean of O at each stage: bright pictures are slow.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.pictures = most, 0
+
+    def __call__(self, rainy: Tensor, x: Tensor) -> Tensor:
+        self.pictures += len(rainy)
+        if self.pictures > self.most:
+            raise RuntimeError("the loop ran for more than `limit` stages")
+        slow = rainy.mean(dim=(1, 2, 3), keepdim=True)
+        return (1 - rainy) + slow * (x - (1 - rainy))
 
 
-def _most_alive(run: Callable[[], Tensor]) -> tuple[Tensor, float]:
-    """Return what ``run`` returns, and the most KiB of its tensors that were alive at once."""
-    with LiveMemory() as memory:
-        result = run()
-    return result, memory.peak / 1024
+def _paths(rainy: Tensor, limit: int) -> Tensor:
+    """Return where :class:`Stage` leads: x_0 to x_limit of each picture, (B, limit + 1, 3, H, W)"""
+    slow = rainy.mean(dim=(1, 2, 3), keepdim=True)
+    drafts = [(1 - rainy) + slow**t * (2 * rainy - 1) for t in range(limit + 1)]
+    return torch.stack(drafts, dim=1)
 
 
-def _plain(step: Step, w: Tensor, x: Tensor, stages: int, loss: Callable) -> Tensor:
-    leaf = w.clone().requires_grad_()
-    [gradient] = torch.autograd.grad(loss(_run(step, [leaf] * stages, x)[-1]), leaf)
-    return gradient
+def _first_quiet(changes: Tensor, threshold: float) -> Tensor:
+    """Return the first stage whose change is below the threshold, else the last: (…, T) to (…)."""
+    quiet = changes < threshold
+    quiet[..., -1] = True
+    return quiet.int().argmax(dim=-1) + 1
+
+
+def _batch(*greys: float) -> Tensor:
+    return torch.tensor(greys, dtype=torch.float64)[:, None, None, None].repeat(1, 3, 2, 3)
+
+
+def _stripes() -> Tensor:
+    """Return two pictures (3, 2, 4): one whose changes cancel in the mean, one with one bright."""
+    pictures = torch.full((2, 3, 2, 4), 0.45, dtype=torch.float64)
+    pictures[0, :, :, ::2], pictures[0, :, :, 1::2] = 0.1, 0.9
+    pictures[1, :, 0, 0] = 1.0
+    return pictures
 
 
 @checker("04.3")
-def check_gradient_from_drafts(answer: Callable[..., Any]) -> None:
-    """Try ``gradient_from_drafts(step, w, x, stages, loss)``: its value, then what it keeps."""
-    for step, w, x, loss, words in _examples()[1:]:
-        for stages in (3, 1):
-            got = attempt(answer, step, w, x, stages, loss)
-            truth = _plain(step, w, x, stages, loss)
-            mistakes = _wrong_backwards(step, w, x, stages, loss)
-            example = f"{words}, T = {stages}"
-            expect_close(got, truth, "the gradient", mistakes=mistakes, example=example)
-    w, x = torch.randn(4, 64, dtype=torch.float64), torch.randn(50, 4, dtype=torch.float64)
-    given = (_wide, w, x, 12, lambda y: y.square().mean())
-    got, alive = _most_alive(lambda: attempt(answer, *given))
-    truth, plain = _most_alive(lambda: _plain(*given))
-    expect_close(got, truth, "the gradient", example="x of shape (50, 4), T = 12")
-    needs = f"{alive:.0f} KiB were alive at once, and the plain backward needs {plain:.0f} KiB"
-    advice = "run the loop in torch.no_grad(), keep its drafts alone, and run one stage again when "
-    reason = f"the gradient is right, but {needs} (T = 12): {advice}its turn comes"
-    expect(alive < plain / 2, reason)
+def check_run_to_rest(answer: Callable[..., Any]) -> None:
+    """Try ``run_to_rest(stage, rainy, threshold, limit)`` on a stage whose path is known."""
+    three = "grey pictures 0.2, 0.5 and 0.8"
+    for rainy, threshold, limit, words in (
+        (_batch(0.2, 0.5, 0.8), 0.05, 7, three),
+        (_batch(0.2, 0.5, 0.8), 1.0, 7, three),
+        (_batch(0.8, 0.2), 0.001, 2, "grey pictures 0.8 and 0.2"),
+        (_batch(0.8), 0.08, 9, "one grey picture 0.8"),
+        (_stripes(), 0.06, 9, "stripes of 0.1 and 0.9; grey 0.45 with one white pixel"),
+    ):
+        words = f"{words}, threshold {threshold}, limit {limit}"
+        stage = Stage(most=limit * len(rainy))
+        got = attempt(answer, stage, rainy, threshold, limit)
+        x, used = pair_of(got, "the pictures and the number of stages that each one used")
+        truth = _check_used(used, rainy, threshold, limit, words)
+        _check_rest(x, rainy, truth, limit, words)
+        enough = int(truth.max()) * len(rainy)
+        expect(
+            stage.pictures <= enough,
+            f"all pictures are at rest after {int(truth.max())} stages, and you ran the stage on "
+            f"{stage.pictures} pictures where {enough} are enough: stop there (for {words})",
+        )
 
 
-def _wrong_backwards(
-    step: Step, w: Tensor, x: Tensor, stages: int, loss: Callable
-) -> dict[str, Tensor]:
-    """Return what goes wrong in the walk from the last stage to the first."""
-    shares = _differences(step, w, x, stages, loss)
-    drafts = [x, *_run(step, [w] * stages, x)]
-    end = drafts[-1].clone().requires_grad_()
-    [first_error] = torch.autograd.grad(loss(end), end)
-
-    def walk(starts: Sequence[Tensor], pass_on: bool) -> Tensor:
-        error, total = first_error, torch.zeros_like(w)
-        for start in reversed(starts):
-            before, leaf = start.clone().requires_grad_(), w.clone().requires_grad_()
-            back, share = torch.autograd.grad(step(before, leaf), (before, leaf), error)
-            total, error = total + share, back if pass_on else error
-        return total
-
-    return {
-        "you kept the last share that you made (stage 1), and all T must be added up": shares[0],
-        "that is the share of stage T alone: walk on to stage 1": shares[-1],
-        "each stage got the error of the last one: pass on what autograd gives for x_{t-1}": (
-            walk(drafts[:-1], pass_on=False)
-        ),
-        "stage t runs again from x_{t-1}, what came in, and you started it from x_t": (
-            walk(drafts[1:], pass_on=True)
-        ),
-        "the drafts are in the order of the forward way: walk from the last one to the first": (
-            walk(drafts[:-1][::-1], pass_on=True)
-        ),
-        "you divided the sum by T": shares.mean(dim=0),
+def _check_used(used: Any, rainy: Tensor, threshold: float, limit: int, words: str) -> Tensor:
+    """Compare the numbers of stages; return the right ones."""
+    change = _paths(rainy, limit).diff(dim=1).flatten(2)  # (B, limit, 3·H·W)
+    truth = _first_quiet(change.abs().mean(dim=2), threshold)
+    whole = change.abs().mean(dim=(0, 2)).expand(len(rainy), -1)
+    mean, square = "and the mean of |change| is asked for", change.square().mean(dim=2)
+    measures = {
+        "plus and minus cancel in your mean: abs comes first": change.mean(dim=2).abs(),
+        "a change is |x_t - x_{t-1}|, and you left out the abs": change.mean(dim=2),
+        f"you take the largest change, {mean}": change.abs().amax(dim=2),
+        f"you take the sum of the change, {mean}": change.abs().sum(dim=2),
+        f"you take the mean square, {mean}": square,
+        f"you take the root of the mean square, {mean}": square.sqrt(),
+        "compare a draft with the one before it, not with O": change.cumsum(1).abs().mean(dim=2),
+        "one mean decides for the whole batch: each picture has its own last stage": whole,
     }
+    mistakes = {text: _first_quiet(values, threshold) for text, values in measures.items()}
+    together = "your pictures stop together: each one has its own last stage"
+    mistakes[together] = truth.max().expand_as(truth)
+    mistakes["the quiet stage was run, so it counts as used"] = truth - 1
+    mistakes["you count one stage too many"] = truth + 1
+    expect_close(used, truth, "the number of stages", mistakes=mistakes, example=words)
+    return truth
 
 
-# ------------------------------------------------------------------------------------ an LSTM step
+def _check_rest(x: Any, rainy: Tensor, used: Tensor, limit: int, words: str) -> None:
+    """Compare the pictures, each after its own last stage."""
+    paths, every = _paths(rainy, limit), torch.arange(len(rainy))
+    mistakes = {
+        "a picture at rest went on with the others": paths[:, used.max()],
+        "a picture at rest went on until the limit": paths[:, limit],
+        "what the quiet stage made is the result: you threw it away": paths[every, used - 1],
+        "you returned the rainy pictures": rainy,
+    }
+    expect_close(x, paths[every, used], "the pictures", mistakes=mistakes, example=words)
 
 
-class Gates(nn.Module):
-    """The convolution of the four gates; it says what it expects."""
-
-    def __init__(self, conv: nn.Module, inputs: int) -> None:
-        super().__init__()
-        self.conv, self.inputs = conv, inputs
-
-    def forward(self, both: Tensor) -> Tensor:
-        if both.ndim != 4 or both.shape[1] != self.inputs:
-            raise ValueError(
-                f"the convolution takes (B, {self.inputs}, H, W), z and h side by side along dim "
-                f"1, and it got {tuple(both.shape)}"
-            )
-        return self.conv(both)
+# -------------------------------------------------------------------------- the energy of a change
 
 
-def _one_pixel() -> tuple[ConvLSTM, Tensor]:
-    """Return a memory of one channel whose gates see ``raw`` at z = 1 and h = 2, and z, h, c."""
-    memory = ConvLSTM(1)
-    nn.init.zeros_(memory.gate_conv.weight)
-    memory.gate_conv.weight.data[:, 0, 1, 1] = torch.tensor([0.5, 2.0, 1.0, -1.0])
-    nn.init.zeros_(memory.gate_conv.bias)
-    return memory, torch.tensor([1.0, 2.0, 0.4]).view(3, 1, 1, 1, 1)
+def _three_pixels() -> tuple[Tensor, Tensor, Tensor]:
+    """Return a draft, the next one (3, 1, 3), and a mask with a streak on the first pixel."""
+    before = torch.full((3, 1, 3), 0.5, dtype=torch.float64)
+    change = torch.tensor([[0.2, 0.3, 0.0], [0.1, 0.0, -0.2], [-0.2, 0.0, 0.1]])
+    return before, before + change[:, None].double(), torch.tensor([[[True, False, False]]])
 
 
 @checker("04.4")
-def check_lstm_step(answer: Callable[..., Any]) -> None:
-    """Try ``lstm_step(conv, z, h, c)`` against the package's cell, then its way back."""
-    first = "one pixel, conv(cat(z, h)) = [0.5, 2, 1, -1], c = 0.4"
-    random = ConvLSTM(3)
-    cases = [(*_one_pixel(), first), (random, torch.randn(3, 2, 3, 4, 5), "random, C = 3")]
-    for memory, (z, h, c), words in cases:
-        conv = Gates(memory.gate_conv, 2 * z.shape[1])
-        got = attempt(answer, conv, z, h, c)
-        two = isinstance(got, tuple | list) and [isinstance(x, Tensor) for x in got] == [True] * 2
-        expect(two, f"return two tensors, the new h and the new c, not {type(got).__name__}")
-        _, truth = memory(z, (h, c))
-        wrong = _wrong_steps(memory, z, h, c)
-        for place, name in ((1, "the new c"), (0, "the new h")):
-            mistakes = {reason: pair[place] for reason, pair in wrong.items()}
-            expect_close(got[place], truth[place], name, mistakes=mistakes, example=words)
-    _check_way_back(answer, random, torch.randn(3, 2, 3, 4, 5))
+def check_split_energy(answer: Callable[..., Any]) -> None:
+    """Try ``split_energy(before, after, mask)`` on three pixels, then at random."""
+    before, after = torch.rand(2, 3, 4, 6, dtype=torch.float64)
+    drawn = torch.rand(1, 4, 6) < 0.3
+    for a, b, mask, words in (
+        (*_three_pixels(), "three pixels, the first one on a streak, that change by (0.2, 0.1, "
+         "-0.2), (0.3, 0, 0) and (0, -0.2, 0.1)"),
+        (before, after, drawn, "random pictures (3, 4, 6), 30 % streaks"),
+        (before, after, torch.zeros_like(drawn), "random pictures (3, 4, 6) without a streak"),
+        (before, after, torch.ones_like(drawn), "random pictures (3, 4, 6) that are all streak"),
+    ):  # fmt: skip
+        got = pair_of(attempt(answer, a, b, mask), "the energy on streaks and on the background")
+        truth, mistakes = _energies(a, b, mask)
+        for place, name in enumerate(("on the streaks", "on the background")):
+            wrong = {text: pair[place] for text, pair in mistakes.items()}
+            what = f"the energy {name}"
+            expect_close(got[place], truth[place], what, mistakes=wrong, example=words)
 
 
-def _wrong_steps(
-    memory: ConvLSTM, z: Tensor, h: Tensor, c: Tensor
-) -> dict[str, tuple[Tensor, Tensor]]:
-    raw = memory.gate_conv(torch.cat((z, h), dim=1))
-    i, f, g, o = memory.gates(z, h)
-    i_raw, f_raw, g_raw, o_raw = raw.chunk(4, dim=1)
-    new = f * c + i * g
+def _energies(before: Tensor, after: Tensor, mask: Tensor) -> tuple[list, dict[str, list]]:
+    """Return the two energies, on the mask and off it, and what mistakes give."""
+    change, places = after - before, (mask[0], ~mask[0])
 
-    def end(c: Tensor, o: Tensor = o) -> tuple[Tensor, Tensor]:
-        return o * torch.tanh(c), c
+    def both(values: Tensor) -> list[float]:
+        return [float(sum(values[..., place].flatten().tolist())) for place in places]
 
-    swapped = memory(h, (z, c))[1]
-    return {
-        "the two results are swapped: first h, then c": end(new)[::-1],
-        "the channels of the gates come in the order i, f, g, o, and you took i, f, o, g": (
-            end(f * c + i * o_raw.tanh(), g_raw.sigmoid())
-        ),
-        "f (forget) belongs to the old c and i (write) to g, and you exchanged them": (
-            end(i * c + f * g)
-        ),
-        "g is not a gate but what may be written: tanh, not a sigmoid": end(
-            f * c + i * g_raw.sigmoid()
-        ),
-        "the gates i, f and o are sigmoids": end(f_raw * c + i_raw * g, o_raw),
-        "g goes through a tanh first": end(f * c + i * g_raw),
-        "h shows tanh(c), and you left out the tanh": (o * new, new),
-        "h shows the new c, and you took the old one": (o * torch.tanh(c), new),
-        "the forget gate f is a gate of its own, not 1 - i": end((1 - i) * c + i * g),
-        "the write gate i is a gate of its own, not 1 - f": end(f * c + (1 - f) * g),
-        "the old c is multiplied by the forget gate f": end(c + i * g),
-        "the old c counts, too: f · c": end(i * g),
-        "what is written is i · g, and you left out the gate": end(f * c + g),
-        "the convolution wants z first and h second": swapped,
-        "the memory is c: the old h only helps to set the gates": end(f * h + i * g),
+    right = both(change.square())
+    pixels = [int(place.sum()) or float("nan") for place in places]
+    mean = [energy / n for energy, n in zip(right, pixels, strict=True)]
+    own = after.square() - before.square()
+    return right, {
+        "you swapped the two places: the mask is true on streaks": right[::-1],
+        "energy is the sum of the squares, not their mean over the pixels": mean,
+        "energy is the sum of the squares, not their mean": [m / 3 for m in mean],
+        "energy is the sum of the squares: you added up sizes (abs)": both(change.abs()),
+        "square each colour first, then add up the colours": both(change.sum(dim=0).square()),
+        "all three colours count, not only the first one": both(change[0].square()),
+        "you took the difference of two squares, not the square of the change": both(own),
+        "return energies, not shares of the whole": [energy / sum(right) for energy in right],
+        "energy is the sum of the squares, without a root": [energy**0.5 for energy in right],
+        "that is the energy of all pixels: split it by the mask": [sum(right)] * 2,
     }
-
-
-def _check_way_back(answer: Callable[..., Any], memory: ConvLSTM, values: Tensor) -> None:
-    """Compare the gradients that come back to z, h and c: a detached memory has none."""
-    conv = Gates(memory.gate_conv, 2 * values.shape[2])
-    leaves = [value.clone().requires_grad_() for value in values]
-    marks = torch.randn(2, *values.shape[1:])
-
-    def back(pair: Sequence[Tensor]) -> list[Tensor | None]:
-        end = sum((mark * result).sum() for mark, result in zip(marks, pair, strict=True))
-        if not end.requires_grad:
-            return [None] * 3
-        return list(torch.autograd.grad(end, leaves, allow_unused=True))
-
-    got = back(attempt(lambda: answer(conv, *leaves)))
-    truth = back(memory(leaves[0], (leaves[1], leaves[2]))[1])
-    for name, found, want in zip("zhc", got, truth, strict=True):
-        cut = f"h and c are right, but no gradient comes back to {name}: is it cut off (detach)?"
-        expect(found is not None, f"{cut} Training needs this road (section 8)")
-        what = f"h and c are right, but the gradient that comes back to {name}"
-        expect_close(found, want, what, example=f"random, {show(values[0])} each")

@@ -1,352 +1,335 @@
-"""The exercises of lesson 05: reach, sweep, ways of two rounds, two steps as one, the way back."""
+"""The exercises of lesson 05: the shares of a shared weight, a backward by hand, an LSTM step."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
-from derain_edu.models.irnn import irnn_stack
-from derain_edu.models.irnn_scan import ClampedAffine
+from derain_edu.course.exercises.checking import attempt, checker, expect, expect_close, show
+from derain_edu.evaluation.timing import LiveMemory
+from derain_edu.models.blocks import ConvLSTM
 
-Pixel = tuple[int, int]
+Step = Callable[[Tensor, Tensor], Tensor]  # (x_{t-1}, w) to x_t
+
+# ------------------------------------------------------------------------- one number, used T times
 
 
-# -- 05.1 -----------------------------------------------------------------------------------------
+def _last(o: float, weights: Sequence[float]) -> list[float]:
+    """Return x_0 to x_T of x_t = o + w_t · x_{t-1}, where each use has a weight of its own."""
+    drafts = [o]
+    for w in weights:
+        drafts.append(o + w * drafts[-1])
+    return drafts
 
 
 @checker("05.1")
-def check_reach(answer: Callable[..., Any]) -> None:
-    """Try ``reach(alpha, smallest)`` where the last power is far from, at, or beyond the limit."""
-    cases = [(0.5, 0.2, 2), (0.2, 1.2e-7, 9), (0.9, 0.01, 43), (0.5, 0.25, 2), (0.3, 1.0, 0),
-             (0.0, 0.5, 0)]  # fmt: skip
-    for alpha, smallest, far in cases:
+def check_shares_of_uses(answer: Callable[..., Any]) -> None:
+    """Try ``shares_of_uses(w, o, stages)``: y is linear in each use, so differences are exact."""
+    for w, o, stages in (
+        (3.0, 2.0, 2),
+        (0.5, 1.0, 4),
+        (-0.5, 2.0, 3),
+        (0.0, 2.0, 3),
+        (3.0, 5.0, 1),
+    ):
+        got = attempt(answer, w, o, stages)
+        words = f"w = {w:g}, o = {o:g}, T = {stages}"
+        single = isinstance(got, int | float) or (isinstance(got, Tensor) and got.ndim == 0)
+        expect(
+            not single, f"return a list with the share of each use, not one number (for {words})"
+        )
+        drafts = _last(o, [w] * stages)
+        truth = []
+        for t in range(stages):
+            more = [w + (k == t) for k in range(stages)]
+            truth.append(_last(o, more)[-1] - drafts[-1])
+        mistakes = _wrong_shares(w, drafts, truth)
         expect_close(
-            attempt(answer, alpha, smallest),
-            far,
-            "the reach",
-            mistakes={
-                "this is the first distance that is too far: the one before it still counts":
-                    far + 1,
-                "one further still counts: at least `smallest` includes equal, and α itself is "
-                "α^1": far - 1,
-                "this is the power, and not the distance": alpha**far,
-                "a distance in pixels is whole: round down":
-                    math.log(smallest) / math.log(alpha) if alpha else math.nan,
-            },
-            example=f"α = {alpha:g}, smallest = {smallest:g}",
+            got, torch.tensor(truth), "the list of shares", mistakes=mistakes, example=words
         )
 
 
-# -- 05.2 -----------------------------------------------------------------------------------------
-
-
-def _swept(
-    x: Tensor, alpha: Tensor, beta: Tensor, bend: Callable[[Tensor], Tensor] = torch.relu,
-    first: str = "ReLU",
-) -> Tensor:
-    """Sweep (C, H, W) along H from the top; ``first``: the first line gets a ReLU, a bias, or is
-    taken raw."""
-    h = torch.zeros_like(x)
-    for c, column in product(range(x.shape[0]), range(x.shape[2])):
-        memory = torch.tensor(0.0)
-        for t in range(x.shape[1]):
-            plain = t == 0 and first != "bias"
-            value = x[c, t, column] if plain else alpha[c] * memory + beta[c] + x[c, t, column]
-            memory = h[c, t, column] = value if (t, first) == (0, "raw") else bend(value)
-    return h
-
-
-def _sweep_mistakes(x: Tensor, alpha: Tensor, beta: Tensor) -> dict[str, Tensor]:
-    """Return what comes out of the known mistakes of a sweep upwards."""
-    up, side = x.flip(1), x.transpose(1, 2)
-    plain = _swept(up, alpha, beta, lambda value: value)
-    found = {
-        "you swept down: the sweep up starts at the bottom row": _swept(x, alpha, beta),
-        "the rows stand on their heads: you stacked them in the order of the sweep, from the "
-        "bottom; the result should have the bottom row at the bottom": _swept(up, alpha, beta),
-        "you swept to the right: up moves along the columns, axis 1 of (C, H, W)":
-            _swept(side, alpha, beta).transpose(1, 2),
-        "you swept to the left: up moves along the columns, axis 1 of (C, H, W)":
-            _swept(side.flip(1), alpha, beta).flip(1).transpose(1, 2),
-        "you forgot the ReLU": plain.flip(1),
-        "you took the ReLU once, at the end: each step needs it, because the next step takes "
-        "along what came out of it": plain.relu().flip(1),
-        "the bottom row did not go through the ReLU":
-            _swept(up, alpha, beta, first="raw").flip(1),
-        "the bottom row got a β: nothing came before it, so it has neither α nor β":
-            _swept(up, alpha, beta, first="bias").flip(1),
-        "β is missing": _swept(up, alpha, 0 * beta).flip(1),
-        "you took the α and β of channel 0 for all channels":
-            _swept(up, alpha[:1].expand_as(alpha), beta[:1].expand_as(beta)).flip(1),
+def _wrong_shares(w: float, x: list[float], truth: list[float]) -> dict[str, Tensor]:
+    uses, last, total = range(1, len(truth) + 1), len(truth), sum(truth)
+    way = "the error passes the uses after t, T - t of them"
+    wrong = {
+        "a use is given x_{t-1}, and you took x_t, what went out": [
+            x[t] * w ** (last - t) for t in uses
+        ],
+        f"{way}: you took one more": [x[t - 1] * w ** (last - t + 1) for t in uses],
+        f"{way}, not the ones before": [x[t - 1] * w ** (t - 1) for t in uses],
+        f"{way}, on its way back: w^(T - t) is missing": x[:last],
+        "that is the error alone: multiply it by what came in": [w ** (last - t) for t in uses],
+        "you left out the o that each stage adds": [x[0] * w ** (last - 1)] * last,
+        "the order is from the first use to the last one": truth[::-1],
+        "the uses have different shares, and you split the sum evenly": [total / last] * last,
+        "each use has a share of the sum, and you gave the sum to each": [total] * last,
     }
-    if x.shape[0] == x.shape[2]:  # then a wrong axis raises no error
-        turned = _swept(up.transpose(0, 2), alpha, beta).flip(1).transpose(0, 2)
-        found["each column got its own α, not each channel: (C,) meets the last axis, W; make it "
-              "(C, 1) first"] = turned
-    return found
+    return {reason: torch.tensor(values) for reason, values in wrong.items()}
+
+
+# ----------------------------------------------------------------------------- a copy for each use
+
+
+def _plus(x: Tensor, w: Tensor) -> Tensor:
+    return 1 + w * x
+
+
+def _mix(x: Tensor, w: Tensor) -> Tensor:
+    return x + torch.tanh(x @ w)
+
+
+def _run(step: Step, weights: Sequence[Tensor], x: Tensor) -> list[Tensor]:
+    drafts = []
+    for w in weights:
+        x = step(x, w)
+        drafts.append(x)
+    return drafts
+
+
+def _differences(step: Step, w: Tensor, x: Tensor, stages: int, loss: Callable) -> Tensor:
+    """Return the share of each use by central differences, without any backward: (T, *w.shape)."""
+    shares = torch.zeros(stages, w.numel(), dtype=torch.float64)
+    h = 1e-5
+    for t in range(stages):
+        for k in range(w.numel()):
+            ends = []
+            for sign in (h, -h):
+                weights = [w.clone() for _ in range(stages)]
+                weights[t].view(-1)[k] += sign
+                ends.append(loss(_run(step, weights, x)[-1]).item())
+            shares[t, k] = (ends[0] - ends[1]) / (2 * h)
+    return shares.view(stages, *w.shape)
+
+
+def _examples() -> list[tuple[Step, Tensor, Tensor, Callable, str]]:
+    w, x = torch.randn(2, 2, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
+    one, two = torch.tensor([3.0, 2.0], dtype=torch.float64)
+    return [
+        (lambda x, w: w * x, one, two, lambda y: y, "x_t = w · x, w = 3, x = 2, loss = x_T"),
+        (_plus, one, two, lambda y: y, "x_t = 1 + w · x, w = 3, x = 2, loss = x_T"),
+        (_mix, w, x, lambda y: y.square().mean(), "x_t = x + tanh(x @ w), w of shape (2, 2)"),
+    ]
 
 
 @checker("05.2")
-def check_sweep_up(answer: Callable[..., Any]) -> None:
-    """Try ``sweep_up(x, alpha, beta)`` on small pictures."""
-    columns = torch.tensor([[[1.0, 0], [0, 2], [2, -3], [-1, 1]]])  # (1, 4, 2)
-    cases = [
-        (columns, torch.tensor([0.5]), torch.tensor([0.0])),
-        (columns, torch.tensor([0.5]), torch.tensor([1.5])),
-        (torch.randn(3, 4, 3), torch.tensor([0.9, -0.5, 0.2]), torch.tensor([0.3, 0.0, -0.2])),
-        (torch.randn(2, 3, 5), torch.tensor([1.0, -0.8]), torch.tensor([0.1, 0.4])),
-        (torch.randn(2, 1, 3), torch.tensor([1.0, 0.5]), torch.tensor([0.7, 0.7])),
-    ]
-    for x, alpha, beta in cases:
-        expect_close(
-            attempt(answer, x, alpha, beta),
-            _swept(x.flip(1), alpha, beta).flip(1),
-            "the sweep up",
-            mistakes=_sweep_mistakes(x, alpha, beta),
-            example=f"x = {show(x)}, α = {show(alpha)}, β = {show(beta)}",
-        )
+def check_share_of_each_use(answer: Callable[..., Any]) -> None:
+    """Try ``share_of_each_use(step, w, x, stages, loss)`` against finite differences."""
+    for step, w, x, loss, words in _examples():
+        for stages, learns in ((2, False), (3, True), (1, False)):
+            got = attempt(answer, step, w.clone().requires_grad_(learns), x, stages, loss)
+            if isinstance(got, list | tuple) and all(isinstance(part, Tensor) for part in got):
+                got = torch.stack(list(got)) if len({part.shape for part in got}) == 1 else got
+            truth = _differences(step, w, x, stages, loss)
+            mistakes = _wrong_splits(step, w, x, truth, loss)
+            what, example = "what you return", f"{words}, T = {stages}"
+            expect_close(got, truth, what, mistakes=mistakes, example=example)
 
 
-# -- 05.3 -----------------------------------------------------------------------------------------
+def _wrong_splits(
+    step: Step, w: Tensor, x: Tensor, truth: Tensor, loss: Callable
+) -> dict[str, Tensor]:
+    stages, total = len(truth), truth.sum(dim=0)
+    every = total.expand_as(truth)
+    leaves = [w.clone().requires_grad_() for _ in range(stages)]
+    drafts = _run(step, leaves, x)
+    losses = sum(loss(draft) for draft in drafts)
+    everything = torch.stack(torch.autograd.grad(losses, leaves))
+    direct = torch.zeros_like(truth)
+    for t in range(stages):
+        before = x if t == 0 else drafts[t - 1].detach()
+        leaf = w.clone().requires_grad_()
+        [direct[t]] = torch.autograd.grad(loss(step(before, leaf)), leaf)
+    cut = torch.zeros_like(truth)
+    cut[-1] = truth[-1]
+    return {
+        "that is the sum, the gradient of the shared weight: return the share of each use": total,
+        "each use has the gradient of the shared weight: give each one a copy of its own": every,
+        "you split the sum evenly: give each use a copy of its own": every / stages,
+        "the loss compares the last draft only, and you took the loss of each stage": direct,
+        "only the last use got something: is a draft cut off by detach?": cut,
+        "the loss looks at the last draft only, and you added up the losses of all": everything,
+        "the order is from the first use to the last one": truth.flip(0),
+    }
 
 
-def _all_ways(height: int, width: int) -> Tensor:
-    """Return the ways of two rounds between all pixels, by autograd: (H, W, H, W)."""
-    ones, zeros = torch.ones(4, 1).double(), torch.zeros(4, 1).double()
-
-    def two_rounds(x: Tensor) -> Tensor:
-        x = x.view(1, 1, height, width)
-        for _ in range(2):
-            x = irnn_stack(x, ones, zeros, "loop").sum(dim=1)  # (1, 1, H, W)
-        return x.view(height, width)
-
-    picture = torch.ones(height, width, dtype=torch.float64)  # positive: no ReLU cuts
-    return torch.autograd.functional.jacobian(two_rounds, picture)
+# ------------------------------------------------------------------- backward with the drafts alone
 
 
-def _counted(here: Pixel, there: Pixel, size: Pixel, itself: int = 4) -> int:
-    """Count ways over all stopovers, if a pixel reaches itself on ``itself`` ways in one round."""
+def _wide(x: Tensor, w: Tensor) -> Tensor:
+    return x + 0.1 * torch.tanh(torch.sin(x @ w)) @ w.T  # inside: 16 times as wide as a draft
 
-    def once(a: Pixel, b: Pixel) -> int:
-        return itself if a == b else int(a[0] == b[0] or a[1] == b[1])
 
-    stops = product(range(size[0]), range(size[1]))
-    return sum(once(here, stop) * once(stop, there) for stop in stops)
+def _most_alive(run: Callable[[], Tensor]) -> tuple[Tensor, float]:
+    """Return what ``run`` returns, and the most KiB of its tensors that were alive at once."""
+    with LiveMemory() as memory:
+        result = run()
+    return result, memory.peak / 1024
+
+
+def _plain(step: Step, w: Tensor, x: Tensor, stages: int, loss: Callable) -> Tensor:
+    leaf = w.clone().requires_grad_()
+    [gradient] = torch.autograd.grad(loss(_run(step, [leaf] * stages, x)[-1]), leaf)
+    return gradient
 
 
 @checker("05.3")
-def check_ways(answer: Callable[..., Any]) -> None:
-    """Try ``ways(here, there, size)`` on all pairs of pixels of four small pictures."""
-    for size in ((3, 4), (5, 3), (1, 5), (1, 1)):
-        truth = _all_ways(*size)
-        pixels = list(product(range(size[0]), range(size[1])))
-        pairs = sorted(product(pixels, pixels), key=lambda p: (p[0] == p[1], p[0][0] == p[1][0]))
-        for here, there in pairs:  # off the cross first, then on it, then the pixel itself
-            flipped = here[::-1], there[::-1], size
-            mistakes = {
-                "no way at all? One round leads to no pixel off the cross, but two do: along the "
-                "row and then along the column, or the other way round": 0,
-                "height and width are swapped": _counted(*flipped),
-                "two ways lead to pixels off the cross only; on it, any pixel of the line can be "
-                "the stopover": 2,
-                "in one round a pixel reaches itself on four ways, not on one: all four sweeps "
-                "hold the pixel they have come to": _counted(here, there, size, itself=1),
-                "in one round a pixel reaches itself on four ways, not on two: it is in all four "
-                "sweeps": _counted(here, there, size, itself=2),
-                "in one of the two rounds the news may also stay where it is: a pixel reaches "
-                "itself, on four ways": _counted(here, there, size, itself=0),
-            }
-            expect_close(
-                attempt(answer, here, there, size),
-                int(truth[(*here, *there)]),
-                "the number of ways",
-                mistakes=mistakes,
-                example=f"here = {here}, there = {there}, size = {size}",
-            )
+def check_gradient_from_drafts(answer: Callable[..., Any]) -> None:
+    """Try ``gradient_from_drafts(step, w, x, stages, loss)``: its value, then what it keeps."""
+    for step, w, x, loss, words in _examples()[1:]:
+        for stages in (3, 1):
+            got = attempt(answer, step, w, x, stages, loss)
+            truth = _plain(step, w, x, stages, loss)
+            mistakes = _wrong_backwards(step, w, x, stages, loss)
+            example = f"{words}, T = {stages}"
+            expect_close(got, truth, "the gradient", mistakes=mistakes, example=example)
+    w, x = torch.randn(4, 64, dtype=torch.float64), torch.randn(50, 4, dtype=torch.float64)
+    given = (_wide, w, x, 12, lambda y: y.square().mean())
+    got, alive = _most_alive(lambda: attempt(answer, *given))
+    truth, plain = _most_alive(lambda: _plain(*given))
+    expect_close(got, truth, "the gradient", example="x of shape (50, 4), T = 12")
+    needs = f"{alive:.0f} KiB were alive at once, and the plain backward needs {plain:.0f} KiB"
+    advice = "run the loop in torch.no_grad(), keep its drafts alone, and run one stage again when "
+    reason = f"the gradient is right, but {needs} (T = 12): {advice}its turn comes"
+    expect(alive < plain / 2, reason)
 
 
-# -- 05.4 -----------------------------------------------------------------------------------------
+def _wrong_backwards(
+    step: Step, w: Tensor, x: Tensor, stages: int, loss: Callable
+) -> dict[str, Tensor]:
+    """Return what goes wrong in the walk from the last stage to the first."""
+    shares = _differences(step, w, x, stages, loss)
+    drafts = [x, *_run(step, [w] * stages, x)]
+    end = drafts[-1].clone().requires_grad_()
+    [first_error] = torch.autograd.grad(loss(end), end)
 
-_BIG = torch.finfo(torch.float32).max  # stands for ∞
-_FIRST = (0.5, 1.0, 0.0, _BIG)
-_CHAINS = [  # maps a, b, lo, hi in the order in which they act
-    [(1.0, 1.0, 2.0, 4.0), (2.0, -3.0, 0.0, 6.0)],
-    [_FIRST, (-1.0, 3.0, 0.0, _BIG)],
-    [(-2.0, 1.0, -1.0, 4.0), (-0.5, 0.0, -1.5, 0.25)],
-    [(1.0, 0.0, 2.0, 5.0), (1.0, 0.0, 7.0, 9.0)],
-    [(0.5, 2.0, 0.0, 6.0), (0.0, 1.0, 0.0, _BIG)],
-    [(0.9, 0.5, 0.0, _BIG), (-0.6, 2.0, 0.0, _BIG), (0.8, -0.5, 0.0, _BIG)],
-]
+    def walk(starts: Sequence[Tensor], pass_on: bool) -> Tensor:
+        error, total = first_error, torch.zeros_like(w)
+        for start in reversed(starts):
+            before, leaf = start.clone().requires_grad_(), w.clone().requires_grad_()
+            back, share = torch.autograd.grad(step(before, leaf), (before, leaf), error)
+            total, error = total + share, back if pass_on else error
+        return total
 
-
-def _maps(rows: Sequence[Sequence[float]]) -> ClampedAffine:
-    return ClampedAffine(*torch.tensor(rows).T)
-
-
-def _formula(row: Sequence[float]) -> str:
-    """Write the map (a, b, lo, hi) as one reads it."""
-    a, b, lo, hi = row
-    end = "∞" if hi == _BIG else f"{hi:g}"
-    return f"clamp({a:g} h {'−' if b < 0 else '+'} {abs(b):g}, {lo:g}, {end})"
-
-
-def _joined(answer: Callable[..., Any], second: ClampedAffine, first: ClampedAffine) -> Any:
-    """Call the answer and return a map, or say why it is none."""
-    try:
-        result = attempt(answer, second, first)
-    except Wrong as reason:
-        if "ambiguous" not in str(reason):
-            raise
-        raise Wrong(
-            "your function decides with `if` on a tensor. In the tree many maps are joined at "
-            "once, with slopes of both signs: sort the two bounds with torch.minimum and "
-            "torch.maximum"
-        ) from None
-    try:
-        parts = [torch.as_tensor(part) for part in result]
-    except (TypeError, ValueError, RuntimeError):
-        parts = []
-    expect(len(parts) == 4, f"return the four parts (a, b, lo, hi) of one map, not {show(result)}")
-    return ClampedAffine(*parts)
-
-
-def _join_mistakes(second: ClampedAffine, first: ClampedAffine) -> dict[str, ClampedAffine]:
-    """Return the maps that come out of the known mistakes."""
-    a, b = second.a * first.a, second.a * first.b + second.b
-    low, high = (second.a * bound + second.b for bound in (first.lo, first.hi))
-    ends = [end.clamp(second.lo, second.hi) for end in (low, high)]
-    lo, hi = torch.minimum(*ends), torch.maximum(*ends)
-    swapped = [(first.a * end + first.b).clamp(first.lo, first.hi) for end in second[2:]]
     return {
-        "you joined them in the wrong order: `first` acts first, and `second` on what comes out":
-            ClampedAffine(a, first.a * second.b + first.b, *(f(*swapped) for f in (
-                torch.minimum, torch.maximum))),
-        "a negative slope turns the bounds round: what was the lower end becomes the upper one; "
-        "take the smaller as lo and the larger as hi": ClampedAffine(a, b, *ends),
-        "the bounds of `first` are lost: send them through `second`":
-            ClampedAffine(a, b, second.lo, second.hi),
-        "the bounds of `first` have to go through the slope and the constant of `second`, too":
-            ClampedAffine(a, b, *(end.clamp(second.lo, second.hi) for end in first[2:])),
-        "the bounds of `first` went through slope and constant, but not through the clamp of "
-        "`second`": ClampedAffine(a, b, torch.minimum(low, high), torch.maximum(low, high)),
-        "the constant of `first` goes through the slope of `second`, too":
-            ClampedAffine(a, first.b + second.b, lo, hi),
-        "the slopes multiply, they don't add": ClampedAffine(first.a + second.a, b, lo, hi),
+        "you kept the last share that you made (stage 1), and all T must be added up": shares[0],
+        "that is the share of stage T alone: walk on to stage 1": shares[-1],
+        "each stage got the error of the last one: pass on what autograd gives for x_{t-1}": (
+            walk(drafts[:-1], pass_on=False)
+        ),
+        "stage t runs again from x_{t-1}, what came in, and you started it from x_t": (
+            walk(drafts[1:], pass_on=True)
+        ),
+        "the drafts are in the order of the forward way: walk from the last one to the first": (
+            walk(drafts[:-1][::-1], pass_on=True)
+        ),
+        "you divided the sum by T": shares.mean(dim=0),
     }
+
+
+# ------------------------------------------------------------------------------------ an LSTM step
+
+
+class Gates(nn.Module):
+    """The convolution of the four gates; it says what it expects."""
+
+    def __init__(self, conv: nn.Module, inputs: int) -> None:
+        super().__init__()
+        self.conv, self.inputs = conv, inputs
+
+    def forward(self, both: Tensor) -> Tensor:
+        if both.ndim != 4 or both.shape[1] != self.inputs:
+            raise ValueError(
+                f"the convolution takes (B, {self.inputs}, H, W), z and h side by side along dim "
+                f"1, and it got {tuple(both.shape)}"
+            )
+        return self.conv(both)
+
+
+def _one_pixel() -> tuple[ConvLSTM, Tensor]:
+    """Return a memory of one channel whose gates see ``raw`` at z = 1 and h = 2, and z, h, c."""
+    memory = ConvLSTM(1)
+    nn.init.zeros_(memory.gate_conv.weight)
+    memory.gate_conv.weight.data[:, 0, 1, 1] = torch.tensor([0.5, 2.0, 1.0, -1.0])
+    nn.init.zeros_(memory.gate_conv.bias)
+    return memory, torch.tensor([1.0, 2.0, 0.4]).view(3, 1, 1, 1, 1)
 
 
 @checker("05.4")
-def check_join(answer: Callable[..., Any]) -> None:
-    """Try ``join(second, first)`` by what the joined map does to many h."""
-    h = torch.linspace(-20, 20, 161)
-    for chain in _CHAINS:
-        steps = [ClampedAffine(*torch.tensor(row)) for row in chain]
-        joined, right = steps[0], steps[0](h)
-        for after in steps[1:]:
-            mistakes = {why: m(h) for why, m in _join_mistakes(after, joined).items()}
-            joined, right = _joined(answer, after, joined), after(right)
-            got = joined(h)
-            expect(got.shape == h.shape, "one map at a time: a, b, lo and hi are one number each")
-            worst = h[(got - right).abs().argmax()].item()
-            example = f"h = {worst:g} and {', then '.join(map(_formula, chain))}"
-            expect_close(got, right, "what the joined map does",
-                         mistakes=mistakes, example=example)
-            expect(joined.lo <= joined.hi, f"lo = {joined.lo} is above hi = {joined.hi}")
-    first, second = (_maps([chain[k] for chain in _CHAINS[:5]]) for k in (0, 1))
-    many = _joined(answer, second, first)
-    for k, part in enumerate(many):
-        expect(part.shape == (5,), f"five maps at once: part {k} has shape {tuple(part.shape)}")
-    expect_close(
-        many(h[:, None]), second(first(h[:, None])), "five maps at once",
-        mistakes={r: m(h[:, None]) for r, m in _join_mistakes(second, first).items()},
-    )
+def check_lstm_step(answer: Callable[..., Any]) -> None:
+    """Try ``lstm_step(conv, z, h, c)`` against the package's cell, then its way back."""
+    first = "one pixel, conv(cat(z, h)) = [0.5, 2, 1, -1], c = 0.4"
+    random = ConvLSTM(3)
+    cases = [(*_one_pixel(), first), (random, torch.randn(3, 2, 3, 4, 5), "random, C = 3")]
+    for memory, (z, h, c), words in cases:
+        conv = Gates(memory.gate_conv, 2 * z.shape[1])
+        got = attempt(answer, conv, z, h, c)
+        two = isinstance(got, tuple | list) and [isinstance(x, Tensor) for x in got] == [True] * 2
+        expect(two, f"return two tensors, the new h and the new c, not {type(got).__name__}")
+        _, truth = memory(z, (h, c))
+        wrong = _wrong_steps(memory, z, h, c)
+        for place, name in ((1, "the new c"), (0, "the new h")):
+            mistakes = {reason: pair[place] for reason, pair in wrong.items()}
+            expect_close(got[place], truth[place], name, mistakes=mistakes, example=words)
+    _check_way_back(answer, random, torch.randn(3, 2, 3, 4, 5))
 
 
-# -- 05.5 -----------------------------------------------------------------------------------------
+def _wrong_steps(
+    memory: ConvLSTM, z: Tensor, h: Tensor, c: Tensor
+) -> dict[str, tuple[Tensor, Tensor]]:
+    raw = memory.gate_conv(torch.cat((z, h), dim=1))
+    i, f, g, o = memory.gates(z, h)
+    i_raw, f_raw, g_raw, o_raw = raw.chunk(4, dim=1)
+    new = f * c + i * g
 
-_WAYS_TO_FAIL = {  # a reason, and what _back calls it
-    "you forgot the ReLU: where h_t = 0 nothing gets through": "no mask",
-    "the ReLU came too late: where h_t = 0 nothing goes on to the pixels before either":
-        "mask at end",
-    "what comes back from h_{t+1} was multiplied by α_{t+1} there, not by α_t": "own α",
-    "G_t is missing on the way: each h_t is also an output, and gets its own G_t":
-        "last G only",
-    "only one step back: pass on g_{t+1}, all that has arrived there, not G_{t+1}":
-        "passes G only",
-}
+    def end(c: Tensor, o: Tensor = o) -> tuple[Tensor, Tensor]:
+        return o * torch.tanh(c), c
 
-
-def _row(x: Tensor, alpha: Tensor) -> Tensor:
-    """Read a row with an α of its own per pixel; the first pixel has none."""
-    h = [x[0].relu()]
-    for t in range(1, len(x)):
-        h.append((alpha[t] * h[-1] + x[t]).relu())
-    return torch.stack(h)
-
-
-def _back(h: Tensor, alpha: Tensor, G: Tensor, way: str = "") -> Tensor:
-    """Return ∂x by the formula, or by one of the known mistakes in it."""
-    g, after, last = torch.zeros_like(h), torch.tensor(0.0), len(h) - 1
-    for t in range(last, -1, -1):
-        weight = alpha[t] if way == "own α" else alpha[t + 1] if t < last else torch.tensor(0.0)
-        arriving = G[t] + weight * after
-        if way == "last G only" and t < last:
-            arriving = weight * after
-        if way == "passes G only" and t < last:
-            arriving = G[t] + weight * G[t + 1]
-        after = g[t] = arriving if way in ("no mask", "mask at end") else (h[t] > 0) * arriving
-    return g * (h > 0) if way == "mask at end" else g
-
-
-def _alpha_mistakes(g: Tensor, h: Tensor) -> dict[str, Tensor]:
-    before = torch.cat((h.new_zeros(1), h[:-1]))
-    late = torch.cat((h[1:], h.new_zeros(1)))
+    swapped = memory(h, (z, c))[1]
     return {
-        "α_t meets the memory of the pixel before: multiply by h_{t−1}, not by h_t": g * h,
-        "the first pixel has no α, so its derivative is 0; h[−1] in Python is the *last* h":
-            g * h.roll(1),
-        "α_t meets h_{t−1}, not h_{t+1}: the sweep came from the left": g * late,
-        "you gave g alone; by the product rule each α has the memory it multiplied as a factor": g,
-        "you summed: here each pixel has its own α, so each has its own derivative":
-            (g * before).sum(),
-        "the values moved by one place: ∂α_t = g_t · h_{t−1} belongs at place t":
-            (g * before).roll(-1),
-        "the first pixel is missing: its α is never used, so its derivative is 0, but it has a "
-        "place": (g * before)[1:],
+        "the two results are swapped: first h, then c": end(new)[::-1],
+        "the channels of the gates come in the order i, f, g, o, and you took i, f, o, g": (
+            end(f * c + i * o_raw.tanh(), g_raw.sigmoid())
+        ),
+        "f (forget) belongs to the old c and i (write) to g, and you exchanged them": (
+            end(i * c + f * g)
+        ),
+        "g is not a gate but what may be written: tanh, not a sigmoid": end(
+            f * c + i * g_raw.sigmoid()
+        ),
+        "the gates i, f and o are sigmoids": end(f_raw * c + i_raw * g, o_raw),
+        "g goes through a tanh first": end(f * c + i * g_raw),
+        "h shows tanh(c), and you left out the tanh": (o * new, new),
+        "h shows the new c, and you took the old one": (o * torch.tanh(c), new),
+        "the forget gate f is a gate of its own, not 1 - i": end((1 - i) * c + i * g),
+        "the write gate i is a gate of its own, not 1 - f": end(f * c + (1 - f) * g),
+        "the old c is multiplied by the forget gate f": end(c + i * g),
+        "the old c counts, too: f · c": end(i * g),
+        "what is written is i · g, and you left out the gate": end(f * c + g),
+        "the convolution wants z first and h second": swapped,
+        "the memory is c: the old h only helps to set the gates": end(f * h + i * g),
     }
 
 
-@checker("05.5")
-def check_sweep_gradients(answer: Callable[..., Any]) -> None:
-    """Try ``sweep_gradients(h, alpha, G)`` on rows, against autograd."""
-    some = torch.tensor
-    cases = [
-        (some([1.0, 1, 1, 1]), some([0.25, 2.0, 0.5, 3.0]), some([0.0, 1, 0, 2])),
-        (some([1.0, 2, -9, 4]), some([0.5, 1.0, 2.0, 3.0]), some([1.0, 2, 4, 8])),
-        (torch.randn(12), torch.rand(12) * 2 - 1, torch.randn(12)),
-        (torch.rand(9), torch.rand(9), torch.randn(9)),
-        (some([2.0]), some([0.5]), some([3.0])),
-    ]
-    for x, alpha, G in cases:
-        x.requires_grad_(), alpha.requires_grad_()
-        h = _row(x, alpha)
-        by_x, by_alpha = torch.autograd.grad(h, (x, alpha), G, materialize_grads=True)
-        h, alpha = h.detach(), alpha.detach()
-        example = f"h = {show(h)}, α = {show(alpha)}, G = {show(G)}"
-        result = attempt(answer, h, alpha, G)
-        expect(isinstance(result, tuple | list) and len(result) == 2,
-               f"return two tensors, the derivatives by x and by α, not {show(result)}")
-        mistakes = {r: _back(h, alpha, G, way) for r, way in _WAYS_TO_FAIL.items()}
-        turned = _back(h.flip(0), alpha.flip(0), G.flip(0)).flip(0)
-        mistakes["you went from the start to the end: the way back starts at the end"] = turned
-        mistakes["this is G itself: what comes back from the next pixel is missing"] = G
-        mistakes["you swapped the two: the derivative by x comes first"] = by_alpha
-        expect_close(result[0], by_x, "the derivative by x", mistakes=mistakes, example=example)
-        expect_close(result[1], by_alpha, "the derivative by α",
-                     mistakes=_alpha_mistakes(by_x, h), example=example)
+def _check_way_back(answer: Callable[..., Any], memory: ConvLSTM, values: Tensor) -> None:
+    """Compare the gradients that come back to z, h and c: a detached memory has none."""
+    conv = Gates(memory.gate_conv, 2 * values.shape[2])
+    leaves = [value.clone().requires_grad_() for value in values]
+    marks = torch.randn(2, *values.shape[1:])
+
+    def back(pair: Sequence[Tensor]) -> list[Tensor | None]:
+        end = sum((mark * result).sum() for mark, result in zip(marks, pair, strict=True))
+        if not end.requires_grad:
+            return [None] * 3
+        return list(torch.autograd.grad(end, leaves, allow_unused=True))
+
+    got = back(attempt(lambda: answer(conv, *leaves)))
+    truth = back(memory(leaves[0], (leaves[1], leaves[2]))[1])
+    for name, found, want in zip("zhc", got, truth, strict=True):
+        cut = f"h and c are right, but no gradient comes back to {name}: is it cut off (detach)?"
+        expect(found is not None, f"{cut} Training needs this road (section 8)")
+        what = f"h and c are right, but the gradient that comes back to {name}"
+        expect_close(found, want, what, example=f"random, {show(values[0])} each")

@@ -1,365 +1,352 @@
-"""The exercises of lesson 07: a residual, a hard constraint, an angle, a schedule, a budget."""
+"""The exercises of lesson 07: reach, sweep, ways of two rounds, two steps as one, the way back."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from derain_edu.course import pinn
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
+from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
+from derain_edu.models.irnn import irnn_stack
+from derain_edu.models.irnn_scan import ClampedAffine
 
-
-def hinted(answer: Callable[..., Any], hints: Mapping[str, str], *arguments: Any) -> Any:
-    """Call the answer; if its exception says one of the words in ``hints``, add the hint."""
-    try:
-        return attempt(answer, *arguments)
-    except Wrong as reason:
-        for words, hint in hints.items():
-            if words in str(reason):
-                raise Wrong(f"{hint} ({reason})") from None
-        raise
+Pixel = tuple[int, int]
 
 
-_KEEP_GRAPH = (
-    "a first derivative is differentiated again: for u_xx, and when the loss is. "
-    "Pass create_graph=True each time"
-)
-_GRAPH_HINTS = {
-    "does not require grad": _KEEP_GRAPH,
-    "backward through the graph a second time": _KEEP_GRAPH,
-    "scalar outputs": "autograd.grad wants one number: give it the sum over the points",
-}
-
-
-def wrong_residuals(jet: Mapping[str, Tensor], nu: float) -> dict[str, Tensor]:
-    """Return what typical mistakes make of u and its derivatives, each (N,)."""
-    u, u_x, u_t, u_xx = (jet[name] for name in ("u", "u_x", "u_t", "u_xx"))
-    right, n = u_t + u * u_x - nu * u_xx, len(u)
-    mean = "a gradient of the mean is too small: take that of the sum over the points"
-    return {
-        "the viscosity has the wrong sign: ν·u_xx stands on the right-hand side of the equation, "
-        "so it is subtracted": u_t + u * u_x + nu * u_xx,
-        "ν·u_xx is missing": u_t + u * u_x,
-        "u·u_x lost its factor u": u_t + u_x - nu * u_xx,
-        "u_t is missing": u * u_x - nu * u_xx,
-        "ν is missing": u_t + u * u_x - u_xx,
-        "u_xx is the derivative of u_x, not its square": u_t + u * u_x - nu * u_x**2,
-        "a first derivative stands where u_xx should": u_t + u * u_x - nu * u_x,
-        "u_x was differentiated over t: u_xx is over x": u_t + u * u_x - nu * jet["u_xt"],
-        "x and t changed places": u_x + u * u_t - nu * jet["u_tt"],
-        mean: (u_t + u * u_x - nu * u_xx) / n,
-        mean + " (both times)": (u_t + u * u_x - nu * u_xx / n) / n,
-        "u·u_x is missing": u_t - nu * u_xx,
-        "the sign is turned: it is the left-hand side minus the right-hand side": -right,
-        "keep the sign; the loss will square it": right.abs(),
-        "return the residual itself; the loss will square it": right**2,
-        "return one number for each point": right.mean(),
-    }
+# -- 05.1 -----------------------------------------------------------------------------------------
 
 
 @checker("07.1")
-def check_residual(answer: Callable[..., Any]) -> None:
-    """Try ``residual(u, x, t, nu)`` on u = x² t³, on a sine, and on a network that must learn."""
-    x = torch.tensor([1.0, -3.0], requires_grad=True)
-    t = torch.tensor([0.5, 1.0], requires_grad=True)
-    a, b, nu = x.detach(), t.detach(), 0.25
-    jet = {
-        "u": a**2 * b**3, "u_x": 2 * a * b**3, "u_t": 3 * a**2 * b**2, "u_xx": 2 * b**3,
-        "u_xt": 6 * a * b**2, "u_tt": 6 * a**2 * b,
+def check_reach(answer: Callable[..., Any]) -> None:
+    """Try ``reach(alpha, smallest)`` where the last power is far from, at, or beyond the limit."""
+    cases = [(0.5, 0.2, 2), (0.2, 1.2e-7, 9), (0.9, 0.01, 43), (0.5, 0.25, 2), (0.3, 1.0, 0),
+             (0.0, 0.5, 0)]  # fmt: skip
+    for alpha, smallest, far in cases:
+        expect_close(
+            attempt(answer, alpha, smallest),
+            far,
+            "the reach",
+            mistakes={
+                "this is the first distance that is too far: the one before it still counts":
+                    far + 1,
+                "one further still counts: at least `smallest` includes equal, and α itself is "
+                "α^1": far - 1,
+                "this is the power, and not the distance": alpha**far,
+                "a distance in pixels is whole: round down":
+                    math.log(smallest) / math.log(alpha) if alpha else math.nan,
+            },
+            example=f"α = {alpha:g}, smallest = {smallest:g}",
+        )
+
+
+# -- 05.2 -----------------------------------------------------------------------------------------
+
+
+def _swept(
+    x: Tensor, alpha: Tensor, beta: Tensor, bend: Callable[[Tensor], Tensor] = torch.relu,
+    first: str = "ReLU",
+) -> Tensor:
+    """Sweep (C, H, W) along H from the top; ``first``: the first line gets a ReLU, a bias, or is
+    taken raw."""
+    h = torch.zeros_like(x)
+    for c, column in product(range(x.shape[0]), range(x.shape[2])):
+        memory = torch.tensor(0.0)
+        for t in range(x.shape[1]):
+            plain = t == 0 and first != "bias"
+            value = x[c, t, column] if plain else alpha[c] * memory + beta[c] + x[c, t, column]
+            memory = h[c, t, column] = value if (t, first) == (0, "raw") else bend(value)
+    return h
+
+
+def _sweep_mistakes(x: Tensor, alpha: Tensor, beta: Tensor) -> dict[str, Tensor]:
+    """Return what comes out of the known mistakes of a sweep upwards."""
+    up, side = x.flip(1), x.transpose(1, 2)
+    plain = _swept(up, alpha, beta, lambda value: value)
+    found = {
+        "you swept down: the sweep up starts at the bottom row": _swept(x, alpha, beta),
+        "the rows stand on their heads: you stacked them in the order of the sweep, from the "
+        "bottom; the result should have the bottom row at the bottom": _swept(up, alpha, beta),
+        "you swept to the right: up moves along the columns, axis 1 of (C, H, W)":
+            _swept(side, alpha, beta).transpose(1, 2),
+        "you swept to the left: up moves along the columns, axis 1 of (C, H, W)":
+            _swept(side.flip(1), alpha, beta).flip(1).transpose(1, 2),
+        "you forgot the ReLU": plain.flip(1),
+        "you took the ReLU once, at the end: each step needs it, because the next step takes "
+        "along what came out of it": plain.relu().flip(1),
+        "the bottom row did not go through the ReLU":
+            _swept(up, alpha, beta, first="raw").flip(1),
+        "the bottom row got a β: nothing came before it, so it has neither α nor β":
+            _swept(up, alpha, beta, first="bias").flip(1),
+        "β is missing": _swept(up, alpha, 0 * beta).flip(1),
+        "you took the α and β of channel 0 for all channels":
+            _swept(up, alpha[:1].expand_as(alpha), beta[:1].expand_as(beta)).flip(1),
     }
-    got = hinted(answer, _GRAPH_HINTS, lambda x, t: x**2 * t**3, x, t, nu)
-    truth = jet["u_t"] + jet["u"] * jet["u_x"] - nu * jet["u_xx"]
-    expect_close(
-        got, truth, "the residual", mistakes=wrong_residuals(jet, nu),
-        example="u = x²·t³, ν = 0.25, x = [1, -3], t = [0.5, 1]",
-    )
-    _check_that_it_teaches(answer)
-
-
-def _check_that_it_teaches(answer: Callable[..., Any]) -> None:
-    """Compare with the package's chain rule: the residual of a network, and its gradient."""
-    network = pinn.Networks((0,), width=6, layers=2).double()
-    x = torch.linspace(-0.9, 0.8, 7, dtype=torch.float64).requires_grad_()
-    t = torch.linspace(0.9, 0.1, 7, dtype=torch.float64).requires_grad_()
-    u, u_x, u_t, u_xx = (part[0] for part in network.jet(x.detach(), t.detach()))
-    truth = u_t + u * u_x - 0.5 * u_xx
-    got = hinted(answer, _GRAPH_HINTS, lambda x, t: network(x, t)[0], x, t, 0.5)
-    expect_close(got, truth, "the residual", example="a small network, ν = 0.5, 7 points")
-    cut = "the numbers are right, but a loss made of them can't train the network: "
-    expect(
-        isinstance(got, Tensor) and got.requires_grad,
-        cut + "they are cut off from its weights. Pass create_graph=True, and don't detach",
-    )
-    weights = list(network.parameters())
-    try:
-        found = flat_gradient(got.square().mean(), weights)
-    except RuntimeError:
-        raise Wrong(cut + _KEEP_GRAPH) from None
-    expect_close(
-        found, flat_gradient(truth.square().mean(), weights),
-        cut + "its gradient",
-        mistakes={
-            cut + "u_xx is cut off from the weights. Pass create_graph=True there, too":
-                flat_gradient((u_t + u * u_x - 0.5 * u_xx.detach()).square().mean(), weights),
-        },
-    )
-
-
-def flat_gradient(loss: Tensor, weights: list[Tensor]) -> Tensor:
-    """Return the gradient of a loss as one vector; 0 for a weight that it does not use."""
-    parts = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
-    pairs = zip(weights, parts, strict=True)
-    return torch.cat([(torch.zeros_like(w) if p is None else p).flatten() for w, p in pairs])
-
-
-Function = Callable[..., Tensor]
-_NETWORKS: dict[str, Function] = {
-    "a network that says 1 everywhere": lambda x, t: torch.ones_like(x),
-    "a network that says -2": lambda x, t: torch.full_like(x, -2),
-    "a network that says cos(3x + t)": lambda x, t: torch.cos(3 * x + t),
-}
-_FORMS: dict[str, Function] = {
-    "start = x(1 - x)": lambda x: x * (1 - x),
-    "start = 0.4 · min(x, 1 - x)": lambda x: 0.4 * torch.minimum(x, 1 - x),
-}
+    if x.shape[0] == x.shape[2]:  # then a wrong axis raises no error
+        turned = _swept(up.transpose(0, 2), alpha, beta).flip(1).transpose(0, 2)
+        found["each column got its own α, not each channel: (C,) meets the last axis, W; make it "
+              "(C, 1) first"] = turned
+    return found
 
 
 @checker("07.2")
-def check_plucked(answer: Callable[..., Any]) -> None:
-    """Try ``plucked(network, start, x, t)``: held, of the right form, at rest, and free."""
-    half = torch.tensor([0.5], dtype=torch.float64)
-    found = attempt(answer, lambda x, t: x, lambda x: x * (1 - x), half, half)
-    expect(isinstance(found, Tensor), f"return u, a tensor (N,), not a {type(found).__name__}")
-    for form, start in _FORMS.items():
-        for words, network in _NETWORKS.items():
-            _check_conditions(answer, network, start, f"{words}, {form}")
-        _check_freedom(answer, start, form)
-
-
-def _check_conditions(answer: Function, network: Function, start: Function, example: str) -> None:
-    """At t = 0: the form, and no velocity. At both ends: nothing moves."""
-    x = torch.tensor([0.25, 0.5, 0.8], dtype=torch.float64)
-    none = torch.zeros_like(x)
-    expect_close(
-        attempt(answer, network, start, x, none), start(x), "u at t = 0, x = [0.25, 0.5, 0.8],",
-        example=example, mistakes={
-            "at t = 0 the string is straight: did you forget start(x)?": none,
-            "the network acts at t = 0: its factor must be zero there":
-                start(x) + x * (1 - x) * network(x, none),
-        },
-    )
-    t = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
-    for side in (0.0, 1.0):
-        wall = torch.full_like(t, side)
-        burgers = "1 - x² is zero at -1 and 1, the walls of Burgers' equation, but not at 0"
-        mistakes = {burgers: t**2 * network(wall, t)} if side == 0 else {}
+def check_sweep_up(answer: Callable[..., Any]) -> None:
+    """Try ``sweep_up(x, alpha, beta)`` on small pictures."""
+    columns = torch.tensor([[[1.0, 0], [0, 2], [2, -3], [-1, 1]]])  # (1, 4, 2)
+    cases = [
+        (columns, torch.tensor([0.5]), torch.tensor([0.0])),
+        (columns, torch.tensor([0.5]), torch.tensor([1.5])),
+        (torch.randn(3, 4, 3), torch.tensor([0.9, -0.5, 0.2]), torch.tensor([0.3, 0.0, -0.2])),
+        (torch.randn(2, 3, 5), torch.tensor([1.0, -0.8]), torch.tensor([0.1, 0.4])),
+        (torch.randn(2, 1, 3), torch.tensor([1.0, 0.5]), torch.tensor([0.7, 0.7])),
+    ]
+    for x, alpha, beta in cases:
         expect_close(
-            attempt(answer, network, start, wall, t), torch.zeros_like(t),
-            f"the string is not held: u at x = {side:.0f}, t = [0.5, 1, 3],",
-            mistakes=mistakes, example=example,
+            attempt(answer, x, alpha, beta),
+            _swept(x.flip(1), alpha, beta).flip(1),
+            "the sweep up",
+            mistakes=_sweep_mistakes(x, alpha, beta),
+            example=f"x = {show(x)}, α = {show(alpha)}, β = {show(beta)}",
         )
-    little = torch.full_like(x, 1e-4)
-    velocity = (attempt(answer, network, start, x, little) - start(x)) / little
-    expect(
-        velocity.abs().max() < 0.02,
-        f"the string does not start at rest: at t = 0 and x = 0.5 it has the velocity "
-        f"{velocity[1]:.2g}, expected 0 (for {example}). A factor t has the slope 1 there",
-    )
 
 
-def _spot(x: Tensor, t: Tensor) -> Tensor:
-    """Return 1 near x = 0.3, t = 1, and 0 elsewhere."""
-    return (((x - 0.3).abs() < 0.06) & ((t - 1).abs() < 0.15)).to(x)
+# -- 05.3 -----------------------------------------------------------------------------------------
 
 
-def _check_freedom(answer: Function, start: Function, form: str) -> None:
-    """Everywhere inside, two networks must give two different strings."""
-    t, x = torch.meshgrid(
-        torch.linspace(0.2, 2, 10, dtype=torch.float64),
-        torch.linspace(0.05, 0.95, 19, dtype=torch.float64), indexing="ij",
-    )
-    x, t = x.flatten(), t.flatten()
-    networks = (lambda x, t: torch.zeros_like(x), lambda x, t: torch.ones_like(x), _spot)
-    nothing, ones, marked = (attempt(answer, network, start, x, t) for network in networks)
-    same = (ones - nothing).abs() < 1e-6
-    if same.any():
-        k = int(same.int().argmax())
-        raise Wrong(
-            f"the network can't change anything at x = {x[k]:.2f}, t = {t[k]:.1f} ({form}): its "
-            "factor may be zero only at both ends and at t = 0"
-        )
-    expect(
-        torch.equal((marked - nothing).abs() > 1e-6, _spot(x, t) == 1),
-        "u at a point (x, t) must follow what the network says at the same point: a network that "
-        "is 1 near x = 0.3, t = 1 and 0 elsewhere changed u elsewhere, or not there",
-    )
+def _all_ways(height: int, width: int) -> Tensor:
+    """Return the ways of two rounds between all pixels, by autograd: (H, W, H, W)."""
+    ones, zeros = torch.ones(4, 1).double(), torch.zeros(4, 1).double()
+
+    def two_rounds(x: Tensor) -> Tensor:
+        x = x.view(1, 1, height, width)
+        for _ in range(2):
+            x = irnn_stack(x, ones, zeros, "loop").sum(dim=1)  # (1, 1, H, W)
+        return x.view(height, width)
+
+    picture = torch.ones(height, width, dtype=torch.float64)  # positive: no ReLU cuts
+    return torch.autograd.functional.jacobian(two_rounds, picture)
 
 
-class Three(nn.Module):
-    """Three weights in two tensors, a and b, with an old gradient of (1, 1, 1)."""
+def _counted(here: Pixel, there: Pixel, size: Pixel, itself: int = 4) -> int:
+    """Count ways over all stopovers, if a pixel reaches itself on ``itself`` ways in one round."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(2))
-        for weight in self.parameters():
-            weight.grad = torch.ones_like(weight)
+    def once(a: Pixel, b: Pixel) -> int:
+        return itself if a == b else int(a[0] == b[0] or a[1] == b[1])
 
-
-def linear_loss(*gradient: float) -> Callable[[Three], Tensor]:
-    """Return the loss that has this gradient, everywhere; with two numbers it does not use a."""
-    on_b = torch.tensor(gradient[-2:])
-
-    def loss(network: Three) -> Tensor:
-        value = (on_b * network.b).sum()
-        return value + gradient[0] * network.a.sum() if len(gradient) == 3 else value
-
-    return loss
-
-
-_UNUSED = "of a weight that a loss does not use the gradient is 0 (autograd.grad says None)"
-_NONE_HINTS = {
-    "allow_unused=True": _UNUSED + ": pass allow_unused=True, and put zeros there",
-    "NoneType": _UNUSED,
-    "inconsistent tensor size": _UNUSED,
-    "must match the size of tensor": _UNUSED,
-    "a second time": "call each loss on its own, or pass retain_graph=True",
-}
-
-
-def _cos(a: Any, b: Any) -> float:
-    a, b = (torch.as_tensor(v, dtype=torch.float64) for v in (a, b))
-    return float(a @ b / (a.norm() * b.norm()))
+    stops = product(range(size[0]), range(size[1]))
+    return sum(once(here, stop) * once(stop, there) for stop in stops)
 
 
 @checker("07.3")
-def check_cosine(answer: Callable[..., Any]) -> None:
-    """Try ``cosine(network, one, other)`` on gradients that are written down, and on a network."""
-    one, other = (3.0, 4.0, 0.0), (-6.0, 0.0, 8.0)
-    got = hinted(answer, _NONE_HINTS, Three(), linear_loss(*one), linear_loss(*other))
-    old = torch.ones(3) + torch.tensor(one)
-    expect_close(
-        got, _cos(one, other), "the cosine", example=f"gradients {one} and {other}",
-        mistakes={
-            "you took the mean over the tensors: first make one long vector of all weights": -0.5,
-            "the old gradient is still in there: .grad adds up, so call zero_grad first":
-                _cos(old, old + torch.tensor(other)),
-            "the second gradient holds the first one: .grad adds up, so call zero_grad between "
-            "them, and copy the first": _cos(one, torch.tensor(one) + torch.tensor(other)),
-            "both are the same gradient: keep a copy of the first": 1.0,
-            "that is the scalar product: divide by both norms": -18.0,
-            "keep the sign: opposite gradients are the news": 0.36,
-            "that is the angle in radians; return its cosine": math.acos(-0.36),
-            "that is the angle in degrees; return its cosine": math.degrees(math.acos(-0.36)),
-            "that is a ratio of sizes, not an angle": 0.5,
-        },
-    )
-    got = hinted(answer, _NONE_HINTS, Three(), linear_loss(*one), linear_loss(4.0, 0.0))
-    expect_close(
-        got, 0.8, "the cosine",
-        mistakes={
-            _UNUSED + ", and it counts in the other gradient": 1.0,
-            "the old gradient is still in there": _cos(one, (1, 4, 0)),
-        },
-        example="gradients (3, 4, 0) and (0, 4, 0); the second loss does not use the first weight",
-    )
-    _check_on_a_network(answer)
-
-
-def _check_on_a_network(answer: Callable[..., Any]) -> None:
-    network, x = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1)), torch.randn(8, 2)
-    tasks = [lambda n: (n(x) - 1).square().mean(), lambda n: (n(x) - x[:, :1]).square().mean()]
-    gradients = [flat_gradient(task(network), list(network.parameters())) for task in tasks]
-    got = hinted(answer, _NONE_HINTS, network, *tasks)
-    words = "a network of two layers, two squared errors"
-    expect_close(got, _cos(*gradients), "the cosine", example=words, tolerance=1e-4)
-
-
-_RAINS, _SIDES = ("drizzle", "light", "heavy"), (64, 32, 16, 32)
-_MOMENTS = [  # progress, values, starts, the right one
-    (0.0, _RAINS, (0.0, 0.4, 0.7), "drizzle"),
-    (0.39, _RAINS, (0.0, 0.4, 0.7), "drizzle"),
-    (0.3, _SIDES, (0.0, 0.25, 0.5, 0.75), 32),
-    (0.6, _SIDES, (0.0, 0.25, 0.5, 0.75), 16),
-    (0.4, _RAINS, (0.0, 0.4, 0.7), "light"),
-    (0.65, _RAINS, (0.0, 0.1, 0.7), "light"),
-    (0.7, _RAINS, (0.0, 0.4, 0.7), "heavy"),
-    (1.0, _RAINS, (0.0, 0.4, 0.7), "heavy"),
-    (0.5, _SIDES, (0.0, 0.25, 0.5, 0.75), 16),
-    (1.0, _SIDES, (0.0, 0.25, 0.5, 0.75), 32),
-    (0.9, (4,), (0.0,), 4),
-]
-
-
-def wrong_level(got: Any, progress: float, values: tuple[Any, ...], starts: Any) -> str:
-    """Return why this value does not count at this progress."""
-    last = len(values) - 1
-    if not isinstance(got, str | int | float):
-        return "return one of the values, as it is"
-    if isinstance(got, int) and got not in values and got <= last:
-        return "that is the place in the list: return the value there"
-    if progress in starts[1:] and got == values[starts.index(progress) - 1]:
-        return "at its start a phase has begun: there the new value counts"
-    if got == values[min(int(progress * len(values)), last)]:
-        return "the phases are not equally long: look at starts"
-    if got in values and starts[values.index(got)] > progress:
-        return "that value has not begun yet"
-    if got in (values[0], max(values)):
-        return "of those that have begun the last one counts, not the first or the largest"
-    return "that value does not count there"
-
-
-@checker("07.4")
-def check_level_at(answer: Callable[..., Any]) -> None:
-    """Try ``level_at(progress, values, starts)`` inside phases, at their borders and at the end."""
-    for progress, values, starts, want in _MOMENTS:
-        missing = f"at progress {progress} no value was found: each one counts from its start on, "
-        missing += "the first one from 0, and the last one to the end"
-        hints = {"IndexError": missing, "StopIteration": missing}
-        got = hinted(answer, hints, progress, values, starts)
-        if not (isinstance(got, type(want)) and got == want):
-            raise Wrong(
-                f"{wrong_level(got, progress, values, starts)}. At progress {progress} yours is "
-                f"{got!r}, expected {want!r} (for values = {values}, starts = {starts})"
+def check_ways(answer: Callable[..., Any]) -> None:
+    """Try ``ways(here, there, size)`` on all pairs of pixels of four small pictures."""
+    for size in ((3, 4), (5, 3), (1, 5), (1, 1)):
+        truth = _all_ways(*size)
+        pixels = list(product(range(size[0]), range(size[1])))
+        pairs = sorted(product(pixels, pixels), key=lambda p: (p[0] == p[1], p[0][0] == p[1][0]))
+        for here, there in pairs:  # off the cross first, then on it, then the pixel itself
+            flipped = here[::-1], there[::-1], size
+            mistakes = {
+                "no way at all? One round leads to no pixel off the cross, but two do: along the "
+                "row and then along the column, or the other way round": 0,
+                "height and width are swapped": _counted(*flipped),
+                "two ways lead to pixels off the cross only; on it, any pixel of the line can be "
+                "the stopover": 2,
+                "in one round a pixel reaches itself on four ways, not on one: all four sweeps "
+                "hold the pixel they have come to": _counted(here, there, size, itself=1),
+                "in one round a pixel reaches itself on four ways, not on two: it is in all four "
+                "sweeps": _counted(here, there, size, itself=2),
+                "in one of the two rounds the news may also stay where it is: a pixel reaches "
+                "itself, on four ways": _counted(here, there, size, itself=0),
+            }
+            expect_close(
+                attempt(answer, here, there, size),
+                int(truth[(*here, *there)]),
+                "the number of ways",
+                mistakes=mistakes,
+                example=f"here = {here}, there = {there}, size = {size}",
             )
 
 
-_BUDGETS: list[tuple[int, int, tuple[int, ...], tuple[float, ...]]] = [
-    (100, 4, (1, 2, 4), (0.0, 0.4, 0.7)),
-    (1000, 4, (1, 2, 3, 4), (0.0, 0.25, 0.5, 0.75)),
-    (300, 4096, (256, 1024, 4096), (0.0, 0.3, 0.6)),
-    (50, 2, (5, 3, 6), (0.0, 0.25, 0.5)),  # dearer than in one step: fewer steps
-    (77, 3, (2,), (0.0,)),
+# -- 05.4 -----------------------------------------------------------------------------------------
+
+_BIG = torch.finfo(torch.float32).max  # stands for ∞
+_FIRST = (0.5, 1.0, 0.0, _BIG)
+_CHAINS = [  # maps a, b, lo, hi in the order in which they act
+    [(1.0, 1.0, 2.0, 4.0), (2.0, -3.0, 0.0, 6.0)],
+    [_FIRST, (-1.0, 3.0, 0.0, _BIG)],
+    [(-2.0, 1.0, -1.0, 4.0), (-0.5, 0.0, -1.5, 0.25)],
+    [(1.0, 0.0, 2.0, 5.0), (1.0, 0.0, 7.0, 9.0)],
+    [(0.5, 2.0, 0.0, 6.0), (0.0, 1.0, 0.0, _BIG)],
+    [(0.9, 0.5, 0.0, _BIG), (-0.6, 2.0, 0.0, _BIG), (0.8, -0.5, 0.0, _BIG)],
 ]
 
 
+def _maps(rows: Sequence[Sequence[float]]) -> ClampedAffine:
+    return ClampedAffine(*torch.tensor(rows).T)
+
+
+def _formula(row: Sequence[float]) -> str:
+    """Write the map (a, b, lo, hi) as one reads it."""
+    a, b, lo, hi = row
+    end = "∞" if hi == _BIG else f"{hi:g}"
+    return f"clamp({a:g} h {'−' if b < 0 else '+'} {abs(b):g}, {lo:g}, {end})"
+
+
+def _joined(answer: Callable[..., Any], second: ClampedAffine, first: ClampedAffine) -> Any:
+    """Call the answer and return a map, or say why it is none."""
+    try:
+        result = attempt(answer, second, first)
+    except Wrong as reason:
+        if "ambiguous" not in str(reason):
+            raise
+        raise Wrong(
+            "your function decides with `if` on a tensor. In the tree many maps are joined at "
+            "once, with slopes of both signs: sort the two bounds with torch.minimum and "
+            "torch.maximum"
+        ) from None
+    try:
+        parts = [torch.as_tensor(part) for part in result]
+    except (TypeError, ValueError, RuntimeError):
+        parts = []
+    expect(len(parts) == 4, f"return the four parts (a, b, lo, hi) of one map, not {show(result)}")
+    return ClampedAffine(*parts)
+
+
+def _join_mistakes(second: ClampedAffine, first: ClampedAffine) -> dict[str, ClampedAffine]:
+    """Return the maps that come out of the known mistakes."""
+    a, b = second.a * first.a, second.a * first.b + second.b
+    low, high = (second.a * bound + second.b for bound in (first.lo, first.hi))
+    ends = [end.clamp(second.lo, second.hi) for end in (low, high)]
+    lo, hi = torch.minimum(*ends), torch.maximum(*ends)
+    swapped = [(first.a * end + first.b).clamp(first.lo, first.hi) for end in second[2:]]
+    return {
+        "you joined them in the wrong order: `first` acts first, and `second` on what comes out":
+            ClampedAffine(a, first.a * second.b + first.b, *(f(*swapped) for f in (
+                torch.minimum, torch.maximum))),
+        "a negative slope turns the bounds round: what was the lower end becomes the upper one; "
+        "take the smaller as lo and the larger as hi": ClampedAffine(a, b, *ends),
+        "the bounds of `first` are lost: send them through `second`":
+            ClampedAffine(a, b, second.lo, second.hi),
+        "the bounds of `first` have to go through the slope and the constant of `second`, too":
+            ClampedAffine(a, b, *(end.clamp(second.lo, second.hi) for end in first[2:])),
+        "the bounds of `first` went through slope and constant, but not through the clamp of "
+        "`second`": ClampedAffine(a, b, torch.minimum(low, high), torch.maximum(low, high)),
+        "the constant of `first` goes through the slope of `second`, too":
+            ClampedAffine(a, first.b + second.b, lo, hi),
+        "the slopes multiply, they don't add": ClampedAffine(first.a + second.a, b, lo, hi),
+    }
+
+
+@checker("07.4")
+def check_join(answer: Callable[..., Any]) -> None:
+    """Try ``join(second, first)`` by what the joined map does to many h."""
+    h = torch.linspace(-20, 20, 161)
+    for chain in _CHAINS:
+        steps = [ClampedAffine(*torch.tensor(row)) for row in chain]
+        joined, right = steps[0], steps[0](h)
+        for after in steps[1:]:
+            mistakes = {why: m(h) for why, m in _join_mistakes(after, joined).items()}
+            joined, right = _joined(answer, after, joined), after(right)
+            got = joined(h)
+            expect(got.shape == h.shape, "one map at a time: a, b, lo and hi are one number each")
+            worst = h[(got - right).abs().argmax()].item()
+            example = f"h = {worst:g} and {', then '.join(map(_formula, chain))}"
+            expect_close(got, right, "what the joined map does",
+                         mistakes=mistakes, example=example)
+            expect(joined.lo <= joined.hi, f"lo = {joined.lo} is above hi = {joined.hi}")
+    first, second = (_maps([chain[k] for chain in _CHAINS[:5]]) for k in (0, 1))
+    many = _joined(answer, second, first)
+    for k, part in enumerate(many):
+        expect(part.shape == (5,), f"five maps at once: part {k} has shape {tuple(part.shape)}")
+    expect_close(
+        many(h[:, None]), second(first(h[:, None])), "five maps at once",
+        mistakes={r: m(h[:, None]) for r, m in _join_mistakes(second, first).items()},
+    )
+
+
+# -- 05.5 -----------------------------------------------------------------------------------------
+
+_WAYS_TO_FAIL = {  # a reason, and what _back calls it
+    "you forgot the ReLU: where h_t = 0 nothing gets through": "no mask",
+    "the ReLU came too late: where h_t = 0 nothing goes on to the pixels before either":
+        "mask at end",
+    "what comes back from h_{t+1} was multiplied by α_{t+1} there, not by α_t": "own α",
+    "G_t is missing on the way: each h_t is also an output, and gets its own G_t":
+        "last G only",
+    "only one step back: pass on g_{t+1}, all that has arrived there, not G_{t+1}":
+        "passes G only",
+}
+
+
+def _row(x: Tensor, alpha: Tensor) -> Tensor:
+    """Read a row with an α of its own per pixel; the first pixel has none."""
+    h = [x[0].relu()]
+    for t in range(1, len(x)):
+        h.append((alpha[t] * h[-1] + x[t]).relu())
+    return torch.stack(h)
+
+
+def _back(h: Tensor, alpha: Tensor, G: Tensor, way: str = "") -> Tensor:
+    """Return ∂x by the formula, or by one of the known mistakes in it."""
+    g, after, last = torch.zeros_like(h), torch.tensor(0.0), len(h) - 1
+    for t in range(last, -1, -1):
+        weight = alpha[t] if way == "own α" else alpha[t + 1] if t < last else torch.tensor(0.0)
+        arriving = G[t] + weight * after
+        if way == "last G only" and t < last:
+            arriving = weight * after
+        if way == "passes G only" and t < last:
+            arriving = G[t] + weight * G[t + 1]
+        after = g[t] = arriving if way in ("no mask", "mask at end") else (h[t] > 0) * arriving
+    return g * (h > 0) if way == "mask at end" else g
+
+
+def _alpha_mistakes(g: Tensor, h: Tensor) -> dict[str, Tensor]:
+    before = torch.cat((h.new_zeros(1), h[:-1]))
+    late = torch.cat((h[1:], h.new_zeros(1)))
+    return {
+        "α_t meets the memory of the pixel before: multiply by h_{t−1}, not by h_t": g * h,
+        "the first pixel has no α, so its derivative is 0; h[−1] in Python is the *last* h":
+            g * h.roll(1),
+        "α_t meets h_{t−1}, not h_{t+1}: the sweep came from the left": g * late,
+        "you gave g alone; by the product rule each α has the memory it multiplied as a factor": g,
+        "you summed: here each pixel has its own α, so each has its own derivative":
+            (g * before).sum(),
+        "the values moved by one place: ∂α_t = g_t · h_{t−1} belongs at place t":
+            (g * before).roll(-1),
+        "the first pixel is missing: its α is never used, so its derivative is 0, but it has a "
+        "place": (g * before)[1:],
+    }
+
+
 @checker("07.5")
-def check_steps_for(answer: Callable[..., Any]) -> None:
-    """Try ``steps_for(steps, full, costs, starts)`` on stages, on pixels, and on dear steps."""
-    for steps, full, costs, starts in _BUDGETS:
-        shares = [b - a for a, b in zip(starts, (*starts[1:], 1.0), strict=True)]
-        mean = sum(share * cost for share, cost in zip(shares, costs, strict=True))
-        most = steps * full / mean
-        plain = steps * full * len(costs) / sum(costs)
-        unended = mean - shares[-1] * costs[-1]
-        mistakes = {
-            "a whole number of steps, please": most,
-            "that overspends: round down": math.ceil(most),
-            "the levels have different shares of the run: weight their costs": math.floor(plain),
-            "the last level is missing: it lasts until progress 1":
-                math.floor(steps * full / unended) if unended else 0,
-            "that is the other way round: so many one-step steps cost as much as the growing "
-            "training": math.floor(steps * mean / full),
-            "these are as many steps as before: count what a step costs": steps,
-            "`full` is missing: a step of the one-step training costs more than 1":
-                math.floor(steps / mean),
-            "that is the total cost, not a number of steps": steps * full,
-        }
-        expect_close(
-            attempt(answer, steps, full, costs, starts), math.floor(most), "the number of steps",
-            mistakes=mistakes, tolerance=1e-9,
-            example=f"steps = {steps}, full = {full}, costs = {costs}, starts = {starts}",
-        )
+def check_sweep_gradients(answer: Callable[..., Any]) -> None:
+    """Try ``sweep_gradients(h, alpha, G)`` on rows, against autograd."""
+    some = torch.tensor
+    cases = [
+        (some([1.0, 1, 1, 1]), some([0.25, 2.0, 0.5, 3.0]), some([0.0, 1, 0, 2])),
+        (some([1.0, 2, -9, 4]), some([0.5, 1.0, 2.0, 3.0]), some([1.0, 2, 4, 8])),
+        (torch.randn(12), torch.rand(12) * 2 - 1, torch.randn(12)),
+        (torch.rand(9), torch.rand(9), torch.randn(9)),
+        (some([2.0]), some([0.5]), some([3.0])),
+    ]
+    for x, alpha, G in cases:
+        x.requires_grad_(), alpha.requires_grad_()
+        h = _row(x, alpha)
+        by_x, by_alpha = torch.autograd.grad(h, (x, alpha), G, materialize_grads=True)
+        h, alpha = h.detach(), alpha.detach()
+        example = f"h = {show(h)}, α = {show(alpha)}, G = {show(G)}"
+        result = attempt(answer, h, alpha, G)
+        expect(isinstance(result, tuple | list) and len(result) == 2,
+               f"return two tensors, the derivatives by x and by α, not {show(result)}")
+        mistakes = {r: _back(h, alpha, G, way) for r, way in _WAYS_TO_FAIL.items()}
+        turned = _back(h.flip(0), alpha.flip(0), G.flip(0)).flip(0)
+        mistakes["you went from the start to the end: the way back starts at the end"] = turned
+        mistakes["this is G itself: what comes back from the next pixel is missing"] = G
+        mistakes["you swapped the two: the derivative by x comes first"] = by_alpha
+        expect_close(result[0], by_x, "the derivative by x", mistakes=mistakes, example=example)
+        expect_close(result[1], by_alpha, "the derivative by α",
+                     mistakes=_alpha_mistakes(by_x, h), example=example)

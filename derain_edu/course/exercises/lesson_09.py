@@ -1,299 +1,298 @@
-"""The exercises of lesson 09: gradients per part, equal loudness, a parity test, a safe start."""
+"""The exercises of lesson 09: a map that scales, order, calibration, directions, idle tensors."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
+from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
+from derain_edu.map_scores import auc
 
-
-class House(nn.Module):
-    """Four parts with gradients that are written down, at two depths; one part has none."""
-
-    def __init__(self, scale: float = 1.0) -> None:
-        super().__init__()
-        self.head = nn.Linear(1, 1)  # gradients 3 and 4
-        self.body = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Sequential(nn.Linear(2, 1)))
-        self.frozen = nn.Linear(2, 2)  # no gradient at all
-        self.gate = nn.Linear(2, 1)  # a gradient for the weight only
-        self.act = nn.ReLU()  # no weights
-        some = [[3.0], [-4.0], [1.0, -2.0], [2.0, 4.0], [4.0, 2.0], [2.0]]
-        weights = [*self.head.parameters(), *self.body.parameters()]
-        for weight, values in zip(weights, some, strict=True):
-            weight.grad = scale * torch.tensor(values).reshape(weight.shape)
-        self.gate.weight.grad = scale * torch.tensor([[6.0, -8.0]])
-
-
-_SQUARED = ("take the root of the sum of the squares",)
-# the right norms, and what mistakes make of them, for the parts head, body and gate
-_NORMS = {"head": 5.0, "body": 7.0, "frozen": 0.0, "gate": 10.0, "act": 0.0}
-_WRONG_NORMS: dict[str, tuple[float, ...]] = {
-    "norms don't add up: 3 and 4 make 5, the root of the sum of the squares": (
-        7.0, 5 * math.sqrt(5) + 2, 10.0,
-    ),
-    "take the root of the sum of the squares": (25.0, 49.0, 100.0),
-    "gradients of two signs must not cancel: square them": (-1.0, 13.0, -2.0),
-    "that is the largest entry": (4.0, 4.0, 8.0),
-    "don't divide by the number of weights": (5 / math.sqrt(2), math.sqrt(7), 10 / math.sqrt(2)),
-    "the bias is missing: take all weights of the part": (3.0, math.sqrt(41), 10.0),
-}
+# -- 06.1 -----------------------------------------------------------------------------------------
 
 
 @checker("09.1")
-def check_gradient_norms(answer: Callable[..., Any]) -> None:
-    """Try ``gradient_norms(network)`` on a network with known gradients, twice."""
-    for scale in (1.0, 0.5):
-        house, untouched = House(scale), House(scale)
-        try:
-            found = attempt(answer, house)
-        except Wrong as reason:
-            if "NoneType" not in str(reason):
-                raise
-            raise Wrong(f"where no gradient came by, .grad is None: skip it ({reason})") from None
-        expect(
-            str([p.grad for p in house.parameters()])
-            == str([p.grad for p in untouched.parameters()]),
-            "your function changed the gradients: measure them, and leave them as they are",
-        )
-        expect(isinstance(found, dict), f"return a dictionary, not a {type(found).__name__}")
-        _check_names(found)
-        for k, name in enumerate(("head", "body", "gate")):
-            weights = house.get_submodule(name).parameters()
-            own = math.sqrt(sum(float(p.detach().square().sum()) for p in weights))
-            mistakes = {"that is the norm of the weights, not of their gradients": own}
-            for text, values in _WRONG_NORMS.items():
-                mistakes[text] = values[k] * (scale**2 if text in _SQUARED else scale)
-            right = scale * _NORMS[name]
-            expect_close(found[name], right, f"the norm of {name!r}", mistakes=mistakes)
-        for name in ("frozen", "act"):
-            expect_close(found[name], 0.0, f"the norm of {name!r}, which has no gradient,")
+def check_gated(answer: Callable[..., Any]) -> None:
+    """Try ``gated_block(x, branch, A)`` on four pixels, and on small batches."""
+    x, branch = torch.tensor([1.0, 1, 1, -1]), torch.tensor([-4.0, 2, -0.5, -0.25])
+    four = [t.view(1, 1, 1, 4) for t in (x, branch, torch.tensor([0.0, 0.5, 0.25, 1.0]))]
+    cases = [(four[0], four[1], four[2][0])]
+    for sizes in ((3, 3, 4, 5), (2, 3, 4, 4), (1, 4, 3, 2)):
+        cases.append((torch.randn(sizes), torch.randn(sizes), torch.rand(sizes[0], *sizes[2:])))
+    for x, branch, A in cases:
+        scale = A.double()[:, None]  # (B, 1, H, W)
+        mistakes = {
+            "A did nothing: a line such as `branch.mul(A)` makes a new tensor, and drops it "
+            "unless you keep it": branch + x,
+            "A scales the whole block here; x should pass as it is": scale * (branch + x),
+            "A scales x here; it should scale the branch": branch + scale * x,
+            "A is turned round: where A = 0 the pixel should pass as it is":
+                (1 - scale) * branch + x,
+            "you took the map of the first picture for all": scale[:1] * branch + x,
+            "x is missing: the block adds the scaled branch to it": scale * branch,
+        }
+        if len(A) == x.shape[1]:  # then a wrong axis raises no error
+            mistakes["the first axis of A is the batch, but it met the channels: tensors are "
+                     "lined up from their last axis. Make A (B, 1, H, W) first"] = A * branch + x
+        mistakes = {reason: value.relu() for reason, value in mistakes.items()} | {
+            "the ReLU is missing": scale * branch + x,
+            "the ReLU comes last, after x was added": (scale * branch).relu() + x,
+        }
+        example = f"x of shape {tuple(x.shape)}"
+        if x.numel() == 4:
+            example = ", ".join(f"{name} = {show(t.flatten())}" for name, t in
+                                (("x", x), ("branch", branch), ("A", A)))
+        truth = (scale * branch + x).relu()
+        expect_close(attempt(answer, x, branch, A), truth, "the block", mistakes=mistakes,
+                     example=example)
 
 
-def _check_names(found: Mapping[str, Any]) -> None:
-    deeper = [name for name in found if name not in _NORMS]
-    missing = [name for name in _NORMS if name not in found]
-    hint = ": named_children() gives the direct parts, not what is inside of them" * bool(deeper)
-    expect(not missing, f"the part {missing[:1]} is missing, you have {list(found)}{hint}")
-    expect(not deeper, f"{deeper[:1]} is not a direct part of the network{hint}")
+# -- 06.2 -----------------------------------------------------------------------------------------
+
+
+def _order_cases() -> list[tuple[Tensor, Tensor]]:
+    """Return maps and masks: no tie, ties, all equal, many ties, few rainy pixels, two axes."""
+    yes, no = True, False
+    rows = [
+        ([0.9, 0.8, 0.3, 0.1], [yes, no, yes, yes]),
+        ([0.5, 0.5, 0.2, 0.7, 0.9], [yes, no, no, yes, no]),
+        ([0.4, 0.4, 0.4], [no, yes, no]),
+        ([0.1, 0.2, 0.8], [no, no, yes]),
+    ]
+    cases = [(torch.tensor(values), torch.tensor(mask)) for values, mask in rows]
+    rounded = (torch.rand(6, 7) * 5).round() / 5
+    return [*cases, (rounded, torch.arange(42).view(6, 7) % 5 == 0), (rounded, rounded < 0.5)]
 
 
 @checker("09.2")
-def check_match_scale(answer: Callable[..., Any]) -> None:
-    """Try ``match_scale(x, home)`` on two channels to read, on quiet ones, and on a dead one."""
-    x = torch.tensor([[[[0.0, 1.0]], [[5.0, 5.0]]], [[[2.0, 5.0]], [[1.0, 9.0]]]])  # (2, 2, 1, 2)
-    home = torch.tensor([[[[10.0, 20.0, 30.0]], [[-1.0, 0.0, 4.0]]]])  # (1, 2, 1, 3)
-    example = "x of shape (2, 2, 1, 2), home of shape (1, 2, 1, 3)"
-    expect_close(attempt(answer, x, home), matched(x, home), "the result",
-                 mistakes=wrong_matches(x, home), example=example)
-    quiet = 1e-3 * torch.randn(2, 3, 4, 5) + torch.tensor([0.0, 0.01, -0.02])[:, None, None]
-    home = torch.randn(3, 3, 6, 2) * torch.tensor([1.0, 5.0, 0.2])[:, None, None] + 2
-    expect_close(
-        attempt(answer, quiet, home), matched(quiet, home), "the result", tolerance=4e-3,
-        mistakes={
-            "a small number that keeps you from dividing by zero must be much smaller than these "
-            "features": matched(quiet, home, extra=1e-5),
-            "1e-5 inside the root is large beside the variance of quiet features":
-                matched(quiet, home, inside=1e-5),
-        },
-        example="quiet features: a standard deviation of 0.001 in each channel",
-    )
-    dead = torch.stack([torch.full((4, 4), 0.5), torch.arange(16.0).reshape(4, 4)])[None]
-    home = torch.randn(2, 2, 3, 3)
-    got, truth = attempt(answer, dead, home), matched(dead, home)
-    expect(
-        torch.as_tensor(got).isfinite().all(),
-        "a dead channel has the standard deviation 0, and you divided by it: NaN or inf came out",
-    )
-    expect_close(got, truth, "the result", tolerance=1e-4,
-                 example="channel 0 is 0.5 everywhere: it gets the mean of home")
+def check_order(answer: Callable[..., Any]) -> None:
+    """Try ``in_order(values, mask)``, the AUC by counting pairs."""
+    for values, mask in _order_cases():
+        wet, dry = values[mask], values[~mask]
+        larger = (wet[:, None] > dry).sum().item()
+        equal = (wet[:, None] == dry).sum().item()
+        pairs, number = wet.numel() * dry.numel(), values.numel()
+        truth = auc(values, mask)
+        mistakes = {
+            "a tie counts a half, and you counted it as in order": (larger + equal) / pairs,
+            "a tie counts a half, and you counted it as not in order": larger / pairs,
+            "it is turned round: in order means that A is larger at the *rainy* pixel": 1 - truth,
+            "you left out the ties, above and below": larger / max(pairs - equal, 1),
+            "this is the number of pairs: divide it by all pairs": larger + equal / 2,
+            "return a share between 0 and 1, not percent": 100 * truth,
+            "you divided by the pairs of all pixels: a pair has one rainy and one dry pixel":
+                (larger + equal / 2) / (number * (number - 1) / 2),
+            "you divided by the square of the number of pixels: a pair has one rainy and one dry "
+            "pixel": (larger + equal / 2) / number**2,
+            "you compared A with .5: an AUC needs no threshold, only the order":
+                ((values >= 0.5) == mask).double().mean(),
+            "you took the difference of the two means: count pairs": wet.mean() - dry.mean(),
+        }
+        example = f"A = {show(values)}, mask = {show(mask)}"
+        expect_close(attempt(answer, values, mask), truth, "the share of pairs in order",
+                     mistakes=mistakes, example=example)
 
 
-def matched(
-    x: Tensor, home: Tensor, axes: tuple[int, ...] = (0, 2, 3), correction: int = 1,
-    extra: float = 0.0, inside: float = 0.0,
-) -> Tensor:
-    """Return x with the mean and spread of ``home``, in float64, in right ways and wrong ones."""
-    x, home = x.double(), home.double()
-    spread = (x.var(axes, correction=correction, keepdim=True) + inside).sqrt() + extra
-    wanted = home.std(axes, correction=correction, keepdim=True)
-    standard = (x - x.mean(axes, keepdim=True)) / spread.clamp_min(1e-30)
-    return standard * wanted + home.mean(axes, keepdim=True)
+# -- 06.3 -----------------------------------------------------------------------------------------
 
 
-def wrong_matches(x: Tensor, home: Tensor) -> dict[str, Tensor]:
-    """Return what typical mistakes make of the first example."""
-    axes = (0, 2, 3)
-    mean, spread = x.mean(axes, keepdim=True), x.std(axes, keepdim=True)
-    mean_home, spread_home = home.mean(axes, keepdim=True), home.std(axes, keepdim=True)
-    standard = (x - mean) / spread
+def _gap_cases() -> list[tuple[Tensor, Tensor, int]]:
+    """Return maps, masks and numbers of bins. Where two bins meet, either may have the pixel."""
+    yes, no = True, False
+    rows = [
+        ([0.62, 0.68, 0.86, 0.3], [yes, no, yes, yes], 2),
+        ([0.95, 0.99, 1.0, 0.03, 0.07], [yes, yes, no, no, yes], 10),
+        ([0.1, 0.15, 0.9], [yes, no, yes], 4),
+        ([0.0, 0.3, 1.0], [yes, no, yes], 1),
+        ([0.5, 0.5, 0.5], [yes, no, no], 2),
+    ]
+    cases = [(torch.tensor(values), torch.tensor(mask), bins) for values, mask, bins in rows]
+    values = torch.rand(2, 1, 9, 9) ** 2
+    return [*cases, (values, torch.rand_like(values) < 0.4 + 0.3 * values, 7)]
+
+
+def _bins_of(values: Tensor, mask: Tensor, bins: int) -> list[tuple[float, float, int, float]]:
+    """Return mean A, share of rain, number and middle of each bin that holds a pixel."""
+    found = []
+    for k in range(bins):
+        inside = (values >= k / bins) & ((values < (k + 1) / bins) | (k == bins - 1))
+        if inside.any():
+            said, true = (t[inside].double().mean().item() for t in (values, mask))
+            found.append((said, true, int(inside.sum()), (k + 0.5) / bins))
+    return found
+
+
+def _gap_mistakes(values: Tensor, mask: Tensor, bins: int) -> dict[str, float]:
+    rows = _bins_of(values, mask, bins)
+    total, open_end = values.numel(), values < 1
+    distances = [abs(said - true) for said, true, *_ in rows]
+    below = _bins_of(values[open_end], mask[open_end], bins)
+    lost = sum(n * abs(said - true) for said, true, n, _ in below)
+    own = (values == 1).sum().item() * abs(1 - mask[values == 1].double().mean().nan_to_num())
+    truth = sum(n * d for d, (*_, n, _) in zip(distances, rows, strict=True)) / total
+    over_zero = _bins_of(values[values > 0], mask[values > 0], bins)
+    without_zero = sum(n * abs(said - true) for said, true, n, _ in over_zero) / total
     return {
-        "torch's std divides by n - 1, yours by n: with other sizes of x and home that is another "
-        "number": matched(x, home, correction=0),
-        "each channel has its own mean and spread: don't take them over the channels":
-            matched(x, home, axes=(0, 1, 2, 3)),
-        "take mean and spread over all pictures, not for each one":
-            (x - x.mean((2, 3), keepdim=True))
-            / x.std((2, 3), keepdim=True).clamp_min(1e-8) * spread_home + mean_home,
-        "the spread is not that of home: multiply by it": standard + mean_home,
-        "the mean is not that of home: add it": standard * spread_home,
-        "that has mean 0 and spread 1; give it those of home": standard,
-        "the mean of x stayed": standard * spread_home + mean,
-        "first subtract the mean, then scale": x / spread * spread_home + mean_home,
-        "that is x with the right spread and a wrong mean": x * spread_home / spread,
-        "you divided by the variance: take its root": (x - mean) / spread**2 * spread_home
-        + mean_home,
-        "the variance of home is not its standard deviation": standard * spread_home**2 + mean_home,
+        "every bin counts the same here: weigh it by the number of its pixels":
+            sum(distances) / len(distances),
+        "you divided by the number of bins, the empty ones among them: weigh each by the number "
+        "of its pixels": sum(distances) / bins,
+        "what the map says is the *mean* of A in a bin, not the bin's middle":
+            sum(n * abs(middle - true) for _, true, n, middle in rows) / total,
+        "too much and too little cancel each other: take the distance in each bin, and add up "
+        "then": sum(n * (said - true) for said, true, n, _ in rows) / total,
+        "you compared truth minus map, and the signs cancelled: take the distance in each bin":
+            sum(n * (true - said) for said, true, n, _ in rows) / total,
+        "this is the distance of each pixel from its own truth, 0 or 1: calibration compares "
+        "means over a bin": (values.double() - mask.double()).abs().mean().item(),
+        "a pixel with A = 1 is lost: it belongs to the last bin": lost / total,
+        "a pixel with A = 1 is lost, also from the count: it belongs to the last bin":
+            lost / max(int(open_end.sum()), 1),
+        "a pixel with A = 1 got a bin of its own: it belongs to the last bin":
+            (lost + float(own)) / total,
+        "a pixel with A = 0 is lost: it belongs to the first bin": without_zero,
+        "this is the sum over the pixels: divide by their number": truth * total,
+        "return a share between 0 and 1, not points": 100 * truth,
+        "you always made ten bins: take as many as `bins` says": sum(
+            n * abs(said - true) for said, true, n, _ in _bins_of(values, mask, 10)) / total,
     }
 
 
-class Witness(nn.Module):
-    """A network that remembers what it was asked, and adds ``change(x)`` to x / 2."""
-
-    def __init__(self, change: Callable[[Tensor], Tensor] = torch.zeros_like) -> None:
-        super().__init__()
-        self.change, self.asked = change, []
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.asked.append(x.detach().clone())
-        return x / 2 + self.change(x)
-
-
-_SIZES = [(1, 8, 8), (2, 5, 7), (1, 6, 4)]  # the second one is odd, and a batch
-_ONE_SIZE = (
-    "one bad size is enough: keep the largest of all sizes, not the first, the last or a mean"
-)
-
-
-def _only(height: int, value: float) -> Callable[[Tensor], Tensor]:
-    return lambda x: torch.full_like(x, value if x.shape[-2] == height else 0.0)
-
-
-def _one_pixel(x: Tensor) -> Tensor:
-    changed = torch.zeros_like(x)
-    changed[1:, 1, -1, 0] = 0.5
-    return changed
-
-
-# how the second network differs from the first one, and what to say to whom that escapes
-_PAIRS: list[tuple[str, Callable[[Tensor], Tensor], str]] = [
-    ("they are the same", torch.zeros_like, "give both networks the same pictures"),
-    ("0.5 too low everywhere", lambda x: torch.full_like(x, -0.5), "a difference below zero "
-     "counts, too (abs); and it is the largest one, not a sum, that is asked for"),
-    ("0.25 too high for (1, 8, 8) only", _only(8, 0.25), _ONE_SIZE),
-    ("0.25 too high for (2, 5, 7) only", _only(5, 0.25), _ONE_SIZE),
-    ("0.25 too high for (1, 6, 4) only", _only(6, 0.25), _ONE_SIZE),
-    ("0.5 too high in one pixel of the second picture", _one_pixel, "one bad pixel is enough: take "
-     "the largest difference of all pixels, channels and pictures, not a mean"),
-    ("half of x too high", lambda x: x / 2, "the difference hangs on the picture here"),
-]
-
-
 @checker("09.3")
-def check_largest_difference(answer: Callable[..., Any]) -> None:
-    """Try ``largest_difference(one, other, sizes)`` on pairs that differ in a known way."""
-    for words, change, reason in _PAIRS:
-        for turned in (False, True):
-            pair = Witness(), Witness(change)
-            got = attempt(answer, *(pair[::-1] if turned else pair), list(_SIZES))
-            _check_pictures(*pair)
-            truth = max(float(change(x).abs().max()) for x in pair[1].asked)
-            expect_close(
-                got, truth, "the largest difference", mistakes={reason: got}, tolerance=1e-6,
-                example=f"{'the first' if turned else 'the second'} network: {words}",
-            )
-    lost = "NaN came out at the size (2, 5, 7), and your result is {}: a NaN must not get lost"
-    for around in (0.0, 0.5):
-        pair = Witness(), Witness(
-            lambda x, v=around: torch.full_like(x, math.nan if x.shape[-2] == 5 else v)
-        )
-        got = attempt(answer, *pair, list(_SIZES))
-        expect(not math.isfinite(float(got)), lost.format(got))
+def check_gap(answer: Callable[..., Any]) -> None:
+    """Try ``mean_gap(values, mask, bins)`` with empty bins, with A = 1, and with uneven bins."""
+    for values, mask, bins in _gap_cases():
+        rows = _bins_of(values, mask, bins)
+        truth = sum(n * abs(said - true) for said, true, n, _ in rows) / values.numel()
+        got = attempt(answer, values, mask, bins)
+        example = f"A = {show(values)}, mask = {show(mask)}, {bins} bins"
+        bad = isinstance(got, float | Tensor) and torch.as_tensor(got).isnan().any()
+        on_edge = bool((values == 0.5).all())  # of two bins
+        twice = {"a pixel where two bins meet was counted in both: let a bin hold its lower edge, "
+                 "and not its upper one": 2 * truth} if on_edge else {}
+        expect(not bad, f"your gap is not a number (nan): an empty bin has no mean, leave it out "
+               f"(for {example})")
+        expect_close(got, truth, "the gap", example=example,
+                     mistakes=twice | _gap_mistakes(values, mask, bins))
 
 
-def _check_pictures(one: Witness, other: Witness) -> None:
-    """Both were asked for each size, with the same pictures, in which something can be seen."""
-    for network in (one, other):
-        shapes = {tuple(x.shape) for x in network.asked}
-        for batch, height, width in _SIZES:
-            expect(
-                (batch, 3, height, width) in shapes,
-                f"one of the networks was never given pictures of the shape "
-                f"{(batch, 3, height, width)}: use every size, as (B, 3, H, W), for both",
-            )
-    same = [torch.equal(a, b) for a, b in zip(one.asked, other.asked, strict=False)]
-    expect(all(same), "each network got pictures of its own: make x once, and give it to both")
-    for x in one.asked:
-        expect(0 <= x.min() and x.max() <= 1, "pictures lie in [0, 1]: take torch.rand")
-        expect(
-            x.std() > 0.05,
-            f"all pixels are {x.flatten()[0]:.2g}: on such a picture different networks may agree. "
-            "Take random ones",
-        )
+# -- 06.4 -----------------------------------------------------------------------------------------
+
+
+def _weighed(answer: Callable[..., Any], swept: Tensor, scores: Tensor) -> Any:
+    """Call the answer; if its axes don't meet, say which should."""
+    try:
+        return attempt(answer, swept, scores)
+    except Wrong as reason:
+        if "size of tensor" not in str(reason):
+            raise
+        raise Wrong(
+            f"{reason}. Tensors are lined up from their last axis, and your weights met the "
+            f"channels: (B, 4, H, W) has to become (B, 4, 1, H, W) (for swept of shape "
+            f"{tuple(swept.shape)})"
+        ) from None
 
 
 @checker("09.4")
-def check_start_as_nothing(answer: Callable[..., Any]) -> None:
-    """Try ``start_as_nothing(first, second)`` on two sizes: exactly nothing, and it learns."""
-    for channels, inside in ((2, 5), (4, 3)):
-        first = nn.Conv2d(channels, inside, 3, padding=1)
-        second = nn.Conv2d(inside, channels, 3, padding=1)
-        shapes = [tuple(p.shape) for p in (*first.parameters(), *second.parameters())]
-        try:
-            found = attempt(answer, first, second)
-        except Wrong as reason:
-            if "leaf Variable" in str(reason):
-                raise Wrong(
-                    f"change weights inside `with torch.no_grad():`, or with nn.init ({reason})"
-                ) from None
-            raise
-        pair = found if isinstance(found, tuple | list) and len(found) == 2 else ()
-        expect(
-            pair and all(isinstance(part, nn.Module) for part in pair)
-            and [tuple(p.shape) for part in pair for p in part.parameters()] == shapes,
-            "return both layers, (first, second), with weights and biases of the same shapes",
-        )
-        _check_start(*pair, torch.randn(4, channels, 6, 6))
-        _check_learning(*pair, torch.randn(4, channels, 6, 6))
+def check_weighted(answer: Callable[..., Any]) -> None:
+    """Try ``weigh(swept, scores)`` on one pixel, and where a wrong axis raises no error."""
+    cases = [(torch.arange(1.0, 9).view(1, 4, 2, 1, 1), torch.zeros(1, 4, 1, 1))]
+    cases.append((cases[0][0], torch.tensor([0.0, 100, -100, 0]).view(1, 4, 1, 1)))
+    for batch, channels in ((1, 4), (4, 4), (2, 3)):
+        cases.append((torch.randn(batch, 4, channels, 4, 5), torch.randn(batch, 4, 4, 5)))
+    for swept, scores in cases:
+        weights = scores.double().sigmoid()[:, :, None]  # (B, 4, 1, H, W)
+        truth = (swept * weights).flatten(1, 2)
+        mistakes = {
+            "the weights did nothing: a line such as `swept.mul(w)` makes a new tensor, and drops "
+            "it unless you keep it": swept.flatten(1, 2),
+            "the sigmoid is missing: scores can be any number, weights lie between 0 and 1":
+                (swept * scores[:, :, None]).flatten(1, 2),
+            "a softmax makes the four directions share one weight; here each has its own, a "
+            "sigmoid": (swept * scores.softmax(dim=1)[:, :, None]).flatten(1, 2),
+            "the channels stand in the wrong order: all channels of up first, then all of right, "
+            "and so on": (swept * weights).transpose(1, 2).flatten(1, 2),
+            "the sigmoid went over the product: it makes weights out of scores":
+                (swept * scores[:, :, None]).sigmoid().flatten(1, 2),
+            "the four sweeps should stand side by side, (B, 4C, H, W); you added them up":
+                (swept * weights).sum(dim=1),
+            "the numbers are right: now put directions and channels into one axis":
+                swept * weights,
+        }
+        example = f"swept of shape {tuple(swept.shape)}"
+        if swept.numel() == 8:
+            example = f"swept = {show(swept.view(4, 2))}, scores = {show(scores.flatten())}"
+        expect_close(_weighed(answer, swept, scores), truth, "the weighted sweeps",
+                     mistakes=mistakes, example=example)
 
 
-def _check_start(first: nn.Module, second: nn.Module, x: Tensor) -> None:
-    added = second(F.relu(first(x)))
-    largest = float(added.detach().abs().max())
-    reason = f"at the start the adapter adds up to {largest:.2g}, expected exactly 0"
-    if not any(p.any() for name, p in second.named_parameters() if name == "weight"):
-        reason += ": all weights of `second` are 0, but its bias still adds something"
-    expect(torch.equal(x + added, x) and largest == 0, reason)
+# -- 06.5 -----------------------------------------------------------------------------------------
+
+# The gradient of four weights in each of three steps; None: no gradient at all.
+_ARRIVES = {
+    "all": [1.0, -2.0, 0.5, 1.0],
+    "some": [0.0, 1.0, 0.0, 0.0],  # a ReLU cuts the rest
+    "tiny": [1e-9, 0.0, 0.0, 0.0],
+    "zeros": [0.0, 0.0, 0.0, 0.0],
+    "nothing": None,
+    "cancelled": [1.0, 1.0, 1.0, 1.0],  # and then as much of the other sign
+}
+_NETWORKS = [
+    {"head": "all", "branch": "zeros", "tail": "all"},
+    {"frozen": "nothing", "head": "some", "unused": "zeros", "stopped": "nothing",
+     "deep": "tiny", "gate": "zeros", "late": "all"},
+    {"head": "all", "cancelled": "cancelled", "frozen": "nothing"},
+]
 
 
-def _check_learning(first: nn.Module, second: nn.Module, x: Tensor) -> None:
-    """Three steps of gradient descent must move all weights, and keep the units apart."""
-    named = {f"{place}.{name}": p for place, part in (("first", first), ("second", second))
-             for name, p in part.named_parameters()}
-    frozen = [name for name, p in named.items() if not p.requires_grad]
-    expect(not frozen, f"{frozen} can't learn: requires_grad is off")
-    before = {name: p.detach().clone() for name, p in named.items()}
-    blank = [part for part in ("first", "second") if not before[f"{part}.weight"].any()]
-    for _ in range(3):
-        loss = (second(F.relu(first(x))) - x.flip(-1)).square().mean()
-        parts = torch.autograd.grad(loss, list(named.values()))
-        with torch.no_grad():
-            for p, part in zip(named.values(), parts, strict=True):
-                p -= 0.1 * part
-    still = [name for name, p in named.items() if torch.equal(p, before[name])]
+def checkpoint_of(network: dict[str, str]) -> tuple[list[str], dict[str, Any]]:
+    """Return the names of a network's tensors and what Adam keeps of them after three steps."""
+    state = {}
+    for k, kind in enumerate(network.values()):
+        if _ARRIVES[kind] is not None:
+            gradient = torch.tensor(_ARRIVES[kind])
+            mean = 0 if kind == "cancelled" else 1 - 0.9**3
+            state[k] = {
+                "step": torch.tensor(3.0),
+                "exp_avg": mean * gradient,
+                "exp_avg_sq": (1 - 0.999**3) * gradient**2,
+            }
+    groups = [{"lr": 1e-3, "betas": (0.9, 0.999), "params": list(range(len(network)))}]
+    return list(network), {"state": state, "param_groups": groups}
+
+
+@checker("09.5")
+def check_idle(answer: Callable[..., Any]) -> None:
+    """Try ``idle_tensors(names, optimizer)`` on what Adam keeps of three small networks."""
     why = {
-        2: ": both are zero, and each one waits for the other",
-        1: f": `{blank[0] if blank else ''}` is zero, and so is what the other one sees or sends",
-        0: "",
-    }[len(blank)]
-    expect(not still, f"after three steps these have not moved: {', '.join(still)}{why}")
-    units = named["first.weight"].detach().flatten(1)
-    expect(
-        not torch.allclose(units, units[:1].expand_as(units), atol=1e-6),
-        "all units of `first` start alike, get the same gradient, and stay alike: leave it random",
-    )
+        "nothing": "has no record: it was frozen or its gradient was None, which is another story. "
+                   "An idle tensor has a record, of zeros",
+        "some": "is idle in some of its weights only: ask whether *any* number in its means is "
+                "not 0",
+        "tiny": "got a gradient, a tiny one: ask for exactly 0",
+        "cancelled": "has a mean of squares above 0: gradients came, and cancelled each other. "
+                     "Look at both means",
+        "all": "was trained: its means are not 0",
+    }
+    for network in _NETWORKS:
+        names, optimizer = checkpoint_of(network)
+        found = attempt(answer, names, optimizer)
+        good = isinstance(found, list | tuple | set) and all(name in names for name in found)
+        expect(good, f"return a list of names out of {names}, not {found!r}")
+        expect(len(set(found)) == len(found), f"a name stands twice in {found!r}")
+        records = [kind for kind in network.values() if _ARRIVES[kind] is not None]
+        shifted = {name for name, kind in zip(names, records, strict=False) if kind == "zeros"}
+        right = {name for name, kind in network.items() if kind == "zeros"}
+        expect(shifted == right or set(found) != shifted, f"the names moved: the number in `state` "
+               f"is the place in `names`, and tensors without a record leave gaps. Yours are "
+               f"{sorted(found)} (of {', '.join(names)})")
+        for name in found:
+            kind = network[name]
+            if kind != "zeros":
+                raise Wrong(f"{name!r} {why[kind]} (of {', '.join(names)})")
+        for name in sorted(right):
+            missed = f"{name!r} is missing: it has a record, and both means are 0 in all places"
+            expect(name in found, f"{missed} (of {', '.join(names)})")

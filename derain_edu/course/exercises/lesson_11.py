@@ -1,179 +1,365 @@
-"""The exercises of lesson 11: a scene from a film, flicker, a grating, strength of the effect."""
+"""The exercises of lesson 11: a residual, a hard constraint, an angle, a schedule, a budget."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect_close, show
+from derain_edu.course import pinn
+from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
 
-# -- 11.1 -----------------------------------------------------------------------------------------
+
+def hinted(answer: Callable[..., Any], hints: Mapping[str, str], *arguments: Any) -> Any:
+    """Call the answer; if its exception says one of the words in ``hints``, add the hint."""
+    try:
+        return attempt(answer, *arguments)
+    except Wrong as reason:
+        for words, hint in hints.items():
+            if words in str(reason):
+                raise Wrong(f"{hint} ({reason})") from None
+        raise
+
+
+_KEEP_GRAPH = (
+    "a first derivative is differentiated again: for u_xx, and when the loss is. "
+    "Pass create_graph=True each time"
+)
+_GRAPH_HINTS = {
+    "does not require grad": _KEEP_GRAPH,
+    "backward through the graph a second time": _KEEP_GRAPH,
+    "scalar outputs": "autograd.grad wants one number: give it the sum over the points",
+}
+
+
+def wrong_residuals(jet: Mapping[str, Tensor], nu: float) -> dict[str, Tensor]:
+    """Return what typical mistakes make of u and its derivatives, each (N,)."""
+    u, u_x, u_t, u_xx = (jet[name] for name in ("u", "u_x", "u_t", "u_xx"))
+    right, n = u_t + u * u_x - nu * u_xx, len(u)
+    mean = "a gradient of the mean is too small: take that of the sum over the points"
+    return {
+        "the viscosity has the wrong sign: ν·u_xx stands on the right-hand side of the equation, "
+        "so it is subtracted": u_t + u * u_x + nu * u_xx,
+        "ν·u_xx is missing": u_t + u * u_x,
+        "u·u_x lost its factor u": u_t + u_x - nu * u_xx,
+        "u_t is missing": u * u_x - nu * u_xx,
+        "ν is missing": u_t + u * u_x - u_xx,
+        "u_xx is the derivative of u_x, not its square": u_t + u * u_x - nu * u_x**2,
+        "a first derivative stands where u_xx should": u_t + u * u_x - nu * u_x,
+        "u_x was differentiated over t: u_xx is over x": u_t + u * u_x - nu * jet["u_xt"],
+        "x and t changed places": u_x + u * u_t - nu * jet["u_tt"],
+        mean: (u_t + u * u_x - nu * u_xx) / n,
+        mean + " (both times)": (u_t + u * u_x - nu * u_xx / n) / n,
+        "u·u_x is missing": u_t - nu * u_xx,
+        "the sign is turned: it is the left-hand side minus the right-hand side": -right,
+        "keep the sign; the loss will square it": right.abs(),
+        "return the residual itself; the loss will square it": right**2,
+        "return one number for each point": right.mean(),
+    }
 
 
 @checker("11.1")
-def check_scene(answer: Callable[..., Any]) -> None:
-    """Try ``scene_of(frames, percentile)`` on one pixel, and on small films."""
-    one = torch.tensor([0.2, 0.9, 0.25, 0.3, 0.8]).view(5, 1, 1, 1).expand(5, 3, 1, 1).clone()
-    cases = [(one, 25), (one, 50), (torch.rand(6, 3, 2, 4), 20), (torch.rand(4, 3, 3, 3), 90)]
-    for frames, percentile in cases:
-        q = percentile / 100
-        truth = torch.quantile(frames, q, dim=0)
-        mistakes = {
-            "this is the mean over the frames: a few bright values pull it up":
-                frames.mean(dim=0),
-            "this is the median, whatever the percentile is": torch.quantile(frames, 0.5, dim=0),
-            "it is turned round: 20 means that one fifth of the values lie *below*":
-                torch.quantile(frames, 1 - q, dim=0),
-            "this is one number for the whole film: give `dim=0`, each pixel has a percentile of "
-            "its own": torch.quantile(frames, q),
-            "the percentile goes over the colours: dimension 0 is the time":
-                torch.quantile(frames, q, dim=1),
-            "the darkest value of each pixel is the percentile 0": frames.amin(dim=0),
-        }
-        for name, dim in (("rows", 2), ("columns", 3)):
-            mistakes[f"the percentile goes over the {name}: dimension 0 is the time"] = (
-                torch.quantile(frames, q, dim=dim)
-            )
-        if percentile == 25:
-            example = f"a pixel with {show(frames[:, 0, 0, 0])} and percentile {percentile}"
-        else:
-            example = f"frames of shape {tuple(frames.shape)} and percentile {percentile}"
-        try:
-            got = attempt(answer, frames, percentile)
-        except Wrong as reason:
-            if "range [0, 1]" in str(reason):
-                raise Wrong(
-                    "`quantile` wants a share from 0 to 1, and the percentile goes to 100: divide"
-                ) from None
-            raise
-        if isinstance(got, tuple):
-            raise Wrong("your function returned a tuple: `median(dim=…)` gives values and places")
-        expect_close(got, truth, "the scene", mistakes=mistakes, example=example)
+def check_residual(answer: Callable[..., Any]) -> None:
+    """Try ``residual(u, x, t, nu)`` on u = x² t³, on a sine, and on a network that must learn."""
+    x = torch.tensor([1.0, -3.0], requires_grad=True)
+    t = torch.tensor([0.5, 1.0], requires_grad=True)
+    a, b, nu = x.detach(), t.detach(), 0.25
+    jet = {
+        "u": a**2 * b**3, "u_x": 2 * a * b**3, "u_t": 3 * a**2 * b**2, "u_xx": 2 * b**3,
+        "u_xt": 6 * a * b**2, "u_tt": 6 * a**2 * b,
+    }
+    got = hinted(answer, _GRAPH_HINTS, lambda x, t: x**2 * t**3, x, t, nu)
+    truth = jet["u_t"] + jet["u"] * jet["u_x"] - nu * jet["u_xx"]
+    expect_close(
+        got, truth, "the residual", mistakes=wrong_residuals(jet, nu),
+        example="u = x²·t³, ν = 0.25, x = [1, -3], t = [0.5, 1]",
+    )
+    _check_that_it_teaches(answer)
 
 
-# -- 11.2 -----------------------------------------------------------------------------------------
+def _check_that_it_teaches(answer: Callable[..., Any]) -> None:
+    """Compare with the package's chain rule: the residual of a network, and its gradient."""
+    network = pinn.Networks((0,), width=6, layers=2).double()
+    x = torch.linspace(-0.9, 0.8, 7, dtype=torch.float64).requires_grad_()
+    t = torch.linspace(0.9, 0.1, 7, dtype=torch.float64).requires_grad_()
+    u, u_x, u_t, u_xx = (part[0] for part in network.jet(x.detach(), t.detach()))
+    truth = u_t + u * u_x - 0.5 * u_xx
+    got = hinted(answer, _GRAPH_HINTS, lambda x, t: network(x, t)[0], x, t, 0.5)
+    expect_close(got, truth, "the residual", example="a small network, ν = 0.5, 7 points")
+    cut = "the numbers are right, but a loss made of them can't train the network: "
+    expect(
+        isinstance(got, Tensor) and got.requires_grad,
+        cut + "they are cut off from its weights. Pass create_graph=True, and don't detach",
+    )
+    weights = list(network.parameters())
+    try:
+        found = flat_gradient(got.square().mean(), weights)
+    except RuntimeError:
+        raise Wrong(cut + _KEEP_GRAPH) from None
+    expect_close(
+        found, flat_gradient(truth.square().mean(), weights),
+        cut + "its gradient",
+        mistakes={
+            cut + "u_xx is cut off from the weights. Pass create_graph=True there, too":
+                flat_gradient((u_t + u * u_x - 0.5 * u_xx.detach()).square().mean(), weights),
+        },
+    )
 
 
-def _flicker_cases() -> list[tuple[Tensor, Tensor]]:
-    """Return films and masks: random ones, and two pixels of which one stands still."""
-    where = torch.rand(4, 5) < 0.4
-    where[0, 0], where[1, 1], where[2, 3] = True, False, True
-    two = torch.tensor([0.2, 0.4]).view(2, 1, 1, 1).expand(2, 3, 1, 2).clone()
-    two[:, :, :, 1] = 0.7
-    return [
-        (torch.rand(6, 3, 4, 5), where),
-        (torch.rand(3, 3, 4, 5), ~where),
-        (two, torch.tensor([[True, True]])),
-    ]
+def flat_gradient(loss: Tensor, weights: list[Tensor]) -> Tensor:
+    """Return the gradient of a loss as one vector; 0 for a weight that it does not use."""
+    parts = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+    pairs = zip(weights, parts, strict=True)
+    return torch.cat([(torch.zeros_like(w) if p is None else p).flatten() for w, p in pairs])
+
+
+Function = Callable[..., Tensor]
+_NETWORKS: dict[str, Function] = {
+    "a network that says 1 everywhere": lambda x, t: torch.ones_like(x),
+    "a network that says -2": lambda x, t: torch.full_like(x, -2),
+    "a network that says cos(3x + t)": lambda x, t: torch.cos(3 * x + t),
+}
+_FORMS: dict[str, Function] = {
+    "start = x(1 - x)": lambda x: x * (1 - x),
+    "start = 0.4 · min(x, 1 - x)": lambda x: 0.4 * torch.minimum(x, 1 - x),
+}
 
 
 @checker("11.2")
-def check_flicker(answer: Callable[..., Any]) -> None:
-    """Try ``flicker(frames, where)`` on films of a few pixels."""
-    for frames, where in _flicker_cases():
-        variance = frames.var(dim=0)[:, where]
-        truth = 255 * variance.mean().sqrt()
-        mistakes = {
-            "return it in grey levels of 255": variance.mean().sqrt(),
-            "the square root is missing": 255 * variance.mean(),
-            "the square root is missing, and the variance is in squares of white: root first, "
-            "then 255": 255**2 * variance.mean(),
-            "all pixels count in yours: pick those where `where` is True":
-                255 * frames.var(dim=0).mean().sqrt(),
-            "yours are the pixels where `where` is False":
-                255 * frames.var(dim=0)[:, ~where].mean().sqrt(),
-            "the mean of the roots is not the root of the mean: average the variances first":
-                255 * variance.sqrt().mean(),
-            "with N − 1: a variance from N frames has lost one to their mean; `var` divides so by "
-            "itself": 255 * frames.var(dim=0, correction=0)[:, where].mean().sqrt(),
-            "this is the variance over the picture, not over time": 255
-            * frames[:, :, where].var(dim=2).mean().sqrt(),
-            "one variance over everything: take it over time (`dim=0`), pixel by pixel":
-                255 * frames[:, :, where].var().sqrt(),
-            "pixels that do not count are zeros in your mean: pick them out with "
-            "`values[:, where]`": 255 * (frames.var(dim=0) * where).mean().sqrt(),
-            "the sum over the pixels should be a mean": 255 * variance.sum().sqrt(),
-        }
-        count = int(where.sum())
-        example = f"{len(frames)} frames, {count} of {where.numel()} pixels count"
-        got = attempt(answer, frames, where)
-        expect_close(got, truth, "the flicker", mistakes=mistakes, example=example, tolerance=1e-4)
+def check_plucked(answer: Callable[..., Any]) -> None:
+    """Try ``plucked(network, start, x, t)``: held, of the right form, at rest, and free."""
+    half = torch.tensor([0.5], dtype=torch.float64)
+    found = attempt(answer, lambda x, t: x, lambda x: x * (1 - x), half, half)
+    expect(isinstance(found, Tensor), f"return u, a tensor (N,), not a {type(found).__name__}")
+    for form, start in _FORMS.items():
+        for words, network in _NETWORKS.items():
+            _check_conditions(answer, network, start, f"{words}, {form}")
+        _check_freedom(answer, start, form)
 
 
-# -- 11.3 -----------------------------------------------------------------------------------------
+def _check_conditions(answer: Function, network: Function, start: Function, example: str) -> None:
+    """At t = 0: the form, and no velocity. At both ends: nothing moves."""
+    x = torch.tensor([0.25, 0.5, 0.8], dtype=torch.float64)
+    none = torch.zeros_like(x)
+    expect_close(
+        attempt(answer, network, start, x, none), start(x), "u at t = 0, x = [0.25, 0.5, 0.8],",
+        example=example, mistakes={
+            "at t = 0 the string is straight: did you forget start(x)?": none,
+            "the network acts at t = 0: its factor must be zero there":
+                start(x) + x * (1 - x) * network(x, none),
+        },
+    )
+    t = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
+    for side in (0.0, 1.0):
+        wall = torch.full_like(t, side)
+        burgers = "1 - x² is zero at -1 and 1, the walls of Burgers' equation, but not at 0"
+        mistakes = {burgers: t**2 * network(wall, t)} if side == 0 else {}
+        expect_close(
+            attempt(answer, network, start, wall, t), torch.zeros_like(t),
+            f"the string is not held: u at x = {side:.0f}, t = [0.5, 1, 3],",
+            mistakes=mistakes, example=example,
+        )
+    little = torch.full_like(x, 1e-4)
+    velocity = (attempt(answer, network, start, x, little) - start(x)) / little
+    expect(
+        velocity.abs().max() < 0.02,
+        f"the string does not start at rest: at t = 0 and x = 0.5 it has the velocity "
+        f"{velocity[1]:.2g}, expected 0 (for {example}). A factor t has the slope 1 there",
+    )
 
 
-def _bars(size: int, theta: float, period: float, sign: int = -1, turned: bool = False) -> Tensor:
-    x = torch.arange(size, dtype=torch.float64)
-    y = x[:, None]
-    if turned:
-        x, y = y, x
-    u = x * math.cos(theta) + sign * y * math.sin(theta)
-    return 2 * math.pi * u / period
+def _spot(x: Tensor, t: Tensor) -> Tensor:
+    """Return 1 near x = 0.3, t = 1, and 0 elsewhere."""
+    return (((x - 0.3).abs() < 0.06) & ((t - 1).abs() < 0.15)).to(x)
+
+
+def _check_freedom(answer: Function, start: Function, form: str) -> None:
+    """Everywhere inside, two networks must give two different strings."""
+    t, x = torch.meshgrid(
+        torch.linspace(0.2, 2, 10, dtype=torch.float64),
+        torch.linspace(0.05, 0.95, 19, dtype=torch.float64), indexing="ij",
+    )
+    x, t = x.flatten(), t.flatten()
+    networks = (lambda x, t: torch.zeros_like(x), lambda x, t: torch.ones_like(x), _spot)
+    nothing, ones, marked = (attempt(answer, network, start, x, t) for network in networks)
+    same = (ones - nothing).abs() < 1e-6
+    if same.any():
+        k = int(same.int().argmax())
+        raise Wrong(
+            f"the network can't change anything at x = {x[k]:.2f}, t = {t[k]:.1f} ({form}): its "
+            "factor may be zero only at both ends and at t = 0"
+        )
+    expect(
+        torch.equal((marked - nothing).abs() > 1e-6, _spot(x, t) == 1),
+        "u at a point (x, t) must follow what the network says at the same point: a network that "
+        "is 1 near x = 0.3, t = 1 and 0 elsewhere changed u elsewhere, or not there",
+    )
+
+
+class Three(nn.Module):
+    """Three weights in two tensors, a and b, with an old gradient of (1, 1, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(2))
+        for weight in self.parameters():
+            weight.grad = torch.ones_like(weight)
+
+
+def linear_loss(*gradient: float) -> Callable[[Three], Tensor]:
+    """Return the loss that has this gradient, everywhere; with two numbers it does not use a."""
+    on_b = torch.tensor(gradient[-2:])
+
+    def loss(network: Three) -> Tensor:
+        value = (on_b * network.b).sum()
+        return value + gradient[0] * network.a.sum() if len(gradient) == 3 else value
+
+    return loss
+
+
+_UNUSED = "of a weight that a loss does not use the gradient is 0 (autograd.grad says None)"
+_NONE_HINTS = {
+    "allow_unused=True": _UNUSED + ": pass allow_unused=True, and put zeros there",
+    "NoneType": _UNUSED,
+    "inconsistent tensor size": _UNUSED,
+    "must match the size of tensor": _UNUSED,
+    "a second time": "call each loss on its own, or pass retain_graph=True",
+}
+
+
+def _cos(a: Any, b: Any) -> float:
+    a, b = (torch.as_tensor(v, dtype=torch.float64) for v in (a, b))
+    return float(a @ b / (a.norm() * b.norm()))
 
 
 @checker("11.3")
-def check_grating(answer: Callable[..., Any]) -> None:
-    """Try ``grating(size, angle, period)`` upright, level, and leaning to both sides."""
-    for size, angle, period in ((8, 0, 4), (8, 90, 4), (9, 30, 5.0), (12, -20, 6)):
-        theta = math.radians(angle)
-        phase = _bars(size, theta, period)
-        truth = 0.5 + 0.5 * phase.cos()
-        mistakes = {
-            "it leans to the other side: u is x·cos θ *minus* y·sin θ":
-                0.5 + 0.5 * _bars(size, theta, period, sign=1).cos(),
-            "rows and columns are swapped: x counts the columns":
-                0.5 + 0.5 * _bars(size, theta, period, turned=True).cos(),
-            "the angle is in degrees, and the cosine wants radians": 0.5
-            + 0.5 * _bars(size, angle, period).cos(),
-            "it goes from −1 to 1: a picture has values from 0 to 1": phase.cos(),
-            "the half is missing in front of the cosine, or before it": 0.5 * phase.cos(),
-            "this is the sine: at x = y = 0 a bar is brightest": 0.5 + 0.5 * phase.sin(),
-            "2π is missing: the cosine needs it to come back after one period":
-                0.5 + 0.5 * (phase / (2 * math.pi)).cos(),
-            "u times the period: divide by it, so that a longer period means wider bars":
-                0.5 + 0.5 * (phase * period**2).cos(),
-            "this is one row: y should make (size, size) of it": (0.5 + 0.5 * phase.cos())[0],
-        }
-        if angle == 0:  # a single row of y, by which nothing changes down the picture
-            mistakes["x and y are the same row: y needs a second dimension, x[:, None]"] = (
-                0.5 + 0.5 * phase.cos()[0]
-            )
-        expect_close(attempt(answer, size, angle, period), truth, "the grating",
-                     mistakes=mistakes, tolerance=1e-3,
-                     example=f"size {size}, angle {angle}, period {period:g}")
+def check_cosine(answer: Callable[..., Any]) -> None:
+    """Try ``cosine(network, one, other)`` on gradients that are written down, and on a network."""
+    one, other = (3.0, 4.0, 0.0), (-6.0, 0.0, 8.0)
+    got = hinted(answer, _NONE_HINTS, Three(), linear_loss(*one), linear_loss(*other))
+    old = torch.ones(3) + torch.tensor(one)
+    expect_close(
+        got, _cos(one, other), "the cosine", example=f"gradients {one} and {other}",
+        mistakes={
+            "you took the mean over the tensors: first make one long vector of all weights": -0.5,
+            "the old gradient is still in there: .grad adds up, so call zero_grad first":
+                _cos(old, old + torch.tensor(other)),
+            "the second gradient holds the first one: .grad adds up, so call zero_grad between "
+            "them, and copy the first": _cos(one, torch.tensor(one) + torch.tensor(other)),
+            "both are the same gradient: keep a copy of the first": 1.0,
+            "that is the scalar product: divide by both norms": -18.0,
+            "keep the sign: opposite gradients are the news": 0.36,
+            "that is the angle in radians; return its cosine": math.acos(-0.36),
+            "that is the angle in degrees; return its cosine": math.degrees(math.acos(-0.36)),
+            "that is a ratio of sizes, not an angle": 0.5,
+        },
+    )
+    got = hinted(answer, _NONE_HINTS, Three(), linear_loss(*one), linear_loss(4.0, 0.0))
+    expect_close(
+        got, 0.8, "the cosine",
+        mistakes={
+            _UNUSED + ", and it counts in the other gradient": 1.0,
+            "the old gradient is still in there": _cos(one, (1, 4, 0)),
+        },
+        example="gradients (3, 4, 0) and (0, 4, 0); the second loss does not use the first weight",
+    )
+    _check_on_a_network(answer)
 
 
-# -- 11.4 -----------------------------------------------------------------------------------------
+def _check_on_a_network(answer: Callable[..., Any]) -> None:
+    network, x = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1)), torch.randn(8, 2)
+    tasks = [lambda n: (n(x) - 1).square().mean(), lambda n: (n(x) - x[:, :1]).square().mean()]
+    gradients = [flat_gradient(task(network), list(network.parameters())) for task in tasks]
+    got = hinted(answer, _NONE_HINTS, network, *tasks)
+    words = "a network of two layers, two squared errors"
+    expect_close(got, _cos(*gradients), "the cosine", example=words, tolerance=1e-4)
+
+
+_RAINS, _SIDES = ("drizzle", "light", "heavy"), (64, 32, 16, 32)
+_MOMENTS = [  # progress, values, starts, the right one
+    (0.0, _RAINS, (0.0, 0.4, 0.7), "drizzle"),
+    (0.39, _RAINS, (0.0, 0.4, 0.7), "drizzle"),
+    (0.3, _SIDES, (0.0, 0.25, 0.5, 0.75), 32),
+    (0.6, _SIDES, (0.0, 0.25, 0.5, 0.75), 16),
+    (0.4, _RAINS, (0.0, 0.4, 0.7), "light"),
+    (0.65, _RAINS, (0.0, 0.1, 0.7), "light"),
+    (0.7, _RAINS, (0.0, 0.4, 0.7), "heavy"),
+    (1.0, _RAINS, (0.0, 0.4, 0.7), "heavy"),
+    (0.5, _SIDES, (0.0, 0.25, 0.5, 0.75), 16),
+    (1.0, _SIDES, (0.0, 0.25, 0.5, 0.75), 32),
+    (0.9, (4,), (0.0,), 4),
+]
+
+
+def wrong_level(got: Any, progress: float, values: tuple[Any, ...], starts: Any) -> str:
+    """Return why this value does not count at this progress."""
+    last = len(values) - 1
+    if not isinstance(got, str | int | float):
+        return "return one of the values, as it is"
+    if isinstance(got, int) and got not in values and got <= last:
+        return "that is the place in the list: return the value there"
+    if progress in starts[1:] and got == values[starts.index(progress) - 1]:
+        return "at its start a phase has begun: there the new value counts"
+    if got == values[min(int(progress * len(values)), last)]:
+        return "the phases are not equally long: look at starts"
+    if got in values and starts[values.index(got)] > progress:
+        return "that value has not begun yet"
+    if got in (values[0], max(values)):
+        return "of those that have begun the last one counts, not the first or the largest"
+    return "that value does not count there"
 
 
 @checker("11.4")
-def check_blend(answer: Callable[..., Any]) -> None:
-    """Try ``blend(rainy, derained, strength)`` on four pixels, and on a picture."""
-    rainy, derained = torch.tensor([0.9, 0.5, 0.3, 0.95]), torch.tensor([0.5, 0.5, 0.1, 1.0])
-    cases = [(rainy, derained, s) for s in (0.25, 2, 0, 1)]
-    cases.append((torch.rand(3, 4, 5), torch.rand(3, 4, 5), 1.5))
-    for x, y, strength in cases:
-        free = x + strength * (y - x)
+def check_level_at(answer: Callable[..., Any]) -> None:
+    """Try ``level_at(progress, values, starts)`` inside phases, at their borders and at the end."""
+    for progress, values, starts, want in _MOMENTS:
+        missing = f"at progress {progress} no value was found: each one counts from its start on, "
+        missing += "the first one from 0, and the last one to the end"
+        hints = {"IndexError": missing, "StopIteration": missing}
+        got = hinted(answer, hints, progress, values, starts)
+        if not (isinstance(got, type(want)) and got == want):
+            raise Wrong(
+                f"{wrong_level(got, progress, values, starts)}. At progress {progress} yours is "
+                f"{got!r}, expected {want!r} (for values = {values}, starts = {starts})"
+            )
+
+
+_BUDGETS: list[tuple[int, int, tuple[int, ...], tuple[float, ...]]] = [
+    (100, 4, (1, 2, 4), (0.0, 0.4, 0.7)),
+    (1000, 4, (1, 2, 3, 4), (0.0, 0.25, 0.5, 0.75)),
+    (300, 4096, (256, 1024, 4096), (0.0, 0.3, 0.6)),
+    (50, 2, (5, 3, 6), (0.0, 0.25, 0.5)),  # dearer than in one step: fewer steps
+    (77, 3, (2,), (0.0,)),
+]
+
+
+@checker("11.5")
+def check_steps_for(answer: Callable[..., Any]) -> None:
+    """Try ``steps_for(steps, full, costs, starts)`` on stages, on pixels, and on dear steps."""
+    for steps, full, costs, starts in _BUDGETS:
+        shares = [b - a for a, b in zip(starts, (*starts[1:], 1.0), strict=True)]
+        mean = sum(share * cost for share, cost in zip(shares, costs, strict=True))
+        most = steps * full / mean
+        plain = steps * full * len(costs) / sum(costs)
+        unended = mean - shares[-1] * costs[-1]
         mistakes = {
-            "it is turned round: strength 0 is the rainy picture": (y + strength * (x - y)),
-            "keep it between 0 and 1: with strength 2 some pixels fall out of that range": free,
-            "this adds the effect to the derained picture": y + strength * (y - x),
-            "the effect goes the wrong way: the network adds derained − rainy":
-                x + strength * (x - y),
-            "this is the effect alone: add it to the rainy picture": strength * (y - x),
-            "you scaled the derained picture and left the rainy one as it is": x + strength * y,
-            "strength is cut off at 1: 2 takes away twice as much": x + min(strength, 1) * (y - x),
-            "strength does nothing": y,
+            "a whole number of steps, please": most,
+            "that overspends: round down": math.ceil(most),
+            "the levels have different shares of the run: weight their costs": math.floor(plain),
+            "the last level is missing: it lasts until progress 1":
+                math.floor(steps * full / unended) if unended else 0,
+            "that is the other way round: so many one-step steps cost as much as the growing "
+            "training": math.floor(steps * mean / full),
+            "these are as many steps as before: count what a step costs": steps,
+            "`full` is missing: a step of the one-step training costs more than 1":
+                math.floor(steps / mean),
+            "that is the total cost, not a number of steps": steps * full,
         }
-        both = {reason: value.clamp(0, 1) for reason, value in mistakes.items()}
-        both["keep it between 0 and 1: with strength 2 some pixels fall out of that range"] = free
-        example = f"strength {strength:g}"
-        if x.numel() == 4:
-            example = f"rainy {show(x)}, derained {show(y)}, {example}"
-        expect_close(attempt(answer, x, y, strength), free.clamp(0, 1), "the picture",
-                     mistakes=both, example=example)
+        expect_close(
+            attempt(answer, steps, full, costs, starts), math.floor(most), "the number of steps",
+            mistakes=mistakes, tolerance=1e-9,
+            example=f"steps = {steps}, full = {full}, costs = {costs}, starts = {starts}",
+        )

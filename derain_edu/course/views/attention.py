@@ -1,6 +1,6 @@
 """Where does a SPANet look, and do its direction weights follow the streaks?
 
-The pictures and sliders of lesson 06, and the hooks behind them: they look into a network, or
+The pictures and sliders of lesson 09, and the hooks behind them: they look into a network, or
 hold one of its parts still, to see what that part is worth. After each ``with`` the network is as
 before.
 """

@@ -1,4 +1,4 @@
-"""The stage slider of lesson 03: the picture, the change and the score after each stage.
+"""The stage slider of lesson 04: the picture, the change and the score after each stage.
 
 The pure functions (``stage_views``, ``draw_stage``) know nothing of notebooks and are tested at the
 ends and in the middle of their ranges; ``stage_slider`` puts a slider above them.

@@ -78,7 +78,7 @@ def own_photo(model: nn.Module, long_side: int = 640) -> Any:
         try:
             image.value = before_and_after(content, model, long_side)
             image.layout.display = None
-            words.value = "<small>Rain that is left? Lesson 10 lets you train for it.</small>"
+            words.value = "<small>Rain that is left? Lesson 16 lets you train for it.</small>"
         except DerainError as error:
             words.value = f"<small>{escape(str(error))}</small>"
 

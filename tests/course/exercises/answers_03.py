@@ -1,320 +1,254 @@
-"""Answers to the exercises of lesson 03: second right ones, and wrong ones with the reason."""
+"""Answers to the exercises of lesson 03: a second right one, and wrong ones with the reason."""
 
-import copy
+import math
+import statistics
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
+from torch.nn import functional as F
 
-from derain_edu.models.prn import PRN, PRNConfig
+from derain_edu.experiments.statistics import interval
 
-# ------------------------------------------------------------------------------------------- 03.1
+# ------------------------------------------------------------------------------ 02.1: the window
 
 
-def one_pass(head, body, tail, rainy, x):
-    return tail(body(head(torch.cat((rainy, x), dim=1))))
+def window_from_the_back(layers):
+    left = right = 0
+    for kernel, dilation in reversed(layers):
+        left, right = left - (kernel // 2) * dilation, right + (kernel // 2) * dilation
+    return right - left + 1
 
 
-def recursive(head, body, tail, rainy, stages):
-    if stages == 0:
-        return []
-    before = recursive(head, body, tail, rainy, stages - 1)
-    return [*before, one_pass(head, body, tail, rainy, [rainy, *before][-1]) + rainy]
+# ----------------------------------------------------------------------------- 02.2: the way back
 
 
-def loop(rule, before=lambda part: part):
-    """Make an answer of a rule (f, O, x) for the next draft; ``before`` acts on each part."""
+def back_by_jacobian(sent, x, w1, w2):
+    def gate(values):
+        return torch.diag((values > 0).to(values))
 
-    def unroll(head, body, tail, rainy, stages):
-        x, pictures = rainy, []
-        for _ in range(stages):
-            parts = [before(part) for part in (head, body, tail)]
-            x = rule(lambda *both, parts=parts: one_pass(*parts, *both), rainy, x)
-            pictures.append(x)
-        return pictures
+    a = w1 @ x
+    b = w2 @ a.relu()
+    branch = gate(b) @ w2 @ gate(a) @ w1
+    return (gate(x + b.relu()) @ (torch.eye(len(x)) + branch)).T @ sent
 
-    return unroll
 
+def back(sent, x, w1, w2, skip=1.0, branch=1.0, gates=(1, 1, 1), late=False):
+    """Return the gradient, or a wrong one: parts can be left out."""
+    a = w1 @ x
+    b = w2 @ a.relu()
+    on = [((v > 0) if used else torch.ones_like(v)) for v, used in
+          zip((a, b, x + b.relu()), gates, strict=True)]
+    g = on[2] * sent
+    return skip * (sent if late else g) + branch * (w1.T @ (on[0] * (w2.T @ (on[1] * g))))
 
-good = loop(lambda f, o, x: o + f(o, x))
 
+def back_not_transposed(sent, x, w1, w2):
+    a = w1 @ x
+    b = w2 @ a.relu()
+    g = (x + b.relu() > 0) * sent
+    return g + w1 @ ((a > 0) * (w2 @ ((b > 0) * g)))
 
-def fixed_number(head, body, tail, rainy, stages):
-    return good(head, body, tail, rainy, 6)
 
+def back_in_forward_order(sent, x, w1, w2):
+    a = w1 @ x
+    b = w2 @ a.relu()
+    g = (x + b.relu() > 0) * sent
+    return g + w2.T @ ((a > 0) * (w1.T @ ((b > 0) * g)))
 
-def stacked_along_the_height(head, body, tail, rainy, stages):
-    return [rainy + tail(body(head(torch.cat((rainy, rainy), dim=2))))] * stages
 
+def back_half_gated(sent, x, w1, w2):
+    return back(sent, x, w1, w2, branch=0) + back(sent, x, w1, w2, skip=0, gates=(1, 1, 0))
 
-def the_draft_alone(head, body, tail, rainy, stages):
-    x = rainy
-    for _ in range(stages):
-        x = rainy + tail(body(head(x)))
-    return [x]
 
+def back_gated_by_x(sent, x, w1, w2):
+    a = w1 @ x
+    g = (x > 0) * sent
+    return g + w1.T @ ((a > 0) * (w2.T @ ((w2 @ a.relu() > 0) * g)))
 
-def without_gradients(*arguments):
-    with torch.no_grad():
-        return good(*arguments)
 
+def back_without_inner_relu(sent, x, w1, w2):
+    a = w1 @ x
+    b = w2 @ a
+    g = (x + b.relu() > 0) * sent
+    return g + w1.T @ ((a > 0) * (w2.T @ ((b > 0) * g)))
 
-def copies_after_stage_1(head, body, tail, rainy, stages):
-    parts, x, pictures = (head, body, tail), rainy, []
-    for _ in range(stages):
-        x = rainy + one_pass(*parts, rainy, x)
-        pictures.append(x)
-        parts = copy.deepcopy((head, body, tail))
-    return pictures
 
+def back_in_place(sent, x, w1, w2):
+    sent *= x + (w2 @ (w1 @ x).relu()).relu() > 0
+    return sent
 
-def detached_result(*arguments):
-    return [x.detach() for x in good(*arguments)]
 
+def back_multiplied(sent, x, w1, w2):
+    return back(sent, x, w1, w2, branch=0) * back(sent, x, w1, w2, skip=0)
 
-def body_once(head, body, tail, rainy, stages):
-    z = body(head(torch.cat((rainy, rainy), dim=1)))
-    pictures = [rainy + tail(z)]
-    for _ in range(stages - 1):
-        z = body(z)
-        pictures.append(rainy + tail(z))
-    return pictures
 
+# ---------------------------------------------------------------------------------- 02.3: a copy
 
-def writes_into_rainy(head, body, tail, rainy, stages):
-    x, pictures = rainy, []
-    for _ in range(stages):
-        x += one_pass(head, body, tail, rainy, x)
-        pictures.append(x)
-    return pictures
-
-
-UNROLL_WRONG = [
-    (loop(lambda f, o, x: x + f(o, x)), "to the last draft, and edit 2 adds to the rainy"),
-    (loop(lambda f, o, x: f(o, x)), r"predicts minus the rain layer: add it to O\. At"),
-    (loop(lambda f, o, x: o - f(o, x)), "add it, don't subtract it"),
-    (loop(lambda f, o, x: o + f(x, o)), "the rainy picture first, the draft second"),
-    (loop(lambda f, o, x: o + f(o, o)), "each stage gets O twice, and the draft never goes in"),
-    (loop(lambda f, o, x: o + f(x, x)), "gets the draft twice: edit 3 shows O, too"),
-    (loop(lambda f, o, x: (o + f(o, x)).clamp(0, 1)), "PRN clamps nothing between the stages"),
-    (loop(lambda f, o, x: o + f(o, x.detach())), "the stages do not hang together"),
-    (loop(lambda f, o, x: o + f(o, x), copy.deepcopy), "no gradient reaches the head"),
-    (copies_after_stage_1, "only stage 1 runs on the parts"),
-    (without_gradients, "no gradient reaches the head: are they cut off"),
-    (detached_result, "no gradient reaches the head: are they cut off"),
-    (lambda h, b, t, o, n: good(h, b, t, o, n)[-1], "of all 3 stages, in a list, not a single one"),
-    (lambda h, b, t, o, n: [good(h, b, t, o, n)[-1]], "3 stages make 3 pictures, .* returned 1"),
-    (lambda h, b, t, o, n: [o, *good(h, b, t, o, n)], "x_0 = O is not a stage, leave it out"),
-    (lambda h, b, t, o, n: [good(h, b, t, o, n)[-1]] * n, "x_1 is not right"),
-    (lambda h, b, t, o, n: good(h, b, t, o, n)[::-1], "x_1 is not right"),
-    (lambda h, b, t, o, n: n, "return a list of pictures, not a int"),
-    (fixed_number, "3 stages make 3 pictures, and you returned 6"),
-    (the_draft_alone, r"raised ValueError in line \d+: the head takes \(B, 6, H, W\)"),
-    (stacked_along_the_height, r"side by side along dim 1, and it got \(1, 3, 2, 1\)"),
-    (body_once, "x_2 is not right"),
-    (writes_into_rainy, "changed the tensor it was given"),
-]
-
-# ------------------------------------------------------------------------------------------- 03.2
-
-
-def counted(stages, channels, blocks, height, width):
-    network = PRN(PRNConfig(stages=stages, channels=channels, blocks=blocks))
-    with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, height, width))
-    return sum(p.numel() for p in network.parameters()), counter.get_total_flops() / 2
-
-
-def formula(head=6, convs=2, bias=1, times=1, bias_times=0, tail=1, used=None):
-    """Make an answer that counts these things."""
-
-    def cost(stages, channels, blocks, height, width):
-        layers = [(head, channels), *[(channels, channels)] * convs * blocks]
-        layers += [(channels, 3)] * tail
-        weights, biases = sum(9 * a * b for a, b in layers), sum(b for _, b in layers)
-        uses = used(stages, height, width) if used else stages * height * width
-        scale = stages if times == "T" else 1
-        return (weights + bias * biases) * scale, (weights + bias_times * biases) * uses
-
-    return cost
-
-
-COST_WRONG = [
-    (formula(times="T"), "all stages share the same weights, T does not multiply them"),
-    (formula(bias=0), "each convolution has biases, too"),
-    (formula(bias_times=1), "a bias is added, not multiplied"),
-    (formula(head=3), "the head looks at six channels"),
-    (formula(convs=1), "a residual block has two convolutions"),
-    (formula(tail=0), "the tail is a convolution, too"),
-    (formula(used=lambda t, h, w: 2 * t * h * w), "you count additions, too"),
-    (formula(used=lambda t, h, w: h * w), "each stage computes everything again"),
-    (formula(used=lambda t, h, w: t * h * h), "a picture need not be square"),
-    (formula(used=lambda t, h, w: t), "each weight is used at each pixel"),
-    (formula(used=lambda t, h, w: t * (h - 2) * (w - 2)), "multiplications is not right"),
-    (lambda *sizes: formula()(*sizes)[::-1], "the number of parameters is not right"),
-    (lambda *sizes: formula()(*sizes)[0], r"return two things, \(parameters, multiplications\)"),
-    (
-        lambda *sizes: (95_107, 6_000),
-        r"parameters is not right: yours is 95,107, expected [\d,]+ \(for stages",
-    ),
-    (lambda t, c, b, h, w: formula()(t, c, 1, h, w), "so the number of blocks counts"),
-    (lambda t, c, b, h, w: formula()(t, 32, 5, h, w), "parameters is not right"),
-    (lambda *sizes: tuple(map(complex, formula()(*sizes))), "should be a number, not "),
-    (lambda *sizes: {"parameters": 1}, "return two things, .* and not a dict"),
-]
-
-# ------------------------------------------------------------------------------------------- 03.3
-
-
-def one_by_one(stage, rainy, threshold, limit):
-    results = []
-    for o in rainy.split(1):
-        x, k, change = o, 0, threshold
-        while k < limit and change >= threshold:
-            x, k, change = (new := stage(o, x)), k + 1, (new - x).abs().mean()
-        results.append((x, k))
-    return torch.cat([x for x, _ in results]), [k for _, k in results]
-
-
-def rest(measure=lambda d, o, x: d.abs().mean(dim=(1, 2, 3)), stop=True, freeze=True, keep=True):
-    """Make an answer: how a change is measured, whether the loop stops, pictures freeze, …"""
-
-    def run(stage, rainy, threshold, limit):
-        x, awake = rainy, torch.ones(len(rainy), dtype=torch.bool)
-        used = torch.zeros(len(rainy), dtype=torch.long)
-        for _ in range(limit):
-            new = stage(rainy, x)
-            quiet = measure(new - x, rainy, new) < threshold
-            moves = (awake & ~quiet) if not keep else awake
-            used = used + awake
-            x = torch.where(moves[:, None, None, None], new, x) if freeze else new
-            awake = awake & ~quiet
-            if stop and not awake.any():
-                break
-        return x, used
-
-    return run
-
-
-def together(decide):
-    def run(stage, rainy, threshold, limit):
-        x, k, change = rainy, 0, threshold
-        while k < limit and change >= threshold:
-            x, last, k = stage(rainy, x), x, k + 1
-            change = decide((x - last).abs().mean(dim=(1, 2, 3)))
-        return x, torch.full((len(rainy),), k)
-
-    return run
-
-
-def never_gives_up(stage, rainy, threshold, limit):
-    x, change = rainy, threshold
-    while change >= threshold / 1e6:
-        x, last = stage(rainy, x), x
-        change = (x - last).abs().max()
-    return x, torch.full((len(rainy),), limit)
-
-
-def shifted(by):
-    def run(*arguments):
-        x, used = rest()(*arguments)
-        return x, used + by
-
-    return run
-
-
-def forgets_the_pictures(stage, rainy, threshold, limit):
-    return rainy, rest()(stage, rainy, threshold, limit)[1]
-
-
-def in_place(stage, rainy, threshold, limit):
-    x = rainy
-    for _ in range(limit):
-        x += stage(rainy, x) - x
-    return x, torch.full((len(rainy),), limit)
-
-
-REST_WRONG = [
-    (rest(lambda d, o, x: d.mean(dim=(1, 2, 3))), "and you left out the abs"),
-    (rest(lambda d, o, x: d.mean(dim=(1, 2, 3)).abs()), "plus and minus cancel in your mean"),
-    (rest(lambda d, o, x: d.abs().amax(dim=(1, 2, 3))), "you take the largest change"),
-    (rest(lambda d, o, x: d.abs().sum(dim=(1, 2, 3))), "you take the sum of the change"),
-    (rest(lambda d, o, x: d.square().mean(dim=(1, 2, 3))), "you take the mean square, and"),
-    (rest(lambda d, o, x: d.flatten(1).norm(dim=1)), "the number of stages is not right"),
-    (rest(lambda d, o, x: d.square().mean(dim=(1, 2, 3)).sqrt()), "the root of the mean square"),
-    (
-        rest(lambda d, o, x: (x - o).abs().mean(dim=(1, 2, 3))),
-        "compare a draft with the one before it, not with O",
-    ),
-    (rest(freeze=False), "a picture at rest went on with the others"),
-    (rest(freeze=False, stop=False), "a picture at rest went on until the limit"),
-    (rest(keep=False), "you threw it away"),
-    (rest(stop=False), "ran the stage on 21 pictures where 15 are enough: stop there"),
-    (together(torch.mean), "one mean decides for the whole batch"),
-    (together(torch.max), "your pictures stop together"),
-    (together(torch.min), "the number of stages is not right"),
-    (shifted(-1), "the quiet stage was run, so it counts as used"),
-    (shifted(1), "you count one stage too many"),
-    (never_gives_up, "raised RuntimeError.*ran for more than `limit` stages"),
-    (forgets_the_pictures, "you returned the rainy pictures"),
-    (in_place, "changed the tensor it was given"),
-    (lambda *given: rest()(*given)[0], "return two things, the pictures and the number of stages"),
-    (lambda *given: rest()(*given)[::-1], "the number of stages is not right. The shape should be"),
-]
-
-# ------------------------------------------------------------------------------------------- 03.4
-
-
-def by_product(before, after, mask):
-    change = (after - before) ** 2
-    on = (change * mask).sum()
-    return on, change.sum() - on
-
-
-def split(measure=lambda a, b: (b - a).square(), total=torch.sum):
-    def energies(before, after, mask):
-        values = measure(before, after)
-        where = mask[0] if values.ndim == 2 else mask.expand_as(values)
-        return total(values[where]), total(values[~where])
-
-    return energies
-
-
-def mean_over_pixels(before, after, mask):
-    power = (after - before).square().sum(dim=0)
-    return power[mask[0]].mean(), power[~mask[0]].mean()
-
-
-def shares(before, after, mask):
-    on, off = split()(before, after, mask)
-    return on / (on + off), off / (on + off)
-
-
-def not_split(before, after, mask):
-    power = (after - before).square()
-    return (power * mask).sum(), power.sum()
-
-
-SPLIT_WRONG = [
-    (lambda *given: split()(*given)[::-1], "you swapped the two places"),
-    (split(total=torch.mean), r"not their mean\. Yours"),
-    (mean_over_pixels, r"not their mean over the pixels"),
-    (split(lambda a, b: (b - a).abs()), r"you added up sizes \(abs\)"),
-    (split(lambda a, b: (b - a).sum(dim=0).square()), "square each colour first"),
-    (split(lambda a, b: (b - a).mean(dim=0).square()), "on the streaks is not right"),
-    (split(lambda a, b: (b - a)[0].square()), "all three colours count"),
-    (split(lambda a, b: b.square() - a.square()), "you took the difference of two squares"),
-    (split(lambda a, b: b.square()), "on the streaks is not right"),
-    (split(total=torch.norm), "on the streaks is not right"),
-    (split(total=lambda v: v.sum().sqrt()), "without a root"),
-    (shares, "return energies, not shares of the whole"),
-    (not_split, "that is the energy of all pixels"),
-    (lambda before, after, mask: (after - before)[mask].square().sum(), "raised IndexError"),
-    (lambda *given: torch.stack(split()(*given)), "return two things"),
-]
+
+def copy_by_dirac(channels):
+    return nn.init.dirac_(torch.empty(channels, channels, 3, 3))
+
+
+def one_weight(channels, value=1.0, row=1, column=1):
+    weight = torch.zeros(channels, channels, 3, 3)
+    weight[:, :, row, column] = value
+    return weight
+
+
+def every_window(channels, window):
+    weight = torch.zeros(channels, channels, 3, 3)
+    weight[range(channels), range(channels)] = window
+    return weight
+
+
+def copy_of_three(channels):
+    return copy_by_dirac(3)
+
+
+def copy_first_channel(channels):
+    weight = torch.zeros(channels, channels, 3, 3)
+    weight[0, 0, 1, 1] = 1
+    return weight
+
+
+# ------------------------------------------------------------------------ 02.4: a fair comparison
+
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+
+
+def paired_by_hand(first, second):
+    pairs = [(first[s], second[s]) for s in second if s in first]
+    n = len(pairs)
+    mean = sum(a for a, _ in pairs) / n - sum(b for _, b in pairs) / n
+    spread = math.sqrt(sum((a - b - mean) ** 2 for a, b in pairs) / (n - 1))
+    return mean, STUDENT[n] * spread / math.sqrt(n)
+
+
+def paired(half_of=lambda d: interval(d)[1], sign=1):
+    """Return an answer with another half-width or another sign."""
+
+    def answer(first, second):
+        differences = [sign * (first[s] - second[s]) for s in first if s in second]
+        return statistics.fmean(differences), half_of(differences)
+
+    return answer
+
+
+def unpaired(first, second):
+    seeds = first.keys() & second.keys()
+    spreads = [statistics.stdev([scores[s] for s in seeds]) for scores in (first, second)]
+    n = len(seeds)
+    return paired()(first, second)[0], STUDENT[n] * math.hypot(*spreads) / math.sqrt(n)
+
+
+def two_intervals(first, second):
+    halves = [interval([scores[s] for s in first if s in second])[1] for scores in (first, second)]
+    return paired()(first, second)[0], sum(halves)
+
+
+def paired_by_place(first, second):
+    return interval([a - b for a, b in zip(first.values(), second.values(), strict=False)])
+
+
+def paired_by_rank(first, second):
+    seeds = first.keys() & second.keys()
+    ours, theirs = (sorted(scores[s] for s in seeds) for scores in (first, second))
+    return interval([a - b for a, b in zip(ours, theirs, strict=True)])
+
+
+def needs_all_seeds(first, second):
+    return interval([first[s] - second[s] for s in first])
+
+
+def means_of_all(first, second):
+    mean = statistics.fmean(first.values()) - statistics.fmean(second.values())
+    return mean, paired()(first, second)[1]
+
+
+def spread(differences):
+    return statistics.stdev(differences)
+
 
 ANSWERS = {
-    "03.1": {"second": recursive, "wrong": UNROLL_WRONG},
-    "03.2": {"second": counted, "wrong": COST_WRONG},
-    "03.3": {"second": one_by_one, "wrong": REST_WRONG},
-    "03.4": {"second": by_product, "wrong": SPLIT_WRONG},
+    "03.1": {
+        "second": window_from_the_back,
+        "wrong": [
+            (lambda layers: sum(k for k, _ in layers), "you add the kernels up"),
+            (lambda layers: 1 + sum(k - 1 for k, _ in layers), "the dilation is missing"),
+            (lambda layers: sum((k - 1) * d for k, d in layers), "start at 1"),
+            (lambda layers: math.prod(k for k, _ in layers), "you multiply the kernels"),
+            (lambda layers: 1 + sum(k * d - 1 for k, d in layers), "k − 1 steps between"),
+            (lambda layers: sum((k - 1) * d + 1 for k, d in layers), "you add the kernels up"),
+            (lambda layers: sum(k // 2 * d for k, d in layers), "the reach to one side"),
+            (lambda layers: 1 + sum(k // 2 * d for k, d in layers), "one side only"),
+            (lambda layers: max(((k - 1) * d + 1 for k, d in layers), default=1), "a stack adds"),
+            (lambda layers: 1 + 2 * sum(d for _, d in layers), "every kernel for one of 3"),
+            (lambda layers: 1 + 2 * len(layers), "every kernel for one of 3"),
+        ],
+    },
+    "03.2": {
+        "second": back_by_jacobian,
+        "wrong": [
+            (lambda *given: back(*given, skip=0), "the skip is missing"),
+            (lambda *given: back(*given, branch=0), "the skip alone"),
+            (lambda *given: back(*given, gates=(1, 1, 0)), "the last ReLU lets nothing back"),
+            (lambda *given: back(*given, gates=(1, 0, 1)), "the ReLU at the end of the branch"),
+            (lambda *given: back(*given, gates=(0, 1, 1)), "the ReLU between the two layers"),
+            (lambda *given: back(*given, gates=(0, 0, 0)), "there are three"),
+            (lambda *given: back(*given, gates=(0, 0, 1)), "ask what is above 0"),
+            (lambda *given: back(*given, late=True), "it holds for the skip, too"),
+            (back_not_transposed, r"transposed matrices, w\.T"),
+            (back_in_forward_order, r"w2\.T first, then w1\.T"),
+            (back_half_gated, "it holds for the branch, too"),
+            (back_gated_by_x, "the sum x . branch, and not x alone"),
+            (back_without_inner_relu, "missing on the way forward"),
+            (lambda sent, *rest: 1 * sent, "you return what was sent"),
+            (back_in_place, "changed the tensor it was given"),
+            (back_multiplied, "after a sum, gradients add up"),
+            (lambda s, x, w1, w2: F.relu(x + F.relu(w2 @ F.relu(w1 @ x))), "the way forward"),
+            (lambda *given: back(*given)[None], r"of the shape of x, \(3,\)"),
+            (lambda *given: back(*given, branch=0.5), "the gradient at x is not right"),
+        ],
+    },
+    "03.3": {
+        "second": copy_by_dirac,
+        "wrong": [
+            (one_weight, "every channel becomes the sum of all"),
+            (lambda c: one_weight(c, 1 / c), "every channel becomes the mean of all"),
+            (lambda c: one_weight(c, 0), "nothing comes out"),
+            (lambda c: torch.ones(c, c, 3, 3), "all weights are 1"),
+            (lambda c: every_window(c, torch.eye(3)), "adds up three pixels"),
+            (lambda c: every_window(c, torch.full((3, 3), 1 / 9)), "a blur"),
+            (lambda c: every_window(c, torch.ones(3, 3)), "only the middle may count"),
+            (lambda c: copy_by_dirac(c).roll((-1, -1), (2, 3)), "moved by a pixel"),
+            (lambda c: copy_by_dirac(c).roll(1, 3), "what comes out of the convolution is not"),
+            (copy_of_three, r"for 1 channels the weights should be \(1, 1, 3, 3\)"),
+            (copy_first_channel, "what comes out of the convolution is not right"),
+            (lambda c: copy_by_dirac(c)[:, 0], r"yours are \(3, 3, 3\)"),
+            (lambda c: copy_by_dirac(c).flip(0), "what comes out of the convolution is not"),
+            (lambda c: nn.Conv2d(c, c, 3), "should be a tensor, and yours is a Conv2d"),
+        ],
+    },
+    "03.4": {
+        "second": paired_by_hand,
+        "wrong": [
+            (unpaired, "you did not pair"),
+            (two_intervals, "you add up two intervals"),
+            (paired_by_place, "you pair by place"),
+            (paired_by_rank, "you pair the best with the best"),
+            (needs_all_seeds, "your function raised KeyError"),
+            (means_of_all, "leave it out"),
+            (paired(sign=-1), "the sign is wrong"),
+            (paired(lambda d: 1.96 * spread(d) / len(d) ** 0.5), "1.96 is for very many values"),
+            (paired(lambda d: 2 * spread(d) / len(d) ** 0.5), "2 is for very many values"),
+            (paired(lambda d: STUDENT[len(d)] * statistics.pstdev(d) / len(d) ** 0.5), "n − 1"),
+            (paired(lambda d: STUDENT[len(d)] * spread(d)), "the interval of a single run"),
+            (paired(lambda d: STUDENT[len(d)] * spread(d) / len(d)), "falls by √n"),
+            (paired(lambda d: spread(d) / len(d) ** 0.5), "the standard error alone"),
+            (paired(spread), "the standard deviation alone"),
+            (paired(lambda d: 2 * interval(d)[1]), "the whole width"),
+            (paired(lambda d: interval(d)[1] * spread(d)), "you took the variance"),
+            (lambda first, second: 0.3, r"return two numbers, `return mean, half`"),
+        ],
+    },
 }

@@ -1,334 +1,320 @@
 """Answers to the exercises of lesson 04: second right ones, and wrong ones with the reason."""
 
+import copy
+
 import torch
-from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 
-# ------------------------------------------------------------------------------------------- 04.1
+from derain_edu.models.prn import PRN, PRNConfig
+
+# ------------------------------------------------------------------------------------------- 03.1
 
 
-def from_the_end(w, o, stages):
+def one_pass(head, body, tail, rainy, x):
+    return tail(body(head(torch.cat((rainy, x), dim=1))))
+
+
+def recursive(head, body, tail, rainy, stages):
     if stages == 0:
         return []
-    before = from_the_end(w, o, stages - 1)
-    x = o
-    for _ in range(stages - 1):
-        x = o + w * x
-    return [share * w for share in before] + [x]
+    before = recursive(head, body, tail, rainy, stages - 1)
+    return [*before, one_pass(head, body, tail, rainy, [rainy, *before][-1]) + rainy]
 
 
-def of_each_use(rule):
-    """Make an answer of a rule (drafts, w, T, t) for the share of use t."""
+def loop(rule, before=lambda part: part):
+    """Make an answer of a rule (f, O, x) for the next draft; ``before`` acts on each part."""
 
-    def shares(w, o, stages):
-        x = [o]
+    def unroll(head, body, tail, rainy, stages):
+        x, pictures = rainy, []
         for _ in range(stages):
-            x.append(o + w * x[-1])
-        return [rule(x, w, stages, t) for t in range(1, stages + 1)]
+            parts = [before(part) for part in (head, body, tail)]
+            x = rule(lambda *both, parts=parts: one_pass(*parts, *both), rainy, x)
+            pictures.append(x)
+        return pictures
 
-    return shares
+    return unroll
 
 
-right = of_each_use(lambda x, w, T, t: x[t - 1] * w ** (T - t))
+good = loop(lambda f, o, x: o + f(o, x))
 
-SHARES_WRONG = [
-    (of_each_use(lambda x, w, T, t: x[t] * w ** (T - t)), "you took x_t, what went out"),
-    (of_each_use(lambda x, w, T, t: x[t - 1] * w ** (T - t + 1)), "you took one more"),
-    (of_each_use(lambda x, w, T, t: x[t - 1] * w ** (t - 1)), "not the ones before"),
-    (of_each_use(lambda x, w, T, t: x[t - 1]), r"w\^\(T - t\) is missing"),
-    (of_each_use(lambda x, w, T, t: w ** (T - t)), "that is the error alone"),
-    (of_each_use(lambda x, w, T, t: x[0] * w ** (T - 1)), "you left out the o"),
-    (of_each_use(lambda x, w, T, t: x[T] / w), "the list of shares is not right"),
-    (of_each_use(lambda x, w, T, t: x[t - 1] * w**T / w**t), "raised ZeroDivisionError"),
-    (lambda w, o, T: right(w, o, T)[::-1], "from the first use to the last one"),
-    (lambda w, o, T: [sum(right(w, o, T)) / T] * T, "you split the sum evenly"),
-    (lambda w, o, T: [sum(right(w, o, T))] * T, "you gave the sum to each"),
-    (lambda w, o, T: sum(right(w, o, T)), "return a list with the share of each use"),
-    (lambda w, o, T: right(w, o, 2), "The shape should be"),
-    (lambda w, o, T: right(abs(w), o, T), "the list of shares is not right"),
-    (lambda w, o, T: right(w, o, T + 1)[:T], "you took one more"),
-    (lambda w, o, T: right(w, o, T + 1)[1:], "you took x_t, what went out"),
+
+def fixed_number(head, body, tail, rainy, stages):
+    return good(head, body, tail, rainy, 6)
+
+
+def stacked_along_the_height(head, body, tail, rainy, stages):
+    return [rainy + tail(body(head(torch.cat((rainy, rainy), dim=2))))] * stages
+
+
+def the_draft_alone(head, body, tail, rainy, stages):
+    x = rainy
+    for _ in range(stages):
+        x = rainy + tail(body(head(x)))
+    return [x]
+
+
+def without_gradients(*arguments):
+    with torch.no_grad():
+        return good(*arguments)
+
+
+def copies_after_stage_1(head, body, tail, rainy, stages):
+    parts, x, pictures = (head, body, tail), rainy, []
+    for _ in range(stages):
+        x = rainy + one_pass(*parts, rainy, x)
+        pictures.append(x)
+        parts = copy.deepcopy((head, body, tail))
+    return pictures
+
+
+def detached_result(*arguments):
+    return [x.detach() for x in good(*arguments)]
+
+
+def body_once(head, body, tail, rainy, stages):
+    z = body(head(torch.cat((rainy, rainy), dim=1)))
+    pictures = [rainy + tail(z)]
+    for _ in range(stages - 1):
+        z = body(z)
+        pictures.append(rainy + tail(z))
+    return pictures
+
+
+def writes_into_rainy(head, body, tail, rainy, stages):
+    x, pictures = rainy, []
+    for _ in range(stages):
+        x += one_pass(head, body, tail, rainy, x)
+        pictures.append(x)
+    return pictures
+
+
+UNROLL_WRONG = [
+    (loop(lambda f, o, x: x + f(o, x)), "to the last draft, and edit 2 adds to the rainy"),
+    (loop(lambda f, o, x: f(o, x)), r"predicts minus the rain layer: add it to O\. At"),
+    (loop(lambda f, o, x: o - f(o, x)), "add it, don't subtract it"),
+    (loop(lambda f, o, x: o + f(x, o)), "the rainy picture first, the draft second"),
+    (loop(lambda f, o, x: o + f(o, o)), "each stage gets O twice, and the draft never goes in"),
+    (loop(lambda f, o, x: o + f(x, x)), "gets the draft twice: edit 3 shows O, too"),
+    (loop(lambda f, o, x: (o + f(o, x)).clamp(0, 1)), "PRN clamps nothing between the stages"),
+    (loop(lambda f, o, x: o + f(o, x.detach())), "the stages do not hang together"),
+    (loop(lambda f, o, x: o + f(o, x), copy.deepcopy), "no gradient reaches the head"),
+    (copies_after_stage_1, "only stage 1 runs on the parts"),
+    (without_gradients, "no gradient reaches the head: are they cut off"),
+    (detached_result, "no gradient reaches the head: are they cut off"),
+    (lambda h, b, t, o, n: good(h, b, t, o, n)[-1], "of all 3 stages, in a list, not a single one"),
+    (lambda h, b, t, o, n: [good(h, b, t, o, n)[-1]], "3 stages make 3 pictures, .* returned 1"),
+    (lambda h, b, t, o, n: [o, *good(h, b, t, o, n)], "x_0 = O is not a stage, leave it out"),
+    (lambda h, b, t, o, n: [good(h, b, t, o, n)[-1]] * n, "x_1 is not right"),
+    (lambda h, b, t, o, n: good(h, b, t, o, n)[::-1], "x_1 is not right"),
+    (lambda h, b, t, o, n: n, "return a list of pictures, not a int"),
+    (fixed_number, "3 stages make 3 pictures, and you returned 6"),
+    (the_draft_alone, r"raised ValueError in line \d+: the head takes \(B, 6, H, W\)"),
+    (stacked_along_the_height, r"side by side along dim 1, and it got \(1, 3, 2, 1\)"),
+    (body_once, "x_2 is not right"),
+    (writes_into_rainy, "changed the tensor it was given"),
 ]
 
-# ------------------------------------------------------------------------------------------- 04.2
+# ------------------------------------------------------------------------------------------- 03.2
 
 
-def by_differences(step, w, x, stages, loss):
-    """Call the network with T weights and differentiate by the stack of them."""
-    stack = torch.stack([w.detach()] * stages).requires_grad_()
-    for own in stack:
-        x = step(x, own)
-    loss(x).backward()
-    return stack.grad
+def counted(stages, channels, blocks, height, width):
+    network = PRN(PRNConfig(stages=stages, channels=channels, blocks=blocks))
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, height, width))
+    return sum(p.numel() for p in network.parameters()), counter.get_total_flops() / 2
 
 
-def by_clones(step, w, x, stages, loss):
-    w = w.detach().requires_grad_()
-    clones = [w.clone() for _ in range(stages)]  # not leaves: autograd can answer for them, too
-    for own in clones:
-        x = step(x, own)
-    return list(torch.autograd.grad(loss(x), clones))
+def formula(head=6, convs=2, bias=1, times=1, bias_times=0, tail=1, used=None):
+    """Make an answer that counts these things."""
+
+    def cost(stages, channels, blocks, height, width):
+        layers = [(head, channels), *[(channels, channels)] * convs * blocks]
+        layers += [(channels, 3)] * tail
+        weights, biases = sum(9 * a * b for a, b in layers), sum(b for _, b in layers)
+        uses = used(stages, height, width) if used else stages * height * width
+        scale = stages if times == "T" else 1
+        return (weights + bias * biases) * scale, (weights + bias_times * biases) * uses
+
+    return cost
 
 
-def leaves(w, stages):
-    return [w.detach().clone().requires_grad_() for _ in range(stages)]
+COST_WRONG = [
+    (formula(times="T"), "all stages share the same weights, T does not multiply them"),
+    (formula(bias=0), "each convolution has biases, too"),
+    (formula(bias_times=1), "a bias is added, not multiplied"),
+    (formula(head=3), "the head looks at six channels"),
+    (formula(convs=1), "a residual block has two convolutions"),
+    (formula(tail=0), "the tail is a convolution, too"),
+    (formula(used=lambda t, h, w: 2 * t * h * w), "you count additions, too"),
+    (formula(used=lambda t, h, w: h * w), "each stage computes everything again"),
+    (formula(used=lambda t, h, w: t * h * h), "a picture need not be square"),
+    (formula(used=lambda t, h, w: t), "each weight is used at each pixel"),
+    (formula(used=lambda t, h, w: t * (h - 2) * (w - 2)), "multiplications is not right"),
+    (lambda *sizes: formula()(*sizes)[::-1], "the number of parameters is not right"),
+    (lambda *sizes: formula()(*sizes)[0], r"return two things, \(parameters, multiplications\)"),
+    (
+        lambda *sizes: (95_107, 6_000),
+        r"parameters is not right: yours is 95,107, expected [\d,]+ \(for stages",
+    ),
+    (lambda t, c, b, h, w: formula()(t, c, 1, h, w), "so the number of blocks counts"),
+    (lambda t, c, b, h, w: formula()(t, 32, 5, h, w), "parameters is not right"),
+    (lambda *sizes: tuple(map(complex, formula()(*sizes))), "should be a number, not "),
+    (lambda *sizes: {"parameters": 1}, "return two things, .* and not a dict"),
+]
+
+# ------------------------------------------------------------------------------------------- 03.3
 
 
-def total_gradient(step, w, x, stages, loss):
-    w = w.detach().requires_grad_()
-    for _ in range(stages):
-        x = step(x, w)
-    return torch.autograd.grad(loss(x), w)[0]
+def one_by_one(stage, rainy, threshold, limit):
+    results = []
+    for o in rainy.split(1):
+        x, k, change = o, 0, threshold
+        while k < limit and change >= threshold:
+            x, k, change = (new := stage(o, x)), k + 1, (new - x).abs().mean()
+        results.append((x, k))
+    return torch.cat([x for x, _ in results]), [k for _, k in results]
 
 
-def the_same_for_each(*given):
-    return torch.stack([total_gradient(*given)] * given[3])
+def rest(measure=lambda d, o, x: d.abs().mean(dim=(1, 2, 3)), stop=True, freeze=True, keep=True):
+    """Make an answer: how a change is measured, whether the loop stops, pictures freeze, …"""
+
+    def run(stage, rainy, threshold, limit):
+        x, awake = rainy, torch.ones(len(rainy), dtype=torch.bool)
+        used = torch.zeros(len(rainy), dtype=torch.long)
+        for _ in range(limit):
+            new = stage(rainy, x)
+            quiet = measure(new - x, rainy, new) < threshold
+            moves = (awake & ~quiet) if not keep else awake
+            used = used + awake
+            x = torch.where(moves[:, None, None, None], new, x) if freeze else new
+            awake = awake & ~quiet
+            if stop and not awake.any():
+                break
+        return x, used
+
+    return run
 
 
-def split_evenly(*given):
-    return the_same_for_each(*given) / given[3]
+def together(decide):
+    def run(stage, rainy, threshold, limit):
+        x, k, change = rainy, 0, threshold
+        while k < limit and change >= threshold:
+            x, last, k = stage(rainy, x), x, k + 1
+            change = decide((x - last).abs().mean(dim=(1, 2, 3)))
+        return x, torch.full((len(rainy),), k)
+
+    return run
 
 
-def losses_of_all_stages(step, w, x, stages, loss):
-    own, total = leaves(w, stages), 0
-    for weight in own:
-        x = step(x, weight)
-        total = total + loss(x)
-    return torch.stack(torch.autograd.grad(total, own))
+def never_gives_up(stage, rainy, threshold, limit):
+    x, change = rainy, threshold
+    while change >= threshold / 1e6:
+        x, last = stage(rainy, x), x
+        change = (x - last).abs().max()
+    return x, torch.full((len(rainy),), limit)
 
 
-def loss_of_each_stage(step, w, x, stages, loss):
-    shares = []
-    for weight in leaves(w, stages):
-        x = step(x.detach(), weight)
-        shares.append(torch.autograd.grad(loss(x), weight)[0])
-    return torch.stack(shares)
+def shifted(by):
+    def run(*arguments):
+        x, used = rest()(*arguments)
+        return x, used + by
+
+    return run
 
 
-def detached_drafts(step, w, x, stages, loss):
-    own = leaves(w, stages)
-    for weight in own:
-        x = step(x.detach(), weight)
-    return torch.stack(torch.autograd.grad(loss(x), own, materialize_grads=True))
+def forgets_the_pictures(stage, rainy, threshold, limit):
+    return rainy, rest()(stage, rainy, threshold, limit)[1]
 
 
-def detached_and_not_used(step, w, x, stages, loss):
-    own = leaves(w, stages)
-    for weight in own:
-        x = step(x.detach(), weight)
-    return torch.stack(torch.autograd.grad(loss(x), own))
+def in_place(stage, rainy, threshold, limit):
+    x = rainy
+    for _ in range(limit):
+        x += stage(rainy, x) - x
+    return x, torch.full((len(rainy),), limit)
 
 
-def one_leaf_for_all(step, w, x, stages, loss):
-    own = [w.detach().clone().requires_grad_()] * stages
-    for weight in own:
-        x = step(x, weight)
-    return torch.stack(torch.autograd.grad(loss(x), own))
+REST_WRONG = [
+    (rest(lambda d, o, x: d.mean(dim=(1, 2, 3))), "and you left out the abs"),
+    (rest(lambda d, o, x: d.mean(dim=(1, 2, 3)).abs()), "plus and minus cancel in your mean"),
+    (rest(lambda d, o, x: d.abs().amax(dim=(1, 2, 3))), "you take the largest change"),
+    (rest(lambda d, o, x: d.abs().sum(dim=(1, 2, 3))), "you take the sum of the change"),
+    (rest(lambda d, o, x: d.square().mean(dim=(1, 2, 3))), "you take the mean square, and"),
+    (rest(lambda d, o, x: d.flatten(1).norm(dim=1)), "the number of stages is not right"),
+    (rest(lambda d, o, x: d.square().mean(dim=(1, 2, 3)).sqrt()), "the root of the mean square"),
+    (
+        rest(lambda d, o, x: (x - o).abs().mean(dim=(1, 2, 3))),
+        "compare a draft with the one before it, not with O",
+    ),
+    (rest(freeze=False), "a picture at rest went on with the others"),
+    (rest(freeze=False, stop=False), "a picture at rest went on until the limit"),
+    (rest(keep=False), "you threw it away"),
+    (rest(stop=False), "ran the stage on 21 pictures where 15 are enough: stop there"),
+    (together(torch.mean), "one mean decides for the whole batch"),
+    (together(torch.max), "your pictures stop together"),
+    (together(torch.min), "the number of stages is not right"),
+    (shifted(-1), "the quiet stage was run, so it counts as used"),
+    (shifted(1), "you count one stage too many"),
+    (never_gives_up, "raised RuntimeError.*ran for more than `limit` stages"),
+    (forgets_the_pictures, "you returned the rainy pictures"),
+    (in_place, "changed the tensor it was given"),
+    (lambda *given: rest()(*given)[0], "return two things, the pictures and the number of stages"),
+    (lambda *given: rest()(*given)[::-1], "the number of stages is not right. The shape should be"),
+]
+
+# ------------------------------------------------------------------------------------------- 03.4
+
+
+def by_product(before, after, mask):
+    change = (after - before) ** 2
+    on = (change * mask).sum()
+    return on, change.sum() - on
+
+
+def split(measure=lambda a, b: (b - a).square(), total=torch.sum):
+    def energies(before, after, mask):
+        values = measure(before, after)
+        where = mask[0] if values.ndim == 2 else mask.expand_as(values)
+        return total(values[where]), total(values[~where])
+
+    return energies
+
+
+def mean_over_pixels(before, after, mask):
+    power = (after - before).square().sum(dim=0)
+    return power[mask[0]].mean(), power[~mask[0]].mean()
+
+
+def shares(before, after, mask):
+    on, off = split()(before, after, mask)
+    return on / (on + off), off / (on + off)
+
+
+def not_split(before, after, mask):
+    power = (after - before).square()
+    return (power * mask).sum(), power.sum()
 
 
 SPLIT_WRONG = [
-    (total_gradient, "that is the sum, the gradient of the shared weight"),
-    (the_same_for_each, "each use has the gradient of the shared weight: give each one a copy"),
-    (one_leaf_for_all, "each use has the gradient of the shared weight: give each one a copy"),
-    (split_evenly, "you split the sum evenly"),
-    (losses_of_all_stages, "you added up the losses of all"),
-    (loss_of_each_stage, "and you took the loss of each stage"),
-    (detached_drafts, "only the last use got something"),
-    (detached_and_not_used, r"raised RuntimeError in line \d+: .*to not have been used"),
-    (lambda *given: by_differences(*given).flip(0), "from the first use to the last one"),
-    (lambda *given: by_differences(*given)[:1], "The shape should be"),
-    (lambda *given: by_differences(*given).abs(), "what you return is not right"),
-    (lambda *given: [g.norm() for g in by_differences(*given)], "what you return is not right"),
-]
-
-# ------------------------------------------------------------------------------------------- 04.3
-
-
-def by_checkpoint(step, w, x, stages, loss):
-    w, x = w.detach().requires_grad_(), x.detach().requires_grad_()
-    for _ in range(stages):
-        x = checkpoint(step, x, w, use_reentrant=False)
-    return torch.autograd.grad(loss(x), w)[0]
-
-
-def walk(start=0, order=reversed, add=lambda total, share: total + share, pass_on=True, scale=1):
-    """Make an answer that walks back over the drafts in this way."""
-
-    def gradient(step, w, x, stages, loss):
-        drafts = [x]
-        with torch.no_grad():
-            for _ in range(stages):
-                drafts.append(step(drafts[-1], w))
-        last = drafts[-1].clone().requires_grad_()
-        [error] = torch.autograd.grad(loss(last), last)
-        total = torch.zeros_like(w)
-        for draft in order(drafts[start : start + stages]):
-            before, own = draft.clone().requires_grad_(), w.detach().clone().requires_grad_()
-            back, share = torch.autograd.grad(step(before, own), (before, own), error)
-            total, error = add(total, share), back if pass_on else error
-        return total / (stages if scale == "T" else 1)
-
-    return gradient
-
-
-def last_share_only(step, w, x, stages, loss):
-    with torch.no_grad():
-        for _ in range(stages - 1):
-            x = step(x, w)
-    own = w.detach().requires_grad_()
-    return torch.autograd.grad(loss(step(x, own)), own)[0]
-
-
-def forgets_the_loss(step, w, x, stages, loss):
-    return walk()(step, w, x, stages, lambda y: y.sum())
-
-
-def graphs_of_all_stages(step, w, x, stages, loss):
-    w, drafts, graphs = w.detach(), [x], []
-    for _ in range(stages):
-        before, own = drafts[-1].detach().requires_grad_(), w.clone().requires_grad_()
-        graphs.append((before, own, step(before, own)))
-        drafts.append(graphs[-1][2].detach())
-    last = drafts[-1].requires_grad_()
-    [error], total = torch.autograd.grad(loss(last), last), 0
-    for before, own, after in reversed(graphs):
-        error, share = torch.autograd.grad(after, (before, own), error)
-        total = total + share
-    return total
-
-
-def no_gradient_at_all(step, w, x, stages, loss):
-    with torch.no_grad():
-        for _ in range(stages):
-            x = step(x, w)
-    return torch.autograd.grad(loss(x), w)[0]
-
-
-WALK_WRONG = [
-    (walk(add=lambda total, share: share), "you kept the last share that you made"),
-    (walk(pass_on=False), "each stage got the error of the last one"),
-    (walk(start=1), "you started it from x_t"),
-    (walk(order=list), "walk from the last one to the first"),
-    (walk(scale="T"), "you divided the sum by T"),
-    (last_share_only, "that is the share of stage T alone"),
-    (
-        total_gradient,
-        r"but \d+ KiB were alive at once, and the plain backward needs \d+ KiB \(T = 12\)",
-    ),
-    (graphs_of_all_stages, "keep its drafts alone, and run one stage again when its turn comes"),
-    (by_differences, "The shape should be"),
-    (forgets_the_loss, "the gradient is not right"),
-    (no_gradient_at_all, "raised RuntimeError"),
-]
-
-# ------------------------------------------------------------------------------------------- 04.4
-
-
-def four_parts(conv, z, h, c):
-    raw = conv(torch.cat([z, h], 1)).unflatten(1, (4, -1))  # (B, 4, C, H, W)
-    i, f, o = (1 / (1 + (-raw[:, k]).exp()) for k in (0, 1, 3))
-    written = raw[:, 2].tanh()
-    c = torch.addcmul(f * c, i, written)
-    return [o * c.tanh(), c]
-
-
-def lstm(rule, before=lambda z, h, c: (z, h, c), both=lambda z, h: (z, h)):
-    """Make an answer of a rule (raw i, f, g, o, the old h and c)."""
-
-    def step(conv, z, h, c):
-        z, h, c = before(z, h, c)
-        return rule(*conv(torch.cat(both(z, h), dim=1)).chunk(4, dim=1), h, c)
-
-    return step
-
-
-def cell(i, f, g, o, h, c):
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def raw_gates(i, f, g, o, h, c):
-    c = f * c + i * g.tanh()
-    return o * c.tanh(), c
-
-
-def sigmoid_everywhere(i, f, g, o, h, c):
-    c = f.sigmoid() * c + i.sigmoid() * g.sigmoid()
-    return o.sigmoid() * c.tanh(), c
-
-
-def shows_c(i, f, g, o, h, c):
-    c = cell(i, f, g, o, h, c)[1]
-    return o.sigmoid() * c, c
-
-
-def shows_the_old_c(i, f, g, o, h, c):
-    return o.sigmoid() * c.tanh(), cell(i, f, g, o, h, c)[1]
-
-
-def tied(i, f, g, o, h, c):
-    c = (1 - i.sigmoid()) * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def remembers_h(i, f, g, o, h, c):
-    return cell(i, f, g, o, c, h)
-
-
-def never_forgets(i, f, g, o, h, c):
-    c = c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def no_past(i, f, g, o, h, c):
-    return cell(i, f, g, o, h, 0 * c)
-
-
-def only_the_gates_see_h(conv, z, h, c):
-    return cell(*conv(z).chunk(4, dim=1), h, c)
-
-
-def splits_the_batch(conv, z, h, c):
-    i, f, g, o = conv(torch.cat((z, h), dim=1)).chunk(4, dim=0)
-    return cell(i, f, g, o, h, c)
-
-
-def three_channels(conv, z, h, c):
-    return cell(*conv(torch.cat((z, h), dim=1)).split(3, dim=1), h, c)
-
-
-def in_place(conv, z, h, c):
-    i, f, g, o = conv(torch.cat((z, h), dim=1)).chunk(4, dim=1)
-    c *= f.sigmoid()
-    c += i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-LSTM_WRONG = [
-    (lstm(lambda i, f, g, o, h, c: cell(i, f, o, g, h, c)), "and you took i, f, o, g"),
-    (lstm(lambda i, f, g, o, h, c: cell(f, i, g, o, h, c)), "and you exchanged them"),
-    (lstm(sigmoid_everywhere), "tanh, not a sigmoid"),
-    (lstm(raw_gates), "the gates i, f and o are sigmoids"),
-    (lstm(shows_c), "you left out the tanh"),
-    (lstm(shows_the_old_c), "h shows the new c, and you took the old one"),
-    (lstm(tied), "a gate of its own, not 1 - i"),
-    (lstm(remembers_h), "the memory is c"),
-    (lstm(never_forgets), "multiplied by the forget gate f"),
-    (lstm(no_past), "the old c counts, too"),
-    (lstm(lambda *gates: cell(*gates)[::-1]), "the two results are swapped: first h, then c"),
-    (lstm(cell, both=lambda z, h: (h, z)), "the convolution wants z first and h second"),
-    (lstm(cell, before=lambda z, h, c: (z, h, c.detach())), "no gradient comes back to c"),
-    (lstm(cell, before=lambda z, h, c: (z, h.detach(), c)), "no gradient comes back to h"),
-    (lstm(lambda *gates: tuple(x.detach() for x in cell(*gates))), "no gradient comes back to z"),
-    (lstm(lambda *gates: cell(*gates)[0]), "return two tensors, the new h and the new c"),
-    (only_the_gates_see_h, r"raised ValueError in line \d+: the convolution takes \(B, 2, H, W\)"),
-    (splits_the_batch, r"raised ValueError in line \d+: not enough values to unpack"),
-    (three_channels, "raised TypeError|raised ValueError|raised RuntimeError"),
-    (in_place, "changed the tensor it was given"),
+    (lambda *given: split()(*given)[::-1], "you swapped the two places"),
+    (split(total=torch.mean), r"not their mean\. Yours"),
+    (mean_over_pixels, r"not their mean over the pixels"),
+    (split(lambda a, b: (b - a).abs()), r"you added up sizes \(abs\)"),
+    (split(lambda a, b: (b - a).sum(dim=0).square()), "square each colour first"),
+    (split(lambda a, b: (b - a).mean(dim=0).square()), "on the streaks is not right"),
+    (split(lambda a, b: (b - a)[0].square()), "all three colours count"),
+    (split(lambda a, b: b.square() - a.square()), "you took the difference of two squares"),
+    (split(lambda a, b: b.square()), "on the streaks is not right"),
+    (split(total=torch.norm), "on the streaks is not right"),
+    (split(total=lambda v: v.sum().sqrt()), "without a root"),
+    (shares, "return energies, not shares of the whole"),
+    (not_split, "that is the energy of all pixels"),
+    (lambda before, after, mask: (after - before)[mask].square().sum(), "raised IndexError"),
+    (lambda *given: torch.stack(split()(*given)), "return two things"),
 ]
 
 ANSWERS = {
-    "04.1": {"second": from_the_end, "wrong": SHARES_WRONG},
-    "04.2": {"second": by_clones, "wrong": SPLIT_WRONG},
-    "04.3": {"second": by_checkpoint, "wrong": WALK_WRONG},
-    "04.4": {"second": four_parts, "wrong": LSTM_WRONG},
+    "04.1": {"second": recursive, "wrong": UNROLL_WRONG},
+    "04.2": {"second": counted, "wrong": COST_WRONG},
+    "04.3": {"second": one_by_one, "wrong": REST_WRONG},
+    "04.4": {"second": by_product, "wrong": SPLIT_WRONG},
 }

@@ -1,369 +1,334 @@
-"""Answers to the exercises of lesson 05: a second right one, and wrong ones with the reason."""
-
-import math
+"""Answers to the exercises of lesson 05: second right ones, and wrong ones with the reason."""
 
 import torch
-from torch import relu
+from torch.utils.checkpoint import checkpoint
 
-from derain_edu.models.irnn_scan import ClampedAffine, compose
+# ------------------------------------------------------------------------------------------- 04.1
 
-# ------------------------------------------------------------------------------------ the sweep up
 
+def from_the_end(w, o, stages):
+    if stages == 0:
+        return []
+    before = from_the_end(w, o, stages - 1)
+    x = o
+    for _ in range(stages - 1):
+        x = o + w * x
+    return [share * w for share in before] + [x]
 
-def up_by_flipping(x, alpha, beta):
-    lines = x.flip(1).movedim(1, 0)  # (H, C, W), the bottom row first
-    out = torch.empty_like(lines)
-    out[0] = lines[0].clamp(min=0)
-    for t in range(1, len(lines)):
-        out[t] = (out[t - 1] * alpha.view(-1, 1) + beta.view(-1, 1) + lines[t]).clamp(min=0)
-    return out.movedim(0, 1).flip(1)
 
+def of_each_use(rule):
+    """Make an answer of a rule (drafts, w, T, t) for the share of use t."""
 
-def general(x, alpha, beta, start="row", bend=relu, turn=True):
-    """Sweep up with one thing wrong."""
-    alpha, beta = alpha[:, None], beta[:, None]
-    h = bend(x[:, -1] + beta if start == "β" else x[:, -1])
-    if start == "raw":
-        h = x[:, -1]
-    swept = [h]
-    for t in range(x.shape[1] - 2, -1, -1):
-        h = bend(alpha * h + beta + x[:, t])
-        swept.append(h)
-    return torch.stack(swept[::-1] if turn else swept, dim=1)
+    def shares(w, o, stages):
+        x = [o]
+        for _ in range(stages):
+            x.append(o + w * x[-1])
+        return [rule(x, w, stages, t) for t in range(1, stages + 1)]
 
+    return shares
 
-def down(x, alpha, beta):
-    return up_by_flipping(x.flip(1), alpha, beta).flip(1)
 
+right = of_each_use(lambda x, w, T, t: x[t - 1] * w ** (T - t))
 
-def left(x, alpha, beta):
-    return up_by_flipping(x.transpose(1, 2), alpha, beta).transpose(1, 2)
+SHARES_WRONG = [
+    (of_each_use(lambda x, w, T, t: x[t] * w ** (T - t)), "you took x_t, what went out"),
+    (of_each_use(lambda x, w, T, t: x[t - 1] * w ** (T - t + 1)), "you took one more"),
+    (of_each_use(lambda x, w, T, t: x[t - 1] * w ** (t - 1)), "not the ones before"),
+    (of_each_use(lambda x, w, T, t: x[t - 1]), r"w\^\(T - t\) is missing"),
+    (of_each_use(lambda x, w, T, t: w ** (T - t)), "that is the error alone"),
+    (of_each_use(lambda x, w, T, t: x[0] * w ** (T - 1)), "you left out the o"),
+    (of_each_use(lambda x, w, T, t: x[T] / w), "the list of shares is not right"),
+    (of_each_use(lambda x, w, T, t: x[t - 1] * w**T / w**t), "raised ZeroDivisionError"),
+    (lambda w, o, T: right(w, o, T)[::-1], "from the first use to the last one"),
+    (lambda w, o, T: [sum(right(w, o, T)) / T] * T, "you split the sum evenly"),
+    (lambda w, o, T: [sum(right(w, o, T))] * T, "you gave the sum to each"),
+    (lambda w, o, T: sum(right(w, o, T)), "return a list with the share of each use"),
+    (lambda w, o, T: right(w, o, 2), "The shape should be"),
+    (lambda w, o, T: right(abs(w), o, T), "the list of shares is not right"),
+    (lambda w, o, T: right(w, o, T + 1)[:T], "you took one more"),
+    (lambda w, o, T: right(w, o, T + 1)[1:], "you took x_t, what went out"),
+]
 
+# ------------------------------------------------------------------------------------------- 04.2
 
-def right(x, alpha, beta):
-    return left(x.flip(2), alpha, beta).flip(2)
 
+def by_differences(step, w, x, stages, loss):
+    """Call the network with T weights and differentiate by the stack of them."""
+    stack = torch.stack([w.detach()] * stages).requires_grad_()
+    for own in stack:
+        x = step(x, own)
+    loss(x).backward()
+    return stack.grad
 
-def alpha_per_column(x, alpha, beta):
-    h = relu(x[:, -1])
-    swept = [h]
-    for t in range(x.shape[1] - 2, -1, -1):
-        h = relu(alpha * h + beta + x[:, t])
-        swept.append(h)
-    return torch.stack(swept[::-1], dim=1)
 
+def by_clones(step, w, x, stages, loss):
+    w = w.detach().requires_grad_()
+    clones = [w.clone() for _ in range(stages)]  # not leaves: autograd can answer for them, too
+    for own in clones:
+        x = step(x, own)
+    return list(torch.autograd.grad(loss(x), clones))
 
-def stacked_on_the_wrong_axis(x, alpha, beta):
-    return up_by_flipping(x, alpha, beta).movedim(1, 0)
 
+def leaves(w, stages):
+    return [w.detach().clone().requires_grad_() for _ in range(stages)]
 
-def writes_into_x(x, alpha, beta):
-    for t in range(x.shape[1] - 2, -1, -1):
-        x[:, t] = relu(alpha[:, None] * x[:, t + 1] + beta[:, None] + x[:, t])
-    return x
 
+def total_gradient(step, w, x, stages, loss):
+    w = w.detach().requires_grad_()
+    for _ in range(stages):
+        x = step(x, w)
+    return torch.autograd.grad(loss(x), w)[0]
 
-def relu_of_the_memory_only(x, alpha, beta):
-    swept = [relu(x[:, -1])]
-    for t in range(x.shape[1] - 2, -1, -1):
-        swept.append(relu(alpha[:, None] * swept[-1]) + beta[:, None] + x[:, t])
-    return torch.stack(swept[::-1], dim=1)
 
+def the_same_for_each(*given):
+    return torch.stack([total_gradient(*given)] * given[3])
 
-# -------------------------------------------------------------------------------------- the ways
 
+def split_evenly(*given):
+    return the_same_for_each(*given) / given[3]
 
-def ways_by_formula(here, there, size):
-    (r, c), (height, width) = here, size
-    if here == there:
-        return 4 * 4 + (width - 1) + (height - 1)
-    if r == there[0]:
-        return (width - 2) + 4 + 4
-    return (height - 2) + 4 + 4 if c == there[1] else 2
 
+def losses_of_all_stages(step, w, x, stages, loss):
+    own, total = leaves(w, stages), 0
+    for weight in own:
+        x = step(x, weight)
+        total = total + loss(x)
+    return torch.stack(torch.autograd.grad(total, own))
+
 
-def by_stops(itself):
-    def ways(here, there, size):
-        def once(a, b):
-            return itself if a == b else int(a[0] == b[0] or a[1] == b[1])
+def loss_of_each_stage(step, w, x, stages, loss):
+    shares = []
+    for weight in leaves(w, stages):
+        x = step(x.detach(), weight)
+        shares.append(torch.autograd.grad(loss(x), weight)[0])
+    return torch.stack(shares)
+
+
+def detached_drafts(step, w, x, stages, loss):
+    own = leaves(w, stages)
+    for weight in own:
+        x = step(x.detach(), weight)
+    return torch.stack(torch.autograd.grad(loss(x), own, materialize_grads=True))
+
+
+def detached_and_not_used(step, w, x, stages, loss):
+    own = leaves(w, stages)
+    for weight in own:
+        x = step(x.detach(), weight)
+    return torch.stack(torch.autograd.grad(loss(x), own))
+
+
+def one_leaf_for_all(step, w, x, stages, loss):
+    own = [w.detach().clone().requires_grad_()] * stages
+    for weight in own:
+        x = step(x, weight)
+    return torch.stack(torch.autograd.grad(loss(x), own))
+
+
+SPLIT_WRONG = [
+    (total_gradient, "that is the sum, the gradient of the shared weight"),
+    (the_same_for_each, "each use has the gradient of the shared weight: give each one a copy"),
+    (one_leaf_for_all, "each use has the gradient of the shared weight: give each one a copy"),
+    (split_evenly, "you split the sum evenly"),
+    (losses_of_all_stages, "you added up the losses of all"),
+    (loss_of_each_stage, "and you took the loss of each stage"),
+    (detached_drafts, "only the last use got something"),
+    (detached_and_not_used, r"raised RuntimeError in line \d+: .*to not have been used"),
+    (lambda *given: by_differences(*given).flip(0), "from the first use to the last one"),
+    (lambda *given: by_differences(*given)[:1], "The shape should be"),
+    (lambda *given: by_differences(*given).abs(), "what you return is not right"),
+    (lambda *given: [g.norm() for g in by_differences(*given)], "what you return is not right"),
+]
+
+# ------------------------------------------------------------------------------------------- 04.3
+
+
+def by_checkpoint(step, w, x, stages, loss):
+    w, x = w.detach().requires_grad_(), x.detach().requires_grad_()
+    for _ in range(stages):
+        x = checkpoint(step, x, w, use_reentrant=False)
+    return torch.autograd.grad(loss(x), w)[0]
+
+
+def walk(start=0, order=reversed, add=lambda total, share: total + share, pass_on=True, scale=1):
+    """Make an answer that walks back over the drafts in this way."""
 
-        stops = [(r, c) for r in range(size[0]) for c in range(size[1])]
-        return sum(once(here, stop) * once(stop, there) for stop in stops)
+    def gradient(step, w, x, stages, loss):
+        drafts = [x]
+        with torch.no_grad():
+            for _ in range(stages):
+                drafts.append(step(drafts[-1], w))
+        last = drafts[-1].clone().requires_grad_()
+        [error] = torch.autograd.grad(loss(last), last)
+        total = torch.zeros_like(w)
+        for draft in order(drafts[start : start + stages]):
+            before, own = draft.clone().requires_grad_(), w.detach().clone().requires_grad_()
+            back, share = torch.autograd.grad(step(before, own), (before, own), error)
+            total, error = add(total, share), back if pass_on else error
+        return total / (stages if scale == "T" else 1)
 
-    ways.__name__ = f"itself_{itself}"
-    return ways
+    return gradient
 
 
-def one_round(here, there, size):
-    return 4 if here == there else int(here[0] == there[0] or here[1] == there[1])
+def last_share_only(step, w, x, stages, loss):
+    with torch.no_grad():
+        for _ in range(stages - 1):
+            x = step(x, w)
+    own = w.detach().requires_grad_()
+    return torch.autograd.grad(loss(step(x, own)), own)[0]
 
 
-def turned_size(here, there, size):
-    return ways_by_formula(here, there, size[::-1])
+def forgets_the_loss(step, w, x, stages, loss):
+    return walk()(step, w, x, stages, lambda y: y.sum())
 
 
-def always_two(here, there, size):
-    return 2
+def graphs_of_all_stages(step, w, x, stages, loss):
+    w, drafts, graphs = w.detach(), [x], []
+    for _ in range(stages):
+        before, own = drafts[-1].detach().requires_grad_(), w.clone().requires_grad_()
+        graphs.append((before, own, step(before, own)))
+        drafts.append(graphs[-1][2].detach())
+    last = drafts[-1].requires_grad_()
+    [error], total = torch.autograd.grad(loss(last), last), 0
+    for before, own, after in reversed(graphs):
+        error, share = torch.autograd.grad(after, (before, own), error)
+        total = total + share
+    return total
 
 
-def all_ways_to_reach(here, there, size):
-    return torch.tensor([2, 2])
+def no_gradient_at_all(step, w, x, stages, loss):
+    with torch.no_grad():
+        for _ in range(stages):
+            x = step(x, w)
+    return torch.autograd.grad(loss(x), w)[0]
 
 
-def forgets_itself(here, there, size):
-    return 99 if here == there else ways_by_formula(here, there, size)
+WALK_WRONG = [
+    (walk(add=lambda total, share: share), "you kept the last share that you made"),
+    (walk(pass_on=False), "each stage got the error of the last one"),
+    (walk(start=1), "you started it from x_t"),
+    (walk(order=list), "walk from the last one to the first"),
+    (walk(scale="T"), "you divided the sum by T"),
+    (last_share_only, "that is the share of stage T alone"),
+    (
+        total_gradient,
+        r"but \d+ KiB were alive at once, and the plain backward needs \d+ KiB \(T = 12\)",
+    ),
+    (graphs_of_all_stages, "keep its drafts alone, and run one stage again when its turn comes"),
+    (by_differences, "The shape should be"),
+    (forgets_the_loss, "the gradient is not right"),
+    (no_gradient_at_all, "raised RuntimeError"),
+]
 
+# ------------------------------------------------------------------------------------------- 04.4
 
-def nothing_off_the_cross(here, there, size):
-    return ways_by_formula(here, there, size) * int(here[0] == there[0] or here[1] == there[1])
 
+def four_parts(conv, z, h, c):
+    raw = conv(torch.cat([z, h], 1)).unflatten(1, (4, -1))  # (B, 4, C, H, W)
+    i, f, o = (1 / (1 + (-raw[:, k]).exp()) for k in (0, 1, 3))
+    written = raw[:, 2].tanh()
+    c = torch.addcmul(f * c, i, written)
+    return [o * c.tanh(), c]
 
-# -------------------------------------------------------------------------------------- the join
 
+def lstm(rule, before=lambda z, h, c: (z, h, c), both=lambda z, h: (z, h)):
+    """Make an answer of a rule (raw i, f, g, o, the old h and c)."""
 
-def join_with_where(second, first):
-    low = (second.a * first.lo + second.b).clamp(second.lo, second.hi)
-    high = (second.a * first.hi + second.b).clamp(second.lo, second.hi)
-    falling = second.a < 0
-    a, b = first.a * second.a, second.b + first.b * second.a
-    return a, b, torch.where(falling, high, low), torch.where(falling, low, high)
+    def step(conv, z, h, c):
+        z, h, c = before(z, h, c)
+        return rule(*conv(torch.cat(both(z, h), dim=1)).chunk(4, dim=1), h, c)
 
+    return step
 
-def joined_in_the_wrong_order(second, first):
-    return compose(first, second)
 
+def cell(i, f, g, o, h, c):
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
 
-def unswapped(second, first):
-    return *compose(second, first)[:2], second(first.lo), second(first.hi)
 
+def raw_gates(i, f, g, o, h, c):
+    c = f * c + i * g.tanh()
+    return o * c.tanh(), c
 
-def bounds_of_the_second(second, first):
-    return *compose(second, first)[:2], second.lo, second.hi
 
+def sigmoid_everywhere(i, f, g, o, h, c):
+    c = f.sigmoid() * c + i.sigmoid() * g.sigmoid()
+    return o.sigmoid() * c.tanh(), c
 
-def bounds_not_sent_through(second, first):
-    ends = (first.lo.clamp(second.lo, second.hi), first.hi.clamp(second.lo, second.hi))
-    return *compose(second, first)[:2], *ends
 
+def shows_c(i, f, g, o, h, c):
+    c = cell(i, f, g, o, h, c)[1]
+    return o.sigmoid() * c, c
 
-def bounds_not_clamped(second, first):
-    ends = [second.a * end + second.b for end in (first.lo, first.hi)]
-    a, b, *_ = compose(second, first)
-    return a, b, torch.minimum(*ends), torch.maximum(*ends)
 
+def shows_the_old_c(i, f, g, o, h, c):
+    return o.sigmoid() * c.tanh(), cell(i, f, g, o, h, c)[1]
 
-def constants_added(second, first):
-    return compose(second, first)._replace(b=first.b + second.b)
 
+def tied(i, f, g, o, h, c):
+    c = (1 - i.sigmoid()) * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
 
-def decides_with_if(second, first):
-    ends = [second(first.lo), second(first.hi)]
-    return *compose(second, first)[:2], *(ends[::-1] if second.a < 0 else ends)
 
+def remembers_h(i, f, g, o, h, c):
+    return cell(i, f, g, o, c, h)
 
-def slope_and_constant_only(second, first):
-    return compose(second, first)[:2]
 
+def never_forgets(i, f, g, o, h, c):
+    c = c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
 
-def tighter_bounds(second, first):
-    a, b, lo, hi = compose(second, first)
-    return a, b, torch.maximum(lo, second.lo + 0.1), hi
 
+def no_past(i, f, g, o, h, c):
+    return cell(i, f, g, o, h, 0 * c)
 
-def returns_a_function(second, first):
-    return lambda h: second(first(h))
 
+def only_the_gates_see_h(conv, z, h, c):
+    return cell(*conv(z).chunk(4, dim=1), h, c)
 
-def loses_the_shape(second, first):
-    return ClampedAffine(*(part.reshape(-1)[0] for part in compose(second, first)))
 
+def splits_the_batch(conv, z, h, c):
+    i, f, g, o = conv(torch.cat((z, h), dim=1)).chunk(4, dim=0)
+    return cell(i, f, g, o, h, c)
 
-# ----------------------------------------------------------------------------------- the way back
 
+def three_channels(conv, z, h, c):
+    return cell(*conv(torch.cat((z, h), dim=1)).split(3, dim=1), h, c)
 
-def gradients_by_matrix(h, alpha, G):
-    """Sum over all pairs: what x_s does to h_t is the product of the slopes between them."""
-    active, length = (h > 0).to(h), len(h)
-    by_x = torch.stack([
-        sum(G[t] * active[s] * (alpha[s + 1 : t + 1] * active[s + 1 : t + 1]).prod()
-            for t in range(s, length))
-        for s in range(length)
-    ])
-    return by_x, torch.cat((torch.zeros(1), by_x[1:] * h[:-1]))
 
+def in_place(conv, z, h, c):
+    i, f, g, o = conv(torch.cat((z, h), dim=1)).chunk(4, dim=1)
+    c *= f.sigmoid()
+    c += i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
 
-def back(h, alpha, G, mask=True, own=False, late=False):
-    g, after = torch.zeros_like(h), 0
-    for t in reversed(range(len(h))):
-        weight = alpha[t] if own else (alpha[t + 1] if t + 1 < len(h) else 0)
-        g[t] = G[t] + weight * after
-        if mask:
-            g[t] = g[t] * (h[t] > 0)
-        after = g[t]
-    if late:
-        g = g * (h > 0)
-    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
 
-
-def without_relu(h, alpha, G):
-    return back(h, alpha, G, mask=False)
-
-
-def relu_at_the_end(h, alpha, G):
-    return back(h, alpha, G, mask=False, late=True)
-
-
-def own_alpha(h, alpha, G):
-    return back(h, alpha, G, own=True)
-
-
-def own_h(h, alpha, G):
-    g = back(h, alpha, G)[0]
-    return g, g * h
-
-
-def round_the_corner(h, alpha, G):
-    g = back(h, alpha, G)[0]
-    return g, g * torch.stack([h[t - 1] for t in range(len(h))])
-
-
-def summed(h, alpha, G):
-    g, by_alpha = back(h, alpha, G)
-    return g, by_alpha.sum()
-
-
-def one_too_short(h, alpha, G):
-    g, by_alpha = back(h, alpha, G)
-    return g, by_alpha[1:]
-
-
-def swapped(h, alpha, G):
-    return back(h, alpha, G)[::-1]
-
-
-def one_only(h, alpha, G):
-    return back(h, alpha, G)[0]
-
-
-def forwards(h, alpha, G):
-    g, before = torch.zeros_like(h), 0
-    for t in range(len(h)):
-        g[t] = (h[t] > 0) * (G[t] + (alpha[t - 1] * before if t else 0))
-        before = g[t]
-    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
-
-
-def g_in_place(h, alpha, G):
-    for t in reversed(range(len(h) - 1)):
-        G[t] += alpha[t + 1] * G[t + 1]
-    return G, G
-
-
-def one_step_only(h, alpha, G):
-    after = torch.cat(((alpha * G)[1:], torch.zeros(1)))
-    g = (h > 0) * (G + after)
-    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
-
-
-def only_the_last_g(h, alpha, G):
-    last = torch.zeros_like(G)
-    last[-1] = G[-1]
-    return back(h, alpha, last)
-
-
-def reach_by_logarithm(alpha, smallest):
-    return math.floor(math.log(smallest) / math.log(alpha)) if alpha else 0
-
-
-def reach_by_multiplying(alpha, smallest, includes=True, start=0):
-    d, power = start, alpha
-    while power >= smallest if includes else power > smallest:
-        d, power = d + 1, alpha * power
-    return d
-
+LSTM_WRONG = [
+    (lstm(lambda i, f, g, o, h, c: cell(i, f, o, g, h, c)), "and you took i, f, o, g"),
+    (lstm(lambda i, f, g, o, h, c: cell(f, i, g, o, h, c)), "and you exchanged them"),
+    (lstm(sigmoid_everywhere), "tanh, not a sigmoid"),
+    (lstm(raw_gates), "the gates i, f and o are sigmoids"),
+    (lstm(shows_c), "you left out the tanh"),
+    (lstm(shows_the_old_c), "h shows the new c, and you took the old one"),
+    (lstm(tied), "a gate of its own, not 1 - i"),
+    (lstm(remembers_h), "the memory is c"),
+    (lstm(never_forgets), "multiplied by the forget gate f"),
+    (lstm(no_past), "the old c counts, too"),
+    (lstm(lambda *gates: cell(*gates)[::-1]), "the two results are swapped: first h, then c"),
+    (lstm(cell, both=lambda z, h: (h, z)), "the convolution wants z first and h second"),
+    (lstm(cell, before=lambda z, h, c: (z, h, c.detach())), "no gradient comes back to c"),
+    (lstm(cell, before=lambda z, h, c: (z, h.detach(), c)), "no gradient comes back to h"),
+    (lstm(lambda *gates: tuple(x.detach() for x in cell(*gates))), "no gradient comes back to z"),
+    (lstm(lambda *gates: cell(*gates)[0]), "return two tensors, the new h and the new c"),
+    (only_the_gates_see_h, r"raised ValueError in line \d+: the convolution takes \(B, 2, H, W\)"),
+    (splits_the_batch, r"raised ValueError in line \d+: not enough values to unpack"),
+    (three_channels, "raised TypeError|raised ValueError|raised RuntimeError"),
+    (in_place, "changed the tensor it was given"),
+]
 
 ANSWERS = {
-    "05.1": {
-        "second": reach_by_logarithm,
-        "wrong": [
-            (lambda a, s: reach_by_multiplying(a, s, start=1), "the first distance that is too f"),
-            (lambda a, s: reach_by_multiplying(a, s, start=-1), "one further still counts"),
-            (lambda a, s: reach_by_multiplying(a, s, includes=False), "at least `smallest` inclu"),
-            (lambda a, s: a ** reach_by_logarithm(a, s), "the power, and not the distance"),
-            (lambda a, s: math.log(s) / math.log(a), "whole: round down"),
-            (lambda a, s: math.floor(math.log(s) / math.log(a)), "raised ValueError"),
-            (lambda a, s: "far", "the reach should be a number"),
-        ],
-    },
-    "05.2": {
-        "second": up_by_flipping,
-        "wrong": [
-            (down, "you swept down: the sweep up starts at the bottom row"),
-            (left, "you swept to the left"),
-            (right, "you swept to the right"),
-            (lambda x, a, b: general(x, a, b, bend=lambda v: v), "you forgot the ReLU"),
-            (lambda x, a, b: relu(general(x, a, b, bend=lambda v: v)), "once, at the end: each"),
-            (lambda x, a, b: general(x, a, b, start="β"), "the bottom row got a β: nothing came"),
-            (lambda x, a, b: general(x, a, b, start="raw"), "bottom row did not go through the Re"),
-            (lambda x, a, b: general(x, a, b, turn=False), "the rows stand on their heads"),
-            (lambda x, a, b: general(x, a, 0 * b), "β is missing"),
-            (lambda x, a, b: general(x, a[0] + 0 * a, b[0] + 0 * b), "α and β of channel 0 for al"),
-            (alpha_per_column, r"each column got its own α, not each channel: \(C,\) meets"),
-            (stacked_on_the_wrong_axis, r"The shape should be \(1, 4, 2\), and yours is \(4, 1, 2"),
-            (writes_into_x, "changed the tensor it was given"),
-            (relu_of_the_memory_only, "the sweep up is not right"),
-        ],
-    },
-    "05.3": {
-        "second": ways_by_formula,
-        "wrong": [
-            (always_two, "two ways lead to pixels off the cross only"),
-            (one_round, "the news may also stay where it is"),
-            (by_stops(1), "itself on four ways, not on one"),
-            (by_stops(2), "itself on four ways, not on two"),
-            (by_stops(0), "a pixel reaches itself, on four ways"),
-            (turned_size, "height and width are swapped"),
-            (nothing_off_the_cross, r"no way at all\? One round leads to no pixel off the cross"),
-            (forgets_itself, r"Yours is 99, expected 21 \(for here = \(0, 0\), there = \(0, 0\)"),
-            (all_ways_to_reach, "The shape should be"),
-        ],
-    },
-    "05.4": {
-        "second": join_with_where,
-        "wrong": [
-            (joined_in_the_wrong_order, "in the wrong order: `first` acts first"),
-            (unswapped, "a negative slope turns the bounds round"),
-            (bounds_of_the_second, "the bounds of `first` are lost"),
-            (bounds_not_sent_through, "have to go through the slope and the constant"),
-            (bounds_not_clamped, "but not through the clamp of `second`"),
-            (constants_added, "the constant of `first` goes through the slope"),
-            (decides_with_if, "your function decides with `if` on a tensor"),
-            (slope_and_constant_only, r"return the four parts \(a, b, lo, hi\)"),
-            (returns_a_function, "return the four parts"),
-            (tighter_bounds, "what the joined map does is not right"),
-            (loses_the_shape, r"five maps at once: part 0 has shape \(\)"),
-        ],
-    },
-    "05.5": {
-        "second": gradients_by_matrix,
-        "wrong": [
-            (without_relu, "you forgot the ReLU: where h_t = 0"),
-            (relu_at_the_end, "the ReLU came too late"),
-            (own_alpha, "was multiplied by α_{t.1} there, not by α_t"),
-            (only_the_last_g, "G_t is missing on the way"),
-            (one_step_only, "only one step back"),
-            (forwards, "you went from the start to the end"),
-            (lambda h, a, G: (G.clone(), G), "this is G itself"),
-            (lambda h, a, G: tuple(
-                v.flip(0) for v in gradients_by_matrix(h.flip(0), a.flip(0), G.flip(0))
-            ), "you went from the start to the end"),
-            (swapped, "you swapped the two"),
-            (one_only, "return two tensors"),
-            (own_h, r"multiply by h_{t−1}, not by h_t"),
-            (round_the_corner, r"h\[−1\] in Python is the \*last\* h"),
-            (summed, "you summed: here each pixel has its own α"),
-            (one_too_short, "the first pixel is missing"),
-            (g_in_place, "changed the tensor it was given"),
-        ],
-    },
+    "05.1": {"second": from_the_end, "wrong": SHARES_WRONG},
+    "05.2": {"second": by_clones, "wrong": SPLIT_WRONG},
+    "05.3": {"second": by_checkpoint, "wrong": WALK_WRONG},
+    "05.4": {"second": four_parts, "wrong": LSTM_WRONG},
 }

@@ -1,344 +1,369 @@
 """Answers to the exercises of lesson 07: a second right one, and wrong ones with the reason."""
 
 import math
-from bisect import bisect_left, bisect_right
 
 import torch
+from torch import relu
 
-# -- 07.1: residual(u, x, t, nu) ------------------------------------------------------------------
+from derain_edu.models.irnn_scan import ClampedAffine, compose
 
+# ------------------------------------------------------------------------------------ the sweep up
 
-def d(y, by, keep=True):
-    return torch.autograd.grad(y, by, torch.ones_like(y), create_graph=keep)[0]
 
+def up_by_flipping(x, alpha, beta):
+    lines = x.flip(1).movedim(1, 0)  # (H, C, W), the bottom row first
+    out = torch.empty_like(lines)
+    out[0] = lines[0].clamp(min=0)
+    for t in range(1, len(lines)):
+        out[t] = (out[t - 1] * alpha.view(-1, 1) + beta.view(-1, 1) + lines[t]).clamp(min=0)
+    return out.movedim(0, 1).flip(1)
 
-def one_derivative_at_a_time(u, x, t, nu):
-    flux = d(u(x, t) ** 2 / 2, x)  # (u²/2)_x = u·u_x
-    return d(u(x, t), t) + flux - d(nu * d(u(x, t), x), x)
 
+def general(x, alpha, beta, start="row", bend=relu, turn=True):
+    """Sweep up with one thing wrong."""
+    alpha, beta = alpha[:, None], beta[:, None]
+    h = bend(x[:, -1] + beta if start == "β" else x[:, -1])
+    if start == "raw":
+        h = x[:, -1]
+    swept = [h]
+    for t in range(x.shape[1] - 2, -1, -1):
+        h = bend(alpha * h + beta + x[:, t])
+        swept.append(h)
+    return torch.stack(swept[::-1] if turn else swept, dim=1)
 
-def wrong_sign(u, x, t, nu):
-    v = u(x, t)
-    return d(v, t) + v * d(v, x) + nu * d(d(v, x), x)
 
+def down(x, alpha, beta):
+    return up_by_flipping(x.flip(1), alpha, beta).flip(1)
 
-def no_graph_at_first(u, x, t, nu):
-    v = u(x, t)
-    u_x, u_t = torch.autograd.grad(v.sum(), (x, t), retain_graph=True)
-    return u_t + v * u_x - nu * torch.autograd.grad(u_x.sum(), x)[0]
 
+def left(x, alpha, beta):
+    return up_by_flipping(x.transpose(1, 2), alpha, beta).transpose(1, 2)
 
-def no_graph_at_last(u, x, t, nu):
-    v = u(x, t)
-    u_x = d(v, x)
-    return d(v, t) + v * u_x - nu * d(u_x, x, keep=False)
 
+def right(x, alpha, beta):
+    return left(x.flip(2), alpha, beta).flip(2)
 
-def retained_but_not_created(u, x, t, nu):
-    v = u(x, t)
-    u_x, u_t = d(v, x), d(v, t)
-    [u_xx] = torch.autograd.grad(u_x.sum(), x, retain_graph=True)
-    return u_t + v * u_x - nu * u_xx
 
+def alpha_per_column(x, alpha, beta):
+    h = relu(x[:, -1])
+    swept = [h]
+    for t in range(x.shape[1] - 2, -1, -1):
+        h = relu(alpha * h + beta + x[:, t])
+        swept.append(h)
+    return torch.stack(swept[::-1], dim=1)
 
-def without_sum(u, x, t, nu):
-    v = u(x, t)
-    u_x, u_t = torch.autograd.grad(v, (x, t), create_graph=True)
-    return u_t + v * u_x - nu * torch.autograd.grad(u_x, x, create_graph=True)[0]
 
+def stacked_on_the_wrong_axis(x, alpha, beta):
+    return up_by_flipping(x, alpha, beta).movedim(1, 0)
 
-def of_the_mean(u, x, t, nu):
-    v = u(x, t)
-    u_x, u_t = torch.autograd.grad(v.mean(), (x, t), create_graph=True)
-    [u_xx] = torch.autograd.grad(u_x.sum(), x, create_graph=True)
-    return u_t + v * u_x - nu * u_xx
 
+def writes_into_x(x, alpha, beta):
+    for t in range(x.shape[1] - 2, -1, -1):
+        x[:, t] = relu(alpha[:, None] * x[:, t + 1] + beta[:, None] + x[:, t])
+    return x
 
-def square_for_second(u, x, t, nu):
-    v = u(x, t)
-    return d(v, t) + v * d(v, x) - nu * d(v, x) ** 2
 
+def relu_of_the_memory_only(x, alpha, beta):
+    swept = [relu(x[:, -1])]
+    for t in range(x.shape[1] - 2, -1, -1):
+        swept.append(relu(alpha[:, None] * swept[-1]) + beta[:, None] + x[:, t])
+    return torch.stack(swept[::-1], dim=1)
 
-def swapped(u, x, t, nu):
-    v = u(x, t)
-    u_t, u_x = torch.autograd.grad(v.sum(), (x, t), create_graph=True)
-    return u_t + v * u_x - nu * d(u_x, t)
 
+# -------------------------------------------------------------------------------------- the ways
 
-def detached(u, x, t, nu):
-    return one_derivative_at_a_time(u, x, t, nu).detach()
 
+def ways_by_formula(here, there, size):
+    (r, c), (height, width) = here, size
+    if here == there:
+        return 4 * 4 + (width - 1) + (height - 1)
+    if r == there[0]:
+        return (width - 2) + 4 + 4
+    return (height - 2) + 4 + 4 if c == there[1] else 2
 
-# -- 07.2: plucked(network, start, x, t) ----------------------------------------------------------
 
+def by_stops(itself):
+    def ways(here, there, size):
+        def once(a, b):
+            return itself if a == b else int(a[0] == b[0] or a[1] == b[1])
 
-def with_sines(network, start, x, t):
-    return start(x) + torch.sin(math.pi * x) * torch.tanh(t).square() * network(x, t)
+        stops = [(r, c) for r in range(size[0]) for c in range(size[1])]
+        return sum(once(here, stop) * once(stop, there) for stop in stops)
 
+    ways.__name__ = f"itself_{itself}"
+    return ways
 
-def starts_moving(network, start, x, t):
-    return start(x) + t * x * (1 - x) * network(x, t)
 
+def one_round(here, there, size):
+    return 4 if here == there else int(here[0] == there[0] or here[1] == there[1])
 
-def walls_of_the_lesson(network, start, x, t):
-    return start(x) + t**2 * (1 - x**2) * network(x, t)
 
+def turned_size(here, there, size):
+    return ways_by_formula(here, there, size[::-1])
 
-def one_wall(network, start, x, t):
-    return start(x) + t**2 * x * network(x, t)
 
+def always_two(here, there, size):
+    return 2
 
-def no_start(network, start, x, t):
-    return t**2 * x * (1 - x) * network(x, t)
 
+def all_ways_to_reach(here, there, size):
+    return torch.tensor([2, 2])
 
-def not_at_the_start(network, start, x, t):
-    return start(x) + x * (1 - x) * network(x, t)
 
+def forgets_itself(here, there, size):
+    return 99 if here == there else ways_by_formula(here, there, size)
 
-def a_standing_wave(network, start, x, t):
-    return start(x) * torch.cos(math.pi * t)
 
+def nothing_off_the_cross(here, there, size):
+    return ways_by_formula(here, there, size) * int(here[0] == there[0] or here[1] == there[1])
 
-def dead_middle(network, start, x, t):
-    return start(x) + t**2 * torch.sin(2 * math.pi * x) * network(x, t)
 
+# -------------------------------------------------------------------------------------- the join
 
-def subtracts_the_start(network, start, x, t):
-    zero = torch.zeros_like(t)
-    return start(x) + x * (1 - x) * (network(x, t) - network(x, zero))
 
+def join_with_where(second, first):
+    low = (second.a * first.lo + second.b).clamp(second.lo, second.hi)
+    high = (second.a * first.hi + second.b).clamp(second.lo, second.hi)
+    falling = second.a < 0
+    a, b = first.a * second.a, second.b + first.b * second.a
+    return a, b, torch.where(falling, high, low), torch.where(falling, low, high)
 
-# -- 07.3: cosine(network, one, other) ------------------------------------------------------------
 
+def joined_in_the_wrong_order(second, first):
+    return compose(first, second)
 
-def with_backward(network, one, other):
-    found = []
-    for loss in (one, other):
-        network.zero_grad()
-        loss(network).backward()
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
-        found.append(torch.nn.utils.parameters_to_vector(parts).clone())
-    a, b = found
-    return (a @ b) / (a.norm() * b.norm())
 
+def unswapped(second, first):
+    return *compose(second, first)[:2], second(first.lo), second(first.hi)
 
-def gradients(network, loss):
-    return torch.autograd.grad(loss(network), list(network.parameters()), allow_unused=True)
 
+def bounds_of_the_second(second, first):
+    return *compose(second, first)[:2], second.lo, second.hi
 
-def mean_over_tensors(network, one, other):
-    pairs = zip(gradients(network, one), gradients(network, other), strict=True)
-    each = [torch.cosine_similarity(a.flatten(), b.flatten(), dim=0) for a, b in pairs]
-    return torch.stack(each).mean()
 
+def bounds_not_sent_through(second, first):
+    ends = (first.lo.clamp(second.lo, second.hi), first.hi.clamp(second.lo, second.hi))
+    return *compose(second, first)[:2], *ends
 
-def used_only(network, one, other):
-    pairs = zip(gradients(network, one), gradients(network, other), strict=True)
-    pairs = [(a.flatten(), b.flatten()) for a, b in pairs if a is not None and b is not None]
-    a, b = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-    return torch.cosine_similarity(a, b, dim=0)
 
+def bounds_not_clamped(second, first):
+    ends = [second.a * end + second.b for end in (first.lo, first.hi)]
+    a, b, *_ = compose(second, first)
+    return a, b, torch.minimum(*ends), torch.maximum(*ends)
 
-def no_unused(network, one, other):
-    weights = list(network.parameters())
-    a, b = (torch.cat([g.flatten() for g in torch.autograd.grad(loss(network), weights)])
-            for loss in (one, other))
-    return torch.cosine_similarity(a, b, dim=0)
 
+def constants_added(second, first):
+    return compose(second, first)._replace(b=first.b + second.b)
 
-def no_zeros(network, one, other):
-    a, b = (torch.cat([g.flatten() for g in gradients(network, loss)]) for loss in (one, other))
-    return torch.cosine_similarity(a, b, dim=0)
 
+def decides_with_if(second, first):
+    ends = [second(first.lo), second(first.hi)]
+    return *compose(second, first)[:2], *(ends[::-1] if second.a < 0 else ends)
 
-def keeps_the_old_gradient(network, one, other):
-    found = []
-    for loss in (one, other):
-        loss(network).backward()
-        found.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
-    return torch.cosine_similarity(*found, dim=0)
 
+def slope_and_constant_only(second, first):
+    return compose(second, first)[:2]
 
-def forgets_zero_between(network, one, other):
-    network.zero_grad()
-    return keeps_the_old_gradient(network, one, other)
 
+def tighter_bounds(second, first):
+    a, b, lo, hi = compose(second, first)
+    return a, b, torch.maximum(lo, second.lo + 0.1), hi
 
-def without_a_copy(network, one, other):
-    for p in network.parameters():
-        p.grad = torch.zeros_like(p)
-    one(network).backward()
-    a = [p.grad for p in network.parameters()]
-    network.zero_grad(set_to_none=False)
-    other(network).backward()
-    b = [p.grad for p in network.parameters()]
-    a, b = (torch.cat([g.flatten() for g in part]) for part in (a, b))
-    return torch.cosine_similarity(a, b, dim=0)
 
+def returns_a_function(second, first):
+    return lambda h: second(first(h))
 
-def scalar_product(network, one, other):
-    a, b = (torch.cat([g.flatten() for g in gradients(network, loss)]) for loss in (one, other))
-    return a @ b
 
+def loses_the_shape(second, first):
+    return ClampedAffine(*(part.reshape(-1)[0] for part in compose(second, first)))
 
-def absolute(network, one, other):
-    return abs(with_backward(network, one, other))
 
+# ----------------------------------------------------------------------------------- the way back
 
-def in_radians(network, one, other):
-    return math.acos(with_backward(network, one, other))
 
+def gradients_by_matrix(h, alpha, G):
+    """Sum over all pairs: what x_s does to h_t is the product of the slopes between them."""
+    active, length = (h > 0).to(h), len(h)
+    by_x = torch.stack([
+        sum(G[t] * active[s] * (alpha[s + 1 : t + 1] * active[s + 1 : t + 1]).prod()
+            for t in range(s, length))
+        for s in range(length)
+    ])
+    return by_x, torch.cat((torch.zeros(1), by_x[1:] * h[:-1]))
 
-# -- 07.4: level_at(progress, values, starts) -----------------------------------------------------
 
+def back(h, alpha, G, mask=True, own=False, late=False):
+    g, after = torch.zeros_like(h), 0
+    for t in reversed(range(len(h))):
+        weight = alpha[t] if own else (alpha[t + 1] if t + 1 < len(h) else 0)
+        g[t] = G[t] + weight * after
+        if mask:
+            g[t] = g[t] * (h[t] > 0)
+        after = g[t]
+    if late:
+        g = g * (h > 0)
+    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
 
-def by_bisection(progress, values, starts):
-    return values[bisect_right(starts, progress) - 1]
 
+def without_relu(h, alpha, G):
+    return back(h, alpha, G, mask=False)
 
-def border_to_the_old(progress, values, starts):
-    return values[max(0, bisect_left(starts, progress) - 1)]
 
+def relu_at_the_end(h, alpha, G):
+    return back(h, alpha, G, mask=False, late=True)
 
-def equal_parts(progress, values, starts):
-    return values[int(progress * len(values))]
 
+def own_alpha(h, alpha, G):
+    return back(h, alpha, G, own=True)
 
-def equal_parts_with_an_end(progress, values, starts):
-    return values[min(int(progress * len(values)), len(values) - 1)]
 
+def own_h(h, alpha, G):
+    g = back(h, alpha, G)[0]
+    return g, g * h
 
-def place_only(progress, values, starts):
-    return bisect_right(starts, progress) - 1
 
+def round_the_corner(h, alpha, G):
+    g = back(h, alpha, G)[0]
+    return g, g * torch.stack([h[t - 1] for t in range(len(h))])
 
-def the_largest(progress, values, starts):
-    return max(v for v, s in zip(values, starts, strict=True) if s <= progress)
 
+def summed(h, alpha, G):
+    g, by_alpha = back(h, alpha, G)
+    return g, by_alpha.sum()
 
-def first_that_fits(progress, values, starts):
-    for value, start in zip(values, starts, strict=True):
-        if progress >= start:
-            return value
 
+def one_too_short(h, alpha, G):
+    g, by_alpha = back(h, alpha, G)
+    return g, by_alpha[1:]
 
-def until_the_next(progress, values, starts):
-    ends = (*starts[1:], 1)
-    return [v for v, a, b in zip(values, starts, ends, strict=True) if a <= progress < b][0]
 
+def swapped(h, alpha, G):
+    return back(h, alpha, G)[::-1]
 
-def all_that_began(progress, values, starts):
-    return [v for v, s in zip(values, starts, strict=True) if s <= progress]
 
+def one_only(h, alpha, G):
+    return back(h, alpha, G)[0]
 
-# -- 07.5: steps_for(steps, full, costs, starts) --------------------------------------------------
 
+def forwards(h, alpha, G):
+    g, before = torch.zeros_like(h), 0
+    for t in range(len(h)):
+        g[t] = (h[t] > 0) * (G[t] + (alpha[t - 1] * before if t else 0))
+        before = g[t]
+    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
 
-def by_integral(steps, full, costs, starts):
-    """Growing by ``costs[i] - costs[i - 1]`` for the rest of the run, at each start."""
-    before = (0, *costs[:-1])
-    jumps = zip(costs, before, starts, strict=True)
-    return int(steps * full // sum((now - last) * (1 - start) for now, last, start in jumps))
 
+def g_in_place(h, alpha, G):
+    for t in reversed(range(len(h) - 1)):
+        G[t] += alpha[t + 1] * G[t + 1]
+    return G, G
 
-def unweighted(steps, full, costs, starts):
-    return int(steps * full * len(costs) / sum(costs))
 
+def one_step_only(h, alpha, G):
+    after = torch.cat(((alpha * G)[1:], torch.zeros(1)))
+    g = (h > 0) * (G + after)
+    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
 
-def without_the_last(steps, full, costs, starts):
-    lengths = [b - a for a, b in zip(starts, starts[1:], strict=False)]
-    return int(steps * full / sum(n * c for n, c in zip(lengths, costs, strict=False)))
 
+def only_the_last_g(h, alpha, G):
+    last = torch.zeros_like(G)
+    last[-1] = G[-1]
+    return back(h, alpha, last)
 
-def exact(steps, full, costs, starts):
-    lengths = [b - a for a, b in zip(starts, (*starts[1:], 1), strict=True)]
-    return steps * full / sum(n * c for n, c in zip(lengths, costs, strict=True))
 
+def reach_by_logarithm(alpha, smallest):
+    return math.floor(math.log(smallest) / math.log(alpha)) if alpha else 0
 
-def rounded(steps, full, costs, starts):
-    return round(exact(steps, full, costs, starts))
 
-
-def one_step_for_the_compute(steps, full, costs, starts):
-    return int(steps * steps / exact(steps, full, costs, starts))
-
-
-def same_steps(steps, full, costs, starts):
-    return steps
-
-
-def of_cost_one(steps, full, costs, starts):
-    return int(exact(steps, 1, costs, starts))
+def reach_by_multiplying(alpha, smallest, includes=True, start=0):
+    d, power = start, alpha
+    while power >= smallest if includes else power > smallest:
+        d, power = d + 1, alpha * power
+    return d
 
 
 ANSWERS = {
     "07.1": {
-        "second": one_derivative_at_a_time,
+        "second": reach_by_logarithm,
         "wrong": [
-            (wrong_sign, "the viscosity has the wrong sign"),
-            (no_graph_at_first, "a first derivative is differentiated again"),
-            (no_graph_at_last, "can't train the network: .*create_graph=True"),
-            (retained_but_not_created, "u_xx is cut off from the weights"),
-            (without_sum, "give it the sum over the points"),
-            (of_the_mean, "take that of the sum over the points"),
-            (square_for_second, "not its square"),
-            (swapped, "x and t changed places"),
-            (detached, "cut off from its weights"),
-            (lambda u, x, t, nu: one_derivative_at_a_time(u, x, t, nu) ** 2, "the loss will"),
+            (lambda a, s: reach_by_multiplying(a, s, start=1), "the first distance that is too f"),
+            (lambda a, s: reach_by_multiplying(a, s, start=-1), "one further still counts"),
+            (lambda a, s: reach_by_multiplying(a, s, includes=False), "at least `smallest` inclu"),
+            (lambda a, s: a ** reach_by_logarithm(a, s), "the power, and not the distance"),
+            (lambda a, s: math.log(s) / math.log(a), "whole: round down"),
+            (lambda a, s: math.floor(math.log(s) / math.log(a)), "raised ValueError"),
+            (lambda a, s: "far", "the reach should be a number"),
         ],
     },
     "07.2": {
-        "second": with_sines,
+        "second": up_by_flipping,
         "wrong": [
-            (starts_moving, "does not start at rest"),
-            (walls_of_the_lesson, "walls of Burgers' equation"),
-            (one_wall, "not held: u at x = 1"),
-            (no_start, r"did you forget start\(x\)"),
-            (not_at_the_start, "the network acts at t = 0"),
-            (a_standing_wave, "the network can't change anything"),
-            (dead_middle, r"the network can't change anything at x = 0\.50"),
-            (subtracts_the_start, "does not start at rest"),
+            (down, "you swept down: the sweep up starts at the bottom row"),
+            (left, "you swept to the left"),
+            (right, "you swept to the right"),
+            (lambda x, a, b: general(x, a, b, bend=lambda v: v), "you forgot the ReLU"),
+            (lambda x, a, b: relu(general(x, a, b, bend=lambda v: v)), "once, at the end: each"),
+            (lambda x, a, b: general(x, a, b, start="β"), "the bottom row got a β: nothing came"),
+            (lambda x, a, b: general(x, a, b, start="raw"), "bottom row did not go through the Re"),
+            (lambda x, a, b: general(x, a, b, turn=False), "the rows stand on their heads"),
+            (lambda x, a, b: general(x, a, 0 * b), "β is missing"),
+            (lambda x, a, b: general(x, a[0] + 0 * a, b[0] + 0 * b), "α and β of channel 0 for al"),
+            (alpha_per_column, r"each column got its own α, not each channel: \(C,\) meets"),
+            (stacked_on_the_wrong_axis, r"The shape should be \(1, 4, 2\), and yours is \(4, 1, 2"),
+            (writes_into_x, "changed the tensor it was given"),
+            (relu_of_the_memory_only, "the sweep up is not right"),
         ],
     },
     "07.3": {
-        "second": with_backward,
+        "second": ways_by_formula,
         "wrong": [
-            (mean_over_tensors, "first make one long vector"),
-            (used_only, "the gradient is 0 .*counts in the other"),
-            (no_unused, "pass allow_unused=True"),
-            (no_zeros, "the gradient is 0"),
-            (keeps_the_old_gradient, "the old gradient is still in there"),
-            (forgets_zero_between, "holds the first one"),
-            (without_a_copy, "keep a copy of the first"),
-            (scalar_product, "divide by both norms"),
-            (absolute, "keep the sign"),
-            (in_radians, "the angle in radians"),
+            (always_two, "two ways lead to pixels off the cross only"),
+            (one_round, "the news may also stay where it is"),
+            (by_stops(1), "itself on four ways, not on one"),
+            (by_stops(2), "itself on four ways, not on two"),
+            (by_stops(0), "a pixel reaches itself, on four ways"),
+            (turned_size, "height and width are swapped"),
+            (nothing_off_the_cross, r"no way at all\? One round leads to no pixel off the cross"),
+            (forgets_itself, r"Yours is 99, expected 21 \(for here = \(0, 0\), there = \(0, 0\)"),
+            (all_ways_to_reach, "The shape should be"),
         ],
     },
     "07.4": {
-        "second": by_bisection,
+        "second": join_with_where,
         "wrong": [
-            (border_to_the_old, "there the new value counts"),
-            (equal_parts, "not equally long"),
-            (equal_parts_with_an_end, "not equally long"),
-            (place_only, "return the value there"),
-            (the_largest, "not the first or the largest"),
-            (first_that_fits, "not the first or the largest"),
-            (until_the_next, "at progress 1.0 no value was found"),
-            (all_that_began, "return one of the values"),
+            (joined_in_the_wrong_order, "in the wrong order: `first` acts first"),
+            (unswapped, "a negative slope turns the bounds round"),
+            (bounds_of_the_second, "the bounds of `first` are lost"),
+            (bounds_not_sent_through, "have to go through the slope and the constant"),
+            (bounds_not_clamped, "but not through the clamp of `second`"),
+            (constants_added, "the constant of `first` goes through the slope"),
+            (decides_with_if, "your function decides with `if` on a tensor"),
+            (slope_and_constant_only, r"return the four parts \(a, b, lo, hi\)"),
+            (returns_a_function, "return the four parts"),
+            (tighter_bounds, "what the joined map does is not right"),
+            (loses_the_shape, r"five maps at once: part 0 has shape \(\)"),
         ],
     },
     "07.5": {
-        "second": by_integral,
+        "second": gradients_by_matrix,
         "wrong": [
-            (unweighted, "weight their costs"),
-            (without_the_last, "the last level is missing"),
-            (exact, "a whole number of steps"),
-            (rounded, "round down"),
-            (one_step_for_the_compute, "the other way round"),
-            (same_steps, "count what a step costs"),
-            (of_cost_one, "`full` is missing"),
+            (without_relu, "you forgot the ReLU: where h_t = 0"),
+            (relu_at_the_end, "the ReLU came too late"),
+            (own_alpha, "was multiplied by α_{t.1} there, not by α_t"),
+            (only_the_last_g, "G_t is missing on the way"),
+            (one_step_only, "only one step back"),
+            (forwards, "you went from the start to the end"),
+            (lambda h, a, G: (G.clone(), G), "this is G itself"),
+            (lambda h, a, G: tuple(
+                v.flip(0) for v in gradients_by_matrix(h.flip(0), a.flip(0), G.flip(0))
+            ), "you went from the start to the end"),
+            (swapped, "you swapped the two"),
+            (one_only, "return two tensors"),
+            (own_h, r"multiply by h_{t−1}, not by h_t"),
+            (round_the_corner, r"h\[−1\] in Python is the \*last\* h"),
+            (summed, "you summed: here each pixel has its own α"),
+            (one_too_short, "the first pixel is missing"),
+            (g_in_place, "changed the tensor it was given"),
         ],
     },
 }

@@ -1,337 +1,380 @@
 """Answers to the exercises of lesson 09: a second right one, and wrong ones with the reason."""
 
 import torch
-from torch import nn
+from torch import relu, sigmoid
 
-# -- 09.1: gradient_norms(network) ----------------------------------------------------------------
+# -------------------------------------------------------------------------------------- the gate
 
 
-def with_one_vector(network):
-    def vector(part):
-        grads = [p.grad.flatten() for p in part.parameters() if p.grad is not None]
-        return torch.cat([torch.zeros(1), *grads])
+def gate_each_picture(x, branch, A):
+    return torch.stack([relu(a * b + y) for y, b, a in zip(x, branch, A, strict=True)])
 
-    return {name: torch.linalg.vector_norm(vector(part)) for name, part in network.named_children()}
 
+def result_dropped(x, branch, A):
+    branch.mul(A.unsqueeze(1))
+    return relu(branch + x)
 
-def grads_of(part):
-    return [p.grad for p in part.parameters() if p.grad is not None]
 
+def gate_in_place(x, branch, A):
+    branch.mul_(A.unsqueeze(1))
+    return relu(branch + x)
 
-def sum_of_norms(network):
-    return {n: float(sum(g.norm() for g in grads_of(p))) for n, p in network.named_children()}
 
+def all_scaled(x, branch, A):
+    return relu(A[:, None] * (branch + x))
 
-def without_root(network):
-    return {n: float(sum((g**2).sum() for g in grads_of(p))) for n, p in network.named_children()}
 
+def x_scaled(x, branch, A):
+    return relu(branch + A[:, None] * x)
 
-def root_of_mean(network):
-    def root(grads):
-        return torch.cat([g.flatten() for g in grads]).square().mean().sqrt() if grads else 0.0
 
-    return {n: root(grads_of(p)) for n, p in network.named_children()}
+def gate_turned(x, branch, A):
+    return relu((1 - A[:, None]) * branch + x)
 
 
-def of_weights(network):
-    return {n: torch.cat([w.flatten() for w in p.parameters()] or [torch.zeros(1)]).norm()
-            for n, p in network.named_children()}
+def axis_forgotten(x, branch, A):
+    return relu(A * branch + x)
 
 
-def no_none(network):
-    return {n: sum(p.grad.square().sum() for p in part.parameters()) ** 0.5
-            for n, part in network.named_children()}
+def no_relu(x, branch, A):
+    return A[:, None] * branch + x
 
 
-def every_module(network):
-    return {n: sum(g.square().sum() for g in grads_of(m)) ** 0.5
-            for n, m in network.named_modules() if n}
+def relu_too_early(x, branch, A):
+    return relu(A[:, None] * branch) + x
 
 
-def skips_the_frozen(network):
-    return {n: norm for n, norm in with_one_vector(network).items() if norm > 0}
+def x_forgotten(x, branch, A):
+    return relu(A[:, None] * branch)
 
 
-def clips_on_the_way(network):
-    return {n: nn.utils.clip_grad_norm_(list(p.parameters()), 1.0).item()
-            for n, p in network.named_children()}
+def first_map_for_all(x, branch, A):
+    return relu(A[0] * branch + x)
 
 
-def signed_sum(network):
-    return {n: float(sum(g.sum() for g in grads_of(p))) for n, p in network.named_children()}
+def relu_of_both(x, branch, A):
+    return relu(A[:, None] * branch) + relu(x)
 
 
-# -- 09.2: match_scale(x, home) -------------------------------------------------------------------
+# ------------------------------------------------------------------------------------- the pairs
 
-AXES = (0, 2, 3)
 
+def by_two_loops(values, mask):
+    total, count = 0, 0
+    pixels = list(zip(values.flatten().tolist(), mask.flatten().tolist(), strict=True))
+    for a in (value for value, wet in pixels if wet):
+        for b in (value for value, wet in pixels if not wet):
+            total += 1 if a > b else 0.5 if a == b else 0
+            count += 1
+    return total / count
 
-def by_channel(x, home):
-    done = []
-    for c in range(x.shape[1]):
-        own, other = x[:, c], home[:, c]
-        factor = other.std() / own.std() if own.std() > 0 else 0.0
-        done.append((own - own.mean()) * factor + other.mean())
-    return torch.stack(done, dim=1)
 
+def counted(values, mask):
+    wet, dry = values[mask][:, None], values[~mask]
+    return (wet > dry).sum().item(), (wet == dry).sum().item(), wet.numel() * dry.numel()
 
-def scaled(x, home, axes=AXES, correction=1, eps=1e-9):
-    m, s = x.mean(axes, keepdim=True), x.std(axes, keepdim=True, correction=correction)
-    m_home = home.mean(AXES, keepdim=True)
-    return (x - m) / (s + eps) * home.std(AXES, keepdim=True, correction=correction) + m_home
 
+def ties_in_order(values, mask):
+    larger, equal, pairs = counted(values, mask)
+    return (larger + equal) / pairs
 
-def population(x, home):
-    return scaled(x, home, correction=0)
 
+def ties_not_in_order(values, mask):
+    larger, _, pairs = counted(values, mask)
+    return larger / pairs
 
-def each_picture(x, home):
-    return scaled(x, home, axes=(2, 3))
 
+def ties_left_out(values, mask):
+    larger, equal, pairs = counted(values, mask)
+    return larger / (pairs - equal) if pairs > equal else 0.5
 
-def all_channels(x, home):
-    return (x - x.mean()) / x.std() * home.std() + home.mean()
 
+def order_turned(values, mask):
+    return by_two_loops(values, ~mask)
 
-def dead_is_nan(x, home):
-    return scaled(x, home, eps=0.0)
 
+def number_of_pairs(values, mask):
+    larger, equal, _ = counted(values, mask)
+    return larger + equal / 2
 
-def large_eps(x, home):
-    return scaled(x, home, eps=1e-5)
 
+def pairs_of_all(values, mask):
+    return number_of_pairs(values, mask) / values.numel() ** 2
 
-def as_in_batch_norm(x, home):
-    m, v = x.mean(AXES, keepdim=True), x.var(AXES, keepdim=True)
-    standard = (x - m) / (v + 1e-5).sqrt()
-    return standard * home.std(AXES, keepdim=True) + home.mean(AXES, keepdim=True)
 
+def in_percent(values, mask):
+    return 100 * by_two_loops(values, mask)
 
-def size_only(x, home):
-    return x * home.std(AXES, keepdim=True) / (x.std(AXES, keepdim=True) + 1e-9)
 
+def accuracy(values, mask):
+    return ((values > 0.45) == mask).float().mean()
 
-def without_the_mean(x, home):
-    return scaled(x, home) - home.mean(AXES, keepdim=True)
 
+def always_right(values, mask):
+    return 0.75
 
-def by_variance(x, home):
-    m, v = x.mean(AXES, keepdim=True), x.var(AXES, keepdim=True)
-    return (x - m) / v * home.std(AXES, keepdim=True) + home.mean(AXES, keepdim=True)
 
+# --------------------------------------------------------------------------------------- the gap
 
-def turned_round(x, home):
-    return scaled(home, x)
 
+def gap_by_sums(values, mask, bins):
+    place = (values.flatten() * bins).long().clamp(max=bins - 1)
+    off = torch.bincount(place, weights=values.flatten().double() - mask.flatten().double())
+    return off.abs().sum().item() / values.numel()
 
-# -- 09.3: largest_difference(one, other, sizes) --------------------------------------------------
 
+def bin_by_bin(values, mask, bins, middle=False, signed=False, last=True, weighted=True, nan=False):
+    total, used = 0.0, 0
+    for k in range(bins):
+        low, high = k / bins, (k + 1) / bins
+        inside = (values >= low) & (values <= high if last and k == bins - 1 else values < high)
+        if not inside.any() and not nan:
+            continue
+        said = (low + high) / 2 if middle else values[inside].mean()
+        off = said - mask[inside].float().mean()
+        total += (off if signed else off.abs()) * (inside.sum() if weighted else 1)
+        used += 1
+    return total / (values.numel() if weighted else used)
 
-def pixel_by_pixel(one, other, sizes):
-    largest = 0.0
-    for b, h, w in sizes:
-        x = torch.rand(b, 3, h, w)
-        a, c = one(x), other(x)
-        if not (a.isfinite().all() and c.isfinite().all()):
-            return float("inf")
-        largest = max(largest, max((a - c).max().item(), (c - a).max().item()))
-    return largest
 
+def last_bin_open(values, mask, bins):
+    return bin_by_bin(values, mask, bins, last=False)
 
-def pictures(size):
-    return torch.rand(size[0], 3, *size[1:])
 
+def bins_all_alike(values, mask, bins):
+    return bin_by_bin(values, mask, bins, weighted=False)
 
-def differences(one, other, sizes):
-    return [one(x) - other(x) for x in map(pictures, sizes)]
 
+def over_all_bins(values, mask, bins):
+    return torch.as_tensor(gap_by_sums(values, mask, bins)) * 0 + sum(
+        (values[i].mean() - mask[i].float().mean()).abs()
+        for k in range(bins)
+        if (i := (values * bins).long().clamp(max=bins - 1) == k).any()
+    ) / bins
 
-def without_abs(one, other, sizes):
-    return max(d.max().item() for d in differences(one, other, sizes))
 
+def middles(values, mask, bins):
+    return bin_by_bin(values, mask, bins, middle=True)
 
-def mean_of_pixels(one, other, sizes):
-    return torch.stack([d.abs().mean() for d in differences(one, other, sizes)]).max()
 
+def signs_cancel(values, mask, bins):
+    return bin_by_bin(values, mask, bins, signed=True)
 
-def last_size(one, other, sizes):
-    return differences(one, other, sizes)[-1].abs().max()
 
+def pixel_by_pixel(values, mask, bins):
+    return (values - mask.float()).abs().mean()
 
-def returns_in_the_loop(one, other, sizes):
-    for size in sizes:
-        x = pictures(size)
-        return (one(x) - other(x)).abs().max()
 
+def empty_bins(values, mask, bins):
+    return bin_by_bin(values, mask, bins, nan=True)
 
-def loses_nan(one, other, sizes):
-    largest = 0.0
-    for d in differences(one, other, sizes):
-        largest = max(largest, d.abs().max().item())
-    return largest
 
+def own_bin_for_one(values, mask, bins):
+    place = (values.flatten() * bins).long()
+    off = torch.bincount(place, weights=values.flatten().double() - mask.flatten().double())
+    return off.abs().sum() / values.numel()
 
-def nan_to_num(one, other, sizes):
-    return max(d.nan_to_num().abs().max().item() for d in differences(one, other, sizes))
 
+def closed_bins(values, mask, bins, low_open=False):
+    total = 0
+    for k in range(bins):
+        inside = (values >= k / bins) & (values <= (k + 1) / bins)
+        if low_open:
+            inside &= values > k / bins
+        if inside.any():
+            total += (values[inside].mean() - mask[inside].float().mean()).abs() * inside.sum()
+    return total / values.numel()
 
-def two_pictures(one, other, sizes):
-    found = [(one(pictures(s)) - other(pictures(s))).abs().max() for s in sizes]
-    return torch.stack(found).max()
 
+def zero_lost(values, mask, bins):
+    return closed_bins(values, mask, bins, low_open=True)
 
-def black_pictures(one, other, sizes):
-    found = [(one(x) - other(x)).abs().max() for x in (0 * pictures(s) for s in sizes)]
-    return torch.stack(found).max()
 
+def ten_bins(values, mask, bins):
+    return gap_by_sums(values, mask, 10)
 
-def normal_pictures(one, other, sizes):
-    found = [(one(x) - other(x)).abs().max() for x in (torch.randn(s[0], 3, *s[1:]) for s in sizes)]
-    return torch.stack(found).max()
 
+def gap_in_points(values, mask, bins):
+    return 100 * gap_by_sums(values, mask, bins)
 
-def first_of_the_batch(one, other, sizes):
-    return torch.stack([d[0].abs().max() for d in differences(one, other, sizes)]).max()
 
+# -------------------------------------------------------------------------------- the directions
 
-def one_picture_each(one, other, sizes):
-    found = [(one(x) - other(x)).abs().max() for x in (pictures((1, *s[1:])) for s in sizes)]
-    return torch.stack(found).max()
 
+def weigh_one_by_one(swept, scores):
+    parts = [swept[:, d] / (1 + torch.exp(-scores[:, d : d + 1])) for d in range(4)]
+    return torch.cat(parts, dim=1)
 
-def with_itself(one, other, sizes):
-    return torch.stack([d.abs().max() for d in differences(one, one, sizes)]).max()
 
+def weights_dropped(swept, scores):
+    swept.mul(sigmoid(scores).unsqueeze(2))
+    return swept.flatten(1, 2)
 
-def sum_of_sizes(one, other, sizes):
-    return sum(d.abs().max().item() for d in differences(one, other, sizes))
 
+def scores_as_weights(swept, scores):
+    return (swept * scores.unsqueeze(2)).flatten(1, 2)
 
-# -- 09.4: start_as_nothing(first, second) --------------------------------------------------------
 
+def shared(swept, scores):
+    return (swept * scores.softmax(dim=1).unsqueeze(2)).flatten(1, 2)
 
-def by_hand(first, second):
-    with torch.no_grad():
-        for weight in second.parameters():
-            weight *= 0
-    return [first, second]
 
+def on_the_channels(swept, scores):
+    return (swept * sigmoid(scores).unsqueeze(1)).flatten(1, 2)
 
-def both_zero(first, second):
-    for weight in (*first.parameters(), *second.parameters()):
-        nn.init.zeros_(weight)
-    return first, second
 
+def axis_left_to_luck(swept, scores):
+    return (swept * sigmoid(scores)).flatten(1, 2)
 
-def first_zero(first, second):
-    for weight in (*first.parameters(), second.bias):
-        nn.init.zeros_(weight)
-    return first, second
 
+def channels_first(swept, scores):
+    return (swept * sigmoid(scores).unsqueeze(2)).transpose(1, 2).flatten(1, 2)
 
-def bias_stays(first, second):
-    nn.init.zeros_(second.weight)
-    return first, second
 
+def added_up(swept, scores):
+    return (swept * sigmoid(scores).unsqueeze(2)).sum(dim=1)
 
-def nearly_zero(first, second):
-    nn.init.normal_(second.weight, std=1e-4)
-    nn.init.zeros_(second.bias)
-    return first, second
 
+def not_flat(swept, scores):
+    return swept * sigmoid(scores).unsqueeze(2)
 
-def frozen(first, second):
-    by_hand(first, second)
-    return first.requires_grad_(False), second
 
+def sigmoid_of_all(swept, scores):
+    return sigmoid(swept * scores.unsqueeze(2)).flatten(1, 2)
 
-def constant_first(first, second):
-    nn.init.constant_(first.weight, 0.1)
-    nn.init.constant_(first.bias, 0.1)
-    return by_hand(first, second)
 
+# ------------------------------------------------------------------------------ the idle tensors
 
-def dead_relu(first, second):
-    nn.init.constant_(first.bias, -100.0)
-    return by_hand(first, second)
 
+def idle_by_size(names, optimizer):
+    found = []
+    for k, name in enumerate(names):
+        if k in optimizer["state"]:
+            record = optimizer["state"][k]
+            if max(record[key].abs().max() for key in ("exp_avg", "exp_avg_sq")) == 0:
+                found.append(name)
+    return found
 
-def without_no_grad(first, second):
-    second.weight.zero_()
-    second.bias.zero_()
-    return first, second
 
+def frozen_too(names, optimizer):
+    return [n for k, n in enumerate(names) if k not in optimizer["state"]
+            or not optimizer["state"][k]["exp_avg_sq"].any()]
 
-def second_only(first, second):
-    return by_hand(first, second)[1]
 
+def no_record_only(names, optimizer):
+    return [name for k, name in enumerate(names) if k not in optimizer["state"]]
 
-def changed_copies(first, second):
-    return first, nn.Identity()
+
+def any_zero(names, optimizer):
+    return [names[k] for k, r in optimizer["state"].items() if (r["exp_avg"] == 0).any()]
+
+
+def first_mean_only(names, optimizer):
+    return [names[k] for k, r in optimizer["state"].items() if not r["exp_avg"].any()]
+
+
+def nearly_zero(names, optimizer):
+    return [names[k] for k, r in optimizer["state"].items() if r["exp_avg_sq"].max() < 1e-12]
+
+
+def gaps_closed(names, optimizer):
+    records = optimizer["state"].values()
+    return [n for n, r in zip(names, records, strict=False) if not r["exp_avg_sq"].any()]
+
+
+def numbers_not_names(names, optimizer):
+    return [k for k, r in optimizer["state"].items() if not r["exp_avg_sq"].any()]
+
+
+def the_first_only(names, optimizer):
+    return idle_by_size(names, optimizer)[:1]
+
+
+def looks_at_the_steps(names, optimizer):
+    return [names[k] for k, r in optimizer["state"].items() if r["step"] == 0]
+
+
+def indexes_what_is_missing(names, optimizer):
+    return [n for k, n in enumerate(names) if not optimizer["state"][k]["exp_avg"].any()]
 
 
 ANSWERS = {
     "09.1": {
-        "second": with_one_vector,
+        "second": gate_each_picture,
         "wrong": [
-            (sum_of_norms, "norms don't add up"),
-            (without_root, "take the root"),
-            (root_of_mean, "don't divide by the number"),
-            (of_weights, "norm of the weights, not of their gradients"),
-            (no_none, r"\.grad is None: skip it"),
-            (every_module, "is not a direct part"),
-            (skips_the_frozen, r"the part \['frozen'\] is missing"),
-            (signed_sum, "must not cancel"),
-            (clips_on_the_way, "changed the gradients"),
-            (lambda network: [5.0], "return a dictionary"),
+            (result_dropped, "A did nothing: a line such as `branch.mul"),
+            (gate_in_place, "changed the tensor it was given"),
+            (all_scaled, "A scales the whole block here"),
+            (x_scaled, "A scales x here; it should scale the branch"),
+            (gate_turned, "A is turned round"),
+            (axis_forgotten, r"first axis of A is the batch, but it met the channels"),
+            (no_relu, "the ReLU is missing"),
+            (relu_too_early, "the ReLU comes last"),
+            (x_forgotten, "x is missing"),
+            (first_map_for_all, "the map of the first picture for all"),
+            (relu_of_both, "the block is not right"),
         ],
     },
     "09.2": {
-        "second": by_channel,
+        "second": by_two_loops,
         "wrong": [
-            (population, "divides by n - 1"),
-            (each_picture, "over all pictures"),
-            (all_channels, "don't take them over the channels"),
-            (dead_is_nan, "a dead channel has the standard deviation 0"),
-            (large_eps, "must be much smaller"),
-            (as_in_batch_norm, "inside the root|the result is not right"),
-            (size_only, "the right spread and a wrong mean"),
-            (without_the_mean, "add it"),
-            (by_variance, "take its root"),
-            (turned_round, "The shape should be"),
+            (ties_in_order, "a tie counts a half, and you counted it as in order"),
+            (ties_not_in_order, "a tie counts a half, and you counted it as not in order"),
+            (ties_left_out, "you left out the ties"),
+            (order_turned, "it is turned round"),
+            (number_of_pairs, "this is the number of pairs"),
+            (pairs_of_all, "divided by the square of the number of pixels"),
+            (in_percent, "between 0 and 1, not percent"),
+            (accuracy, r"you compared A with \.5"),
+            (always_right, r"pairs in order is not right\. Yours is 0\.75, expected 0\.3333"),
+            (lambda values, mask: values[mask].mean() - values[~mask].mean(), "two means"),
         ],
     },
     "09.3": {
-        "second": pixel_by_pixel,
+        "second": gap_by_sums,
         "wrong": [
-            (without_abs, r"\(abs\)"),
-            (mean_of_pixels, "one bad pixel is enough"),
-            (last_size, "one bad size is enough"),
-            (first_of_the_batch, "one bad pixel is enough"),
-            (returns_in_the_loop, "was never given pictures of the shape"),
-            (loses_nan, "a NaN must not get lost"),
-            (nan_to_num, "a NaN must not get lost"),
-            (two_pictures, "make x once"),
-            (black_pictures, "different networks may agree"),
-            (normal_pictures, r"pictures lie in \[0, 1\]"),
-            (one_picture_each, r"never given pictures of the shape \(2, 3, 5, 7\)"),
-            (with_itself, "one of the networks was never given"),
-            (sum_of_sizes, "not a sum"),
+            (bins_all_alike, "every bin counts the same here"),
+            (over_all_bins, "every bin counts the same here"),
+            (middles, r"is the \*mean\* of A in a bin"),
+            (signs_cancel, "too much and too little cancel"),
+            (lambda *given: -signs_cancel(*given), "the signs cancelled"),
+            (pixel_by_pixel, "distance of each pixel from its own truth"),
+            (empty_bins, r"not a number \(nan\): an empty bin has no mean"),
+            (last_bin_open, "a pixel with A = 1 is lost: it belongs"),
+            (own_bin_for_one, "a pixel with A = 1 got a bin of its own"),
+            (closed_bins, "a pixel where two bins meet was counted in both"),
+            (zero_lost, "a pixel with A = 0 is lost"),
+            (ten_bins, "you always made ten bins"),
+            (gap_in_points, "between 0 and 1, not points"),
         ],
     },
     "09.4": {
-        "second": by_hand,
+        "second": weigh_one_by_one,
         "wrong": [
-            (both_zero, "both are zero"),
-            (first_zero, "`first` is zero"),
-            (bias_stays, "its bias still adds something"),
-            (nearly_zero, "expected exactly 0"),
-            (frozen, "requires_grad is off"),
-            (constant_first, "leave it random"),
-            (dead_relu, "have not moved: first.weight"),
-            (without_no_grad, r"inside `with torch\.no_grad\(\):`"),
-            (second_only, "return both layers"),
-            (changed_copies, "return both layers"),
+            (weights_dropped, "the weights did nothing: a line such as `swept.mul"),
+            (scores_as_weights, "the sigmoid is missing"),
+            (shared, "a softmax makes the four directions share"),
+            (on_the_channels, r"raised RuntimeError.*your weights met the channels"),
+            (axis_left_to_luck, r"has to become \(B, 4, 1, H, W\)"),
+            (channels_first, "the channels stand in the wrong order"),
+            (added_up, "you added them up"),
+            (not_flat, "put directions and channels into one axis"),
+            (sigmoid_of_all, "the sigmoid went over the product"),
+        ],
+    },
+    "09.5": {
+        "second": idle_by_size,
+        "wrong": [
+            (frozen_too, "'frozen' has no record: it was frozen"),
+            (no_record_only, "'branch' is missing: it has a record"),
+            (any_zero, "'head' is idle in some of its weights only"),
+            (first_mean_only, "'cancelled' has a mean of squares above 0"),
+            (nearly_zero, "'deep' got a gradient, a tiny one"),
+            (gaps_closed, "the names moved: the number in `state` is the place"),
+            (numbers_not_names, "return a list of names"),
+            (the_first_only, "'gate' is missing"),
+            (looks_at_the_steps, "'branch' is missing"),
+            (indexes_what_is_missing, "your function raised KeyError"),
         ],
     },
 }

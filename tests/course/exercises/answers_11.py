@@ -1,221 +1,344 @@
 """Answers to the exercises of lesson 11: a second right one, and wrong ones with the reason."""
 
 import math
+from bisect import bisect_left, bisect_right
 
-import numpy as np
 import torch
 
-# --------------------------------------------------------------------------------- the percentile
+# -- 07.1: residual(u, x, t, nu) ------------------------------------------------------------------
 
 
-def sorted_by_hand(frames, percentile):
-    values = frames.sort(dim=0).values
-    place = percentile / 100 * (len(frames) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(frames) - 1)
-    return torch.lerp(values[low], values[high], place - low)
+def d(y, by, keep=True):
+    return torch.autograd.grad(y, by, torch.ones_like(y), create_graph=keep)[0]
 
 
-def mean_of_all(frames, percentile):
-    return frames.mean(dim=0)
+def one_derivative_at_a_time(u, x, t, nu):
+    flux = d(u(x, t) ** 2 / 2, x)  # (u²/2)_x = u·u_x
+    return d(u(x, t), t) + flux - d(nu * d(u(x, t), x), x)
 
 
-def median_always(frames, percentile):
-    return frames.quantile(0.5, dim=0)
+def wrong_sign(u, x, t, nu):
+    v = u(x, t)
+    return d(v, t) + v * d(v, x) + nu * d(d(v, x), x)
 
 
-def values_and_places(frames, percentile):
-    return frames.median(dim=0)
+def no_graph_at_first(u, x, t, nu):
+    v = u(x, t)
+    u_x, u_t = torch.autograd.grad(v.sum(), (x, t), retain_graph=True)
+    return u_t + v * u_x - nu * torch.autograd.grad(u_x.sum(), x)[0]
 
 
-def not_divided(frames, percentile):
-    return torch.quantile(frames, float(percentile), dim=0)
+def no_graph_at_last(u, x, t, nu):
+    v = u(x, t)
+    u_x = d(v, x)
+    return d(v, t) + v * u_x - nu * d(u_x, x, keep=False)
 
 
-def from_above(frames, percentile):
-    return torch.quantile(frames, 1 - percentile / 100, dim=0)
+def retained_but_not_created(u, x, t, nu):
+    v = u(x, t)
+    u_x, u_t = d(v, x), d(v, t)
+    [u_xx] = torch.autograd.grad(u_x.sum(), x, retain_graph=True)
+    return u_t + v * u_x - nu * u_xx
 
 
-def one_for_all(frames, percentile):
-    return torch.quantile(frames, percentile / 100)
+def without_sum(u, x, t, nu):
+    v = u(x, t)
+    u_x, u_t = torch.autograd.grad(v, (x, t), create_graph=True)
+    return u_t + v * u_x - nu * torch.autograd.grad(u_x, x, create_graph=True)[0]
 
 
-def over_colours(frames, percentile):
-    return torch.quantile(frames, percentile / 100, dim=1)
+def of_the_mean(u, x, t, nu):
+    v = u(x, t)
+    u_x, u_t = torch.autograd.grad(v.mean(), (x, t), create_graph=True)
+    [u_xx] = torch.autograd.grad(u_x.sum(), x, create_graph=True)
+    return u_t + v * u_x - nu * u_xx
 
 
-def over_rows(frames, percentile):
-    return torch.quantile(frames, percentile / 100, dim=2)
+def square_for_second(u, x, t, nu):
+    v = u(x, t)
+    return d(v, t) + v * d(v, x) - nu * d(v, x) ** 2
 
 
-def darkest(frames, percentile):
-    return frames.min(dim=0).values
+def swapped(u, x, t, nu):
+    v = u(x, t)
+    u_t, u_x = torch.autograd.grad(v.sum(), (x, t), create_graph=True)
+    return u_t + v * u_x - nu * d(u_x, t)
 
 
-# ------------------------------------------------------------------------------------ the flicker
+def detached(u, x, t, nu):
+    return one_derivative_at_a_time(u, x, t, nu).detach()
 
 
-def flicker_by_numpy(frames, where):
-    values = frames.numpy()[:, :, where.numpy()]
-    return 255 * float(np.sqrt(values.var(axis=0, ddof=1).mean()))
+# -- 07.2: plucked(network, start, x, t) ----------------------------------------------------------
 
 
-def share_of_white(frames, where):
-    return frames.var(dim=0)[:, where].mean().sqrt()
+def with_sines(network, start, x, t):
+    return start(x) + torch.sin(math.pi * x) * torch.tanh(t).square() * network(x, t)
 
 
-def no_root(frames, where):
-    return 255 * frames.var(dim=0)[:, where].mean()
+def starts_moving(network, start, x, t):
+    return start(x) + t * x * (1 - x) * network(x, t)
 
 
-def all_pixels(frames, where):
-    return 255 * frames.var(dim=0).mean().sqrt()
+def walls_of_the_lesson(network, start, x, t):
+    return start(x) + t**2 * (1 - x**2) * network(x, t)
 
 
-def other_pixels(frames, where):
-    return 255 * frames.var(dim=0)[:, ~where].mean().sqrt()
+def one_wall(network, start, x, t):
+    return start(x) + t**2 * x * network(x, t)
 
 
-def mean_of_roots(frames, where):
-    return 255 * frames.std(dim=0)[:, where].mean()
+def no_start(network, start, x, t):
+    return t**2 * x * (1 - x) * network(x, t)
 
 
-def divided_by_n(frames, where):
-    return 255 * ((frames - frames.mean(0)) ** 2).mean(0)[:, where].mean().sqrt()
+def not_at_the_start(network, start, x, t):
+    return start(x) + x * (1 - x) * network(x, t)
 
 
-def over_the_picture(frames, where):
-    return 255 * frames[:, :, where].var(dim=2).mean().sqrt()
+def a_standing_wave(network, start, x, t):
+    return start(x) * torch.cos(math.pi * t)
 
 
-def over_everything(frames, where):
-    return 255 * frames[:, :, where].std()
+def dead_middle(network, start, x, t):
+    return start(x) + t**2 * torch.sin(2 * math.pi * x) * network(x, t)
 
 
-def zeros_counted(frames, where):
-    return 255 * (frames.var(dim=0) * where).mean().sqrt()
+def subtracts_the_start(network, start, x, t):
+    zero = torch.zeros_like(t)
+    return start(x) + x * (1 - x) * (network(x, t) - network(x, zero))
 
 
-# ------------------------------------------------------------------------------------ the grating
+# -- 07.3: cosine(network, one, other) ------------------------------------------------------------
 
 
-def grating_by_loops(size, angle, period):
-    theta = math.radians(angle)
-    rows = []
-    for y in range(size):
-        across = [x * math.cos(theta) - y * math.sin(theta) for x in range(size)]
-        rows.append([0.5 + 0.5 * math.cos(2 * math.pi * u / period) for u in across])
-    return torch.tensor(rows)
+def with_backward(network, one, other):
+    found = []
+    for loss in (one, other):
+        network.zero_grad()
+        loss(network).backward()
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
+        found.append(torch.nn.utils.parameters_to_vector(parts).clone())
+    a, b = found
+    return (a @ b) / (a.norm() * b.norm())
 
 
-def made(change=lambda phase, period: 0.5 + 0.5 * phase.cos(), sign=-1, radians=math.radians,
-         turned=False, name=""):
-    def grating(size, angle, period):
-        x = torch.arange(size).double()
-        y = x[:, None]
-        if turned:
-            x, y = y, x
-        u = x * math.cos(radians(angle)) + sign * y * math.sin(radians(angle))
-        return change(2 * math.pi * u / period, period)
+def gradients(network, loss):
+    return torch.autograd.grad(loss(network), list(network.parameters()), allow_unused=True)
 
-    grating.__name__ = name
-    return grating
 
+def mean_over_tensors(network, one, other):
+    pairs = zip(gradients(network, one), gradients(network, other), strict=True)
+    each = [torch.cosine_similarity(a.flatten(), b.flatten(), dim=0) for a, b in pairs]
+    return torch.stack(each).mean()
 
-def one_row(size, angle, period):
-    x = torch.arange(size)
-    theta = math.radians(angle)
-    return 0.5 + 0.5 * torch.cos(2 * math.pi * (x * math.cos(theta) - 0 * x) / period)
 
+def used_only(network, one, other):
+    pairs = zip(gradients(network, one), gradients(network, other), strict=True)
+    pairs = [(a.flatten(), b.flatten()) for a, b in pairs if a is not None and b is not None]
+    a, b = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    return torch.cosine_similarity(a, b, dim=0)
 
-# ----------------------------------------------------------------------------------- the strength
 
+def no_unused(network, one, other):
+    weights = list(network.parameters())
+    a, b = (torch.cat([g.flatten() for g in torch.autograd.grad(loss(network), weights)])
+            for loss in (one, other))
+    return torch.cosine_similarity(a, b, dim=0)
 
-def weighted(rainy, derained, strength):
-    return torch.clamp((1 - strength) * rainy + strength * derained, 0, 1)
 
+def no_zeros(network, one, other):
+    a, b = (torch.cat([g.flatten() for g in gradients(network, loss)]) for loss in (one, other))
+    return torch.cosine_similarity(a, b, dim=0)
 
-def turned_round(rainy, derained, strength):
-    return (derained + strength * (rainy - derained)).clamp(0, 1)
 
+def keeps_the_old_gradient(network, one, other):
+    found = []
+    for loss in (one, other):
+        loss(network).backward()
+        found.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
+    return torch.cosine_similarity(*found, dim=0)
 
-def not_clamped(rainy, derained, strength):
-    return rainy + strength * (derained - rainy)
 
+def forgets_zero_between(network, one, other):
+    network.zero_grad()
+    return keeps_the_old_gradient(network, one, other)
 
-def effect_alone(rainy, derained, strength):
-    return (strength * (derained - rainy)).clamp(0, 1)
 
+def without_a_copy(network, one, other):
+    for p in network.parameters():
+        p.grad = torch.zeros_like(p)
+    one(network).backward()
+    a = [p.grad for p in network.parameters()]
+    network.zero_grad(set_to_none=False)
+    other(network).backward()
+    b = [p.grad for p in network.parameters()]
+    a, b = (torch.cat([g.flatten() for g in part]) for part in (a, b))
+    return torch.cosine_similarity(a, b, dim=0)
 
-def wrong_way(rainy, derained, strength):
-    return (rainy + strength * (rainy - derained)).clamp(0, 1)
 
+def scalar_product(network, one, other):
+    a, b = (torch.cat([g.flatten() for g in gradients(network, loss)]) for loss in (one, other))
+    return a @ b
 
-def onto_the_derained(rainy, derained, strength):
-    return (derained + strength * (derained - rainy)).clamp(0, 1)
 
+def absolute(network, one, other):
+    return abs(with_backward(network, one, other))
 
-def at_most_one(rainy, derained, strength):
-    return (rainy + min(strength, 1) * (derained - rainy)).clamp(0, 1)
 
+def in_radians(network, one, other):
+    return math.acos(with_backward(network, one, other))
 
-def no_strength(rainy, derained, strength):
-    return derained
+
+# -- 07.4: level_at(progress, values, starts) -----------------------------------------------------
+
+
+def by_bisection(progress, values, starts):
+    return values[bisect_right(starts, progress) - 1]
+
+
+def border_to_the_old(progress, values, starts):
+    return values[max(0, bisect_left(starts, progress) - 1)]
+
+
+def equal_parts(progress, values, starts):
+    return values[int(progress * len(values))]
+
+
+def equal_parts_with_an_end(progress, values, starts):
+    return values[min(int(progress * len(values)), len(values) - 1)]
+
+
+def place_only(progress, values, starts):
+    return bisect_right(starts, progress) - 1
+
+
+def the_largest(progress, values, starts):
+    return max(v for v, s in zip(values, starts, strict=True) if s <= progress)
+
+
+def first_that_fits(progress, values, starts):
+    for value, start in zip(values, starts, strict=True):
+        if progress >= start:
+            return value
+
+
+def until_the_next(progress, values, starts):
+    ends = (*starts[1:], 1)
+    return [v for v, a, b in zip(values, starts, ends, strict=True) if a <= progress < b][0]
+
+
+def all_that_began(progress, values, starts):
+    return [v for v, s in zip(values, starts, strict=True) if s <= progress]
+
+
+# -- 07.5: steps_for(steps, full, costs, starts) --------------------------------------------------
+
+
+def by_integral(steps, full, costs, starts):
+    """Growing by ``costs[i] - costs[i - 1]`` for the rest of the run, at each start."""
+    before = (0, *costs[:-1])
+    jumps = zip(costs, before, starts, strict=True)
+    return int(steps * full // sum((now - last) * (1 - start) for now, last, start in jumps))
+
+
+def unweighted(steps, full, costs, starts):
+    return int(steps * full * len(costs) / sum(costs))
+
+
+def without_the_last(steps, full, costs, starts):
+    lengths = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    return int(steps * full / sum(n * c for n, c in zip(lengths, costs, strict=False)))
+
+
+def exact(steps, full, costs, starts):
+    lengths = [b - a for a, b in zip(starts, (*starts[1:], 1), strict=True)]
+    return steps * full / sum(n * c for n, c in zip(lengths, costs, strict=True))
+
+
+def rounded(steps, full, costs, starts):
+    return round(exact(steps, full, costs, starts))
+
+
+def one_step_for_the_compute(steps, full, costs, starts):
+    return int(steps * steps / exact(steps, full, costs, starts))
+
+
+def same_steps(steps, full, costs, starts):
+    return steps
+
+
+def of_cost_one(steps, full, costs, starts):
+    return int(exact(steps, 1, costs, starts))
 
 
 ANSWERS = {
     "11.1": {
-        "second": sorted_by_hand,
+        "second": one_derivative_at_a_time,
         "wrong": [
-            (mean_of_all, "the mean over the frames"),
-            (median_always, "the median, whatever"),
-            (values_and_places, "gives values and places"),
-            (not_divided, "a share from 0 to 1"),
-            (from_above, "turned round"),
-            (one_for_all, "one number for the whole film"),
-            (over_colours, "over the colours"),
-            (over_rows, "over the rows"),
-            (darkest, "the percentile 0"),
+            (wrong_sign, "the viscosity has the wrong sign"),
+            (no_graph_at_first, "a first derivative is differentiated again"),
+            (no_graph_at_last, "can't train the network: .*create_graph=True"),
+            (retained_but_not_created, "u_xx is cut off from the weights"),
+            (without_sum, "give it the sum over the points"),
+            (of_the_mean, "take that of the sum over the points"),
+            (square_for_second, "not its square"),
+            (swapped, "x and t changed places"),
+            (detached, "cut off from its weights"),
+            (lambda u, x, t, nu: one_derivative_at_a_time(u, x, t, nu) ** 2, "the loss will"),
         ],
     },
     "11.2": {
-        "second": flicker_by_numpy,
+        "second": with_sines,
         "wrong": [
-            (share_of_white, "grey levels of 255"),
-            (no_root, "the square root is missing"),
-            (all_pixels, "all pixels count"),
-            (other_pixels, "where `where` is False"),
-            (mean_of_roots, "average the variances first"),
-            (divided_by_n, "N − 1"),
-            (over_the_picture, "not over time"),
-            (over_everything, "pixel by pixel"),
-            (zeros_counted, "zeros in your mean"),
+            (starts_moving, "does not start at rest"),
+            (walls_of_the_lesson, "walls of Burgers' equation"),
+            (one_wall, "not held: u at x = 1"),
+            (no_start, r"did you forget start\(x\)"),
+            (not_at_the_start, "the network acts at t = 0"),
+            (a_standing_wave, "the network can't change anything"),
+            (dead_middle, r"the network can't change anything at x = 0\.50"),
+            (subtracts_the_start, "does not start at rest"),
         ],
     },
     "11.3": {
-        "second": grating_by_loops,
+        "second": with_backward,
         "wrong": [
-            (made(sign=1, name="leans_back"), "the other side"),
-            (made(turned=True, name="swapped"), "rows and columns are swapped"),
-            (made(radians=float, name="degrees"), "wants radians"),
-            (made(lambda p, _: p.cos(), name="minus_one"), "from −1 to 1"),
-            (made(lambda p, _: 0.5 * p.cos(), name="half"), "the half is missing"),
-            (made(lambda p, _: 0.5 + 0.5 * p.sin(), name="sine"), "this is the sine"),
-            (made(lambda p, _: 0.5 + 0.5 * (p / 2 / math.pi).cos(), name="no_pi"), "2π is missing"),
-            (made(lambda p, d: 0.5 + 0.5 * (p * d * d).cos(), name="times"), "divide by it"),
-            (one_row, "one row"),
+            (mean_over_tensors, "first make one long vector"),
+            (used_only, "the gradient is 0 .*counts in the other"),
+            (no_unused, "pass allow_unused=True"),
+            (no_zeros, "the gradient is 0"),
+            (keeps_the_old_gradient, "the old gradient is still in there"),
+            (forgets_zero_between, "holds the first one"),
+            (without_a_copy, "keep a copy of the first"),
+            (scalar_product, "divide by both norms"),
+            (absolute, "keep the sign"),
+            (in_radians, "the angle in radians"),
         ],
     },
     "11.4": {
-        "second": weighted,
+        "second": by_bisection,
         "wrong": [
-            (turned_round, "turned round"),
-            (not_clamped, "between 0 and 1"),
-            (effect_alone, "the effect alone"),
-            (wrong_way, "the wrong way"),
-            (onto_the_derained, "to the derained picture"),
-            (at_most_one, "cut off at 1"),
-            (no_strength, "strength does nothing"),
+            (border_to_the_old, "there the new value counts"),
+            (equal_parts, "not equally long"),
+            (equal_parts_with_an_end, "not equally long"),
+            (place_only, "return the value there"),
+            (the_largest, "not the first or the largest"),
+            (first_that_fits, "not the first or the largest"),
+            (until_the_next, "at progress 1.0 no value was found"),
+            (all_that_began, "return one of the values"),
+        ],
+    },
+    "11.5": {
+        "second": by_integral,
+        "wrong": [
+            (unweighted, "weight their costs"),
+            (without_the_last, "the last level is missing"),
+            (exact, "a whole number of steps"),
+            (rounded, "round down"),
+            (one_step_for_the_compute, "the other way round"),
+            (same_steps, "count what a step costs"),
+            (of_cost_one, "`full` is missing"),
         ],
     },
 }

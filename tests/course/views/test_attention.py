@@ -1,4 +1,4 @@
-"""The hooks that hold parts of a network still, and what the sliders of lesson 06 show."""
+"""The hooks that hold parts of a network still, and what the sliders of lesson 09 show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lesson 08 lists and draws of a graph, and the checker of its exercise."""
+"""What lesson 15 lists and draws of a graph, and the checker of its exercise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from derain_edu.course.views import onnx_graph as views
 from derain_edu.course.views.plots import figure_png
 from derain_edu.errors import DerainError
 
-LESSON = Path(__file__).resolve().parents[3] / "notebooks" / "08_onnx_export.py"
+LESSON = Path(__file__).resolve().parents[3] / "notebooks" / "15_onnx_export.py"
 
 
 @pytest.fixture(scope="module")

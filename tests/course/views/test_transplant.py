@@ -1,4 +1,4 @@
-"""The measurements of lesson 09 say what they claim to say."""
+"""The measurements of lesson 13 say what they claim to say."""
 
 from __future__ import annotations
 

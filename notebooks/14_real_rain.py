@@ -1,0 +1,542 @@
+# %% [markdown]
+# # 14 · Real rain
+#
+# **Does it work on real rain, and how would you know?**
+#
+# | | |
+# |---|---|
+# | **Goals** | make a truth from a camera that stands still; score a network without a truth, and know what cheats the score; measure the harm that a network does; read a table of results on real rain |
+# | **Before you start** | lessons 01 and 03 |
+# | **Time** | 60 minutes, 30 of them for the exercises; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Papers** | Wang et al., CVPR 2019 (SPANet and its truth from videos, arXiv 1904.01538); Jiang et al., CVPR 2017 (rain in videos, arXiv 1803.07487) |
+
+# %% tags=["bootstrap"]
+# On Colab this cell installs the course package; everywhere else it only imports it.
+import importlib.util
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
+    source = "git+https://github.com/derain-edu/derain-edu"
+    onnx = ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]  # Colab has none of them
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
+    subprocess.run(pip, check=True)
+
+import derain_edu as de
+
+# %%
+print(f"derain_edu {de.__version__}")
+
+import torch
+from torch.nn import functional as F
+
+from derain_edu.course import exercises
+from derain_edu.course.views import harm as views, plots
+from derain_edu.datasets.photos import load_photo
+from derain_edu.evaluation.harm import dry_pictures, grating_map
+from derain_edu.experiments.results import load_results
+from derain_edu.experiments.statistics import summarize
+from derain_edu.rain.config import RainConfig
+from derain_edu.text import compare_guess, table as text_table
+
+de.choose_device("cpu", verbose=True)
+torch.set_grad_enabled(False)  # nothing is trained here
+de.set_seed(0)
+
+# %% [markdown]
+# ## 1 · Look first
+#
+# So far we made the rain ourselves, so we had the clean picture, too. In a real photo nobody knows
+# what is behind the drops. How good is a network there?
+#
+# We need something that is like a real case, and still lets us check ourselves at the end. So we
+# play a film: a camera on a tripod looks at one scene for 60 frames. Each frame has its own rain,
+# and the sensor adds a little noise.
+
+# %%
+scene = load_photo("bridge", long_side=240)  # (3, H, W): the truth, for the end of each section
+RAIN = RainConfig(
+    density=(6, 6), layers=(2, 2), length=(15, 60), width=(1, 2.5), angle=(-12, 12),
+    angle_spread=3, brightness=(0.1, 0.5),
+)
+
+
+def film(number, picture_at):
+    """Return frames (N, 3, H, W): fresh rain and fresh noise on what the camera sees at time k."""
+    frames = []
+    for k in range(number):
+        rainy = de.add_rain(picture_at(k), RAIN, seed=k).rainy
+        noise = 0.01 * torch.randn(rainy.shape, generator=torch.Generator().manual_seed(k))
+        frames.append((rainy + noise).clamp(0, 1))
+    return torch.stack(frames)
+
+
+frames = film(60, lambda k: scene)
+network = de.create_model("prenet", pretrained="open")
+
+
+def derain(pictures):
+    """Derain pictures (N, 3, H, W) one by one: none knows of the others."""
+    return torch.cat([network(p[None]).clamp(0, 1) for p in pictures])
+
+
+derained = derain(frames[:8])
+figure = plots.picture_row({"frame 0": frames[0], "frame 1": frames[1],
+                            "frame 0, derained": derained[0], "frame 1, derained": derained[1]})
+plots.show(figure, "Two frames of the film in rain, and the same two after the network.")
+
+# %% [markdown]
+# No score yet. Look at the two derained frames for a minute. What went? What stayed? Did anything go
+# that was no rain? And the strongest test for the eye: do the two derained frames *agree*? The scene
+# is the same.
+#
+# Looking finds faults that no score shows. But two people see two things, and nobody can look at
+# a thousand pictures. We want a number.
+
+# %% [markdown]
+# ## 2 · A tripod makes a truth
+#
+# Take one pixel, and follow it through the film.
+
+# %%
+y, x = 40, 120
+brightness = frames[:, :, y, x].mean(dim=1)  # (60,)
+figure, axes = plots.new_figure(width=8, height=2.6)
+axes[0, 0].plot(255 * brightness, marker="o", markersize=3)
+axes[0, 0].set(xlabel="frame", ylabel="grey level")
+plots.show(figure, "The brightness of one pixel over 60 frames: a flat floor with spikes upwards.")
+
+# %% [markdown]
+# Most of the time it is dry at this pixel, and it shows the scene. When a streak passes, it jumps
+# **up**: a drop gathers light from the whole sky, so rain is brighter than most of what is behind it.
+#
+# So the film itself holds the truth, pixel by pixel. We only have to pick it. Three ways: the *mean*
+# of the 60 values, their *median*, or their *20th percentile*, the value that one fifth of them lie
+# below.
+#
+# **Predict:** the mean gets 23 dB. How many dB does the median get?
+
+# %%
+my_guess = None  # write a number of dB
+
+# %%
+median = frames.median(dim=0).values
+compare_guess(my_guess, de.psnr(median, scene), "dB")
+print(f"one frame {de.psnr(frames[0], scene):.1f} dB, mean {de.psnr(frames.mean(0), scene):.1f} dB")
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 14.1 · The scene without rain
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●○○○○ |
+# | **Importance** | ●●●●● |
+# | **Spend** | 5 minutes |
+# | **Task** | write `scene_of(frames, percentile)`. `frames` is (N, 3, H, W), `percentile` a number from 0 to 100. Return a picture (3, H, W): for every pixel and colour, this percentile over the frames |
+#
+# <details><summary>Hint</summary>
+#
+# `torch.quantile(values, q, dim=…)` does it. Its q goes from 0 to 1. Which dimension is the time?
+#
+# </details>
+
+# %% tags=["exercise"]
+def scene_of(frames, percentile):
+    """Return the picture (3, H, W) of one percentile over the frames (N, 3, H, W)."""
+    # BEGIN SOLUTION
+    return torch.quantile(frames, percentile / 100, dim=0)
+    # END SOLUTION
+
+
+exercises.check("14.1", scene_of)
+
+# %% [markdown] tags=["solution"]
+# One line. The percentile of a pixel needs no model of rain, only that it is dry often enough, and
+# that rain makes it brighter.
+
+# %%
+for percentile in (5, 20, 50, 80):
+    found = torch.quantile(frames, percentile / 100, dim=0)
+    print(f"{percentile:3d} %: {de.psnr(found, scene):5.1f} dB")
+truth = torch.quantile(frames, 0.2, dim=0)
+assert de.psnr(truth, scene) > de.psnr(frames[0], scene) + 5
+assert de.psnr(truth, scene) > de.psnr(median, scene) > de.psnr(frames.mean(0), scene)
+
+# %% [markdown]
+# Lower than the median is better, because rain only adds. Too low is worse again: at 5 % we pick the
+# moments when the *noise* was most negative.
+#
+# How many frames does it take? Move both sliders.
+
+# %%
+views.truth_sliders(frames, scene)
+
+# %% [markdown]
+# This is how the truth of SPANet's data set was made: 1,000 test pairs from real videos. Its authors
+# choose the percentile per pixel; the idea is the same. It is a *measured* truth, and like
+# every measurement it has faults. Two of them, in our film:
+
+# %%
+height, width = scene.shape[-2:]
+
+
+def with_twig(k):
+    """A twig moves in the wind: a dark bar at another place in each frame."""
+    left = round(170 + 14 * torch.sin(torch.tensor(0.9 * k)).item())
+    picture = scene.clone()
+    picture[:, 20:80, left : left + 5] *= 0.2
+    return picture
+
+
+def drifting(k):
+    """The tripod sinks into the mud: after 60 frames the camera looks 3 pixels lower."""
+    return scene.roll(-(k // 20), dims=1)
+
+
+faults = {"still": frames, "a twig": film(60, with_twig), "a drift": film(60, drifting)}
+found = {name: torch.quantile(some, 0.2, dim=0) for name, some in faults.items()}
+for name, picture in found.items():
+    print(f"{name:8s} {de.psnr(picture, scene):5.1f} dB")
+plots.show(plots.picture_row(found), "The 20th percentile of three films: clean; with a dark smear "
+           "where the twig moved; blurred where the camera moved.")
+
+# %% [markdown]
+# The percentile cannot tell a twig from the scene: whatever is darkest for a fifth of the time wins.
+# And a drift of two pixels costs more than all the rain. So a truth from a film is refused if the
+# camera moved. A real clip adds a third fault, compression: its truth is only as good as the video.
+#
+# `derain-edu pairs clip.mp4 -o pairs/` does all this to your own video: it straightens small drifts,
+# refuses what moves too much, and writes pairs that `derain-edu train` and `evaluate` take. Here is a
+# real clip, from a phone on a tripod, if you have it (research only: `derain-edu download real-clip`).
+
+# %%
+from importlib.util import find_spec
+
+from derain_edu.datasets.download import cached_set
+
+if cached_set("real-clip") and find_spec("av") and find_spec("skimage"):
+    clip = de.frames(cached_set("real-clip") / "yard.mp4")
+    real = de.truth_of(clip, window=20, middle=180)  # the median of 41 frames
+    cleaned = derain(real.rainy[None])[0]
+    print(f"rainy {de.psnr(real.rainy, real.clean):.2f} dB, "
+          f"derained {de.psnr(cleaned, real.clean):.2f} dB")
+    figure = plots.picture_row({"rainy": real.rainy, "derained": cleaned, "median": real.clean})
+    plots.show(figure, "A frame of a real clip, derained, and the median over 41 frames.")
+else:
+    print("The real clip is not there (or the packages av and scikit-image): nothing to see here.")
+
+# %% [markdown]
+# Little happens. Over five frames of this clip the network gains 0.2 dB: the rain is thin, and the
+# video's compression, which no network repairs, is a large part of the distance to the truth.
+
+# %% [markdown]
+# ## 3 · A score without a truth
+#
+# Not every film is good enough for a truth. But any still film can tell how *steady* a network is.
+# The scene stands still, so what changes from frame to frame is rain, noise, or the network's own
+# mistakes. After a perfect network nothing changes.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 14.2 · How much does it flicker?
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●●○ |
+# | **Spend** | 10 minutes |
+# | **Task** | write `flicker(frames, where)`. `frames` is (N, 3, H, W) in [0, 1], `where` (H, W) is True at the pixels that count. Take the variance over time of each pixel and colour, its mean over the pixels that count, the square root, and return it in grey levels of 255 |
+#
+# <details><summary>Hint</summary>
+#
+# `frames.var(dim=0)` is (3, H, W). `values[:, where]` picks the pixels of every colour.
+#
+# </details>
+
+# %% tags=["exercise"]
+def flicker(frames, where):
+    """Return the root of the mean variance over time, in grey levels."""
+    # BEGIN SOLUTION
+    variance = frames.var(dim=0)  # (3, H, W)
+    return 255 * variance[:, where].mean().sqrt()
+    # END SOLUTION
+
+
+exercises.check("14.2", flicker)
+
+# %% [markdown]
+# Edges flicker for another reason than a white wall does, so we look at both apart: places with
+# *detail*, where neighbours differ much, and *flat* ones.
+#
+# And we put two cheats beside the network, which know nothing of rain. One **blurs** each frame; the
+# other one paints every frame **grey**.
+#
+# **Predict:** which of the three flickers least, and which is closest to the truth?
+
+# %%
+my_guess = None  # write two names, such as "blur, network"
+
+# %%
+def flicker_of(frames, where):
+    return 255 * frames.var(dim=0)[:, where].mean().sqrt().item()
+
+
+grey = truth.mean(dim=0)  # (H, W); from the film: we need no clean picture
+steps = F.pad(grey.diff(dim=1).abs(), (0, 1)) + F.pad(grey.diff(dim=0).abs(), (0, 0, 0, 1))
+detail = steps > steps.quantile(0.7)
+blurred = F.avg_pool2d(frames[:8], 15, stride=1, padding=7, count_include_pad=False)
+grey_frames = torch.full_like(derained, 0.5)
+ways = {"rainy": frames[:8], "network": derained, "blur": blurred, "grey": grey_frames}
+rows = []
+for name, pictures in ways.items():
+    score = de.psnr(pictures[0], truth)
+    rows.append([name, f"{flicker_of(pictures, detail):.1f}",
+                 f"{flicker_of(pictures, ~detail):.1f}", f"{score:.1f}"])
+print(text_table(["", "detail", "flat", "PSNR to the truth, dB"], rows))
+everywhere = torch.ones_like(detail)
+least = min(ways, key=lambda name: flicker_of(ways[name], everywhere))
+closest = max(ways, key=lambda name: de.psnr(ways[name][0], truth))
+print(f"\nleast flicker: {least}; closest to the truth: {closest}; you said: {my_guess}")
+
+# %% [markdown]
+# Read the columns together. The blur halves the flicker. Grey wins: it never changes. Only the last
+# column shows what both are worth, and that one needs a truth.
+#
+# So a score without a truth is a *lower hurdle*: a network that fails it is bad; one that passes it
+# may be a cheat. Always report it together with a score that punishes the cheat.
+
+# %%
+assert flicker_of(derained, everywhere) < flicker_of(frames[:8], everywhere)
+assert (least, closest) == ("grey", "network")
+assert flicker_of(blurred, everywhere) < flicker_of(frames[:8], everywhere)
+
+# %% [markdown]
+# ## 4 · Do no harm
+#
+# Most photos have no rain in them. What does a network do to those? The right answer to a dry photo
+# is the photo itself, so here a score needs no other truth: PSNR of the output *to the input*. 60 dB
+# is a twentieth of a grey level, as good as untouched. Below 30 everybody sees the damage.
+
+# %%
+networks = {"PReNet, light and heavy": network,
+            "PReNet, light": de.create_model("prenet", pretrained="open-light"),
+            "baseline": de.create_model("residual", pretrained="open")}
+NAMES = ("mesh_fence", "piano_keys", "plaid_shirt", "white_sky_pavilion")
+dry = {name: picture for name, picture in dry_pictures("validation", 160) if name in NAMES}
+
+
+def harm(model, picture):
+    """Return the picture after the network, and its PSNR to the picture itself."""
+    output = model(picture[None]).clamp(0, 1)[0]
+    return output, min(60.0, de.psnr(output, picture))
+
+
+rows = [[name, *(f"{harm(model, picture)[1]:.1f}" for model in networks.values())]
+        for name, picture in dry.items()]
+print(text_table(["dry photo", *networks], rows))
+
+# %%
+worst = min(dry, key=lambda name: harm(network, dry[name])[1])
+after, score = harm(network, dry[worst])
+figure = plots.picture_row({f"{worst}, dry": dry[worst], f"after, {score:.1f} dB": after,
+                            "what was taken, ×4": (4 * (dry[worst] - after)).clamp(0, 1)})
+plots.show(figure, "The dry photo that the network damages most, what it becomes, and what was "
+           "taken.")
+
+# %% [markdown]
+# What is it that a network takes for rain? Long, thin, bright, and nearly parallel: this
+# describes rain, and also fences, zebras, hair, and the keys of a piano. To find out *which* of them, we
+# build the simplest such thing by hand.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 14.3 · A grating
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●●○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 10 minutes |
+# | **Task** | write `grating(size, angle, period)`: a picture (size, size) of parallel bars. With column x and row y counted from 0, and the angle θ in degrees: $u = x\cos\theta - y\sin\theta$, and the value is $(1 + \cos(2\pi u/\text{period}))\,/\,2$ |
+#
+# <details><summary>Hint</summary>
+#
+# `x = torch.arange(size)` is a row of columns, `y = x[:, None]` a column of rows; added, they make
+# (size, size). `math.radians` turns degrees into what `math.cos` wants.
+#
+# </details>
+
+# %% tags=["exercise"]
+def grating(size, angle, period):
+    """Return bars (size, size) in [0, 1], `period` pixels apart; angle 0 is upright."""
+    # BEGIN SOLUTION
+    theta = torch.tensor(angle).float().deg2rad()
+    x = torch.arange(size)
+    y = x[:, None]
+    u = x * theta.cos() - y * theta.sin()
+    return 0.5 + 0.5 * torch.cos(2 * torch.pi * u / period)
+    # END SOLUTION
+
+
+exercises.check("14.3", grating)
+
+# %% [markdown]
+# Now the map: gratings of every angle and period through two networks. Each cell is the PSNR of a
+# grating to itself. (The package's bars have sharp edges, as a fence has.)
+#
+# **Predict:** at which angle, in degrees from upright, will the damage be largest?
+
+# %%
+my_guess = None  # write an angle from −90 to 90
+
+# %%
+ANGLES = (-60, -40, -20, -10, 0, 10, 20, 40, 60, 90)
+PERIODS = (4, 8, 12, 16, 24)
+compared = list(networks)[:2]
+maps = {name: grating_map(networks[name], ANGLES, PERIODS, size=64) for name in compared}
+figure = views.draw_grating_maps(maps, ANGLES, PERIODS)
+plots.show(figure, "Two maps of PSNR over angle and period. Both are darkest near 0 degrees; the "
+           "network for all rain takes upright bars away.")
+by_angle = maps[compared[0]].mean(dim=0)
+compare_guess(my_guess, ANGLES[int(by_angle.argmin())], "degrees", decimals=0)
+flat_out = maps[compared[0]][:, ANGLES.index(90)].min().item()
+print(f"level bars lose nothing: at least {flat_out:.0f} dB at 90 degrees")
+assert by_angle.min() < 35 < flat_out
+
+# %% [markdown]
+# Upright bars suffer, level ones stay: the networks learned that rain *falls*. And the two fail in two
+# ways. The network for light rain takes a little from everything: no cell is black, none is quite 60.
+# The network for all rain leaves most gratings alone, and wipes out those that it mistakes. It is the
+# better one on most photos of the table, and the worse one on the photo where it is wrong. **A mean
+# would hide this; the worst picture shows it.**
+#
+# The cheapest remedy needs no training at all.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 14.4 · The strength of the effect
+#
+# | | |
+# |---|---|
+# | **Difficulty** | ●○○○○ |
+# | **Importance** | ●●●○○ |
+# | **Spend** | 5 minutes |
+# | **Task** | write `blend(rainy, derained, strength)`: strength 0 gives the rainy picture, 1 the derained one, 0.5 the middle between them, and 2 takes away twice as much. The result lies in [0, 1] |
+#
+# <details><summary>Hint</summary>
+#
+# `derained - rainy` is what the network changed. How much of it do you add?
+#
+# </details>
+
+# %% tags=["exercise"]
+def blend(rainy, derained, strength):
+    """Return rainy + strength · (derained − rainy), in [0, 1]."""
+    # BEGIN SOLUTION
+    return (rainy + strength * (derained - rainy)).clamp(0, 1)
+    # END SOLUTION
+
+
+exercises.check("14.4", blend)
+
+# %%
+views.strength_slider(frames[0], derained[0], scene, dry[worst], after)
+
+# %% [markdown]
+# One number for the whole picture, chosen by the person who looks at it. It helps the dry photo and
+# costs the rainy one: a compromise, not a cure.
+
+# %% [markdown]
+# ## 5 · What helps, recorded
+#
+# Why does synthetic training do this? The network learned from pairs in which nearly every bright,
+# thin, upright thing was rain. Three changes of the training set, each with the same network and the same
+# number of steps: more photos; **hard patches**, in which many clean pictures are gratings,
+# over-exposed, sharpened or noisy before it rains on them; and **dry samples**, in which it does not
+# rain at all. (`derain-edu experiment do_no_harm`.)
+
+# %%
+rows = load_results("do_no_harm")
+columns = {"light rain": "psnr_light", "heavy rain": "psnr_heavy", "both": "psnr_validation",
+           "dry": "psnr_dry"}
+scores = {name: summarize(rows, column) for name, column in columns.items()}
+sets = list(scores["dry"])
+short = [name.split(", ")[-1] for name in sets]
+short[2:] = [f"+ {name}" for name in short[2:]]
+
+figure, axes = plots.new_figure(1, 3, width=11, height=3)
+for axis, name in zip(axes[0], ("light rain", "heavy rain", "dry"), strict=True):
+    means, halves = zip(*scores[name].values(), strict=True)
+    plots.draw_points(axis, short, means, halves, "dB")
+    axis.set_title(name, fontsize=10)
+    axis.tick_params(axis="x", rotation=20)
+plots.show(figure, "Four training sets from left to right in three panels: the score rises in "
+           "light rain and on dry photos, and falls in heavy rain.")
+print(text_table(["training set", *columns],
+                 [[text, *(f"{scores[name][one][0]:.2f} ± {scores[name][one][1]:.2f}"
+                           for name in columns)]
+                  for text, one in zip(short, sets, strict=True)]))
+first, last = ({name: scores[name][one][0] for name in columns} for one in (sets[0], sets[-1]))
+assert last["dry"] > first["dry"] + 3 and last["light rain"] > first["light rain"] + 2
+assert last["heavy rain"] < first["heavy rain"] - 2
+
+# %% [markdown]
+# Each row changes one thing in the row above. More photos help, and so do dry samples: together they
+# give back several decibels of the dry photos, and light rain gains as well. For the hard patches
+# alone the three seeds can't tell (CLAIMS.md, claim 12).
+#
+# And it has a price: **in heavy rain the same network gets worse**, row by row. It is small and its
+# training is short, so what it learns to leave alone it takes from what it can remove. Now look at the
+# column "both": the two cancel, and the mean of the benchmark shows nothing at all.
+#
+# ## 6 · Reading a table of real rain
+#
+# Three habits, with numbers from the literature:
+#
+# - **Look for the input's own score.** On the 1,000 real test pairs of SPA-Data the rainy picture
+#   itself has 34.15 dB. Networks trained on Rain100L alone reach 34.91 (PReNet), 35.13 (SPANet) and
+#   35.23 (DRCDNet). One that saw two synthetic sets reaches 32.25: it falls *below* its input, and
+#   only the first number of the table shows it.
+# - **Gains are small where a network never saw that rain.** A decibel is much; ten, as on synthetic
+#   rain, means that it trained on the same kind.
+# - **Scores that need no truth mislead most.** A *blind metric* guesses the quality from one picture.
+#   For one network a public model card gives NIQE 9.8 on one test set and 791 on another.
+#
+# (Sources: the figures of hongwang01/DRCDNet, commit e50b58d.)
+
+# %% [markdown] tags=["quiz"]
+# ## Check yourself
+#
+# **1. Your film shows snow in front of a white wall. Does the 20th percentile work?**
+#
+# <details><summary>Answer</summary>
+#
+# No. The percentile works because rain is *brighter* than what is behind it. In front of white,
+# snow is darker or equal: take a high percentile there, or the median. Check the sign before you
+# trust the method.
+#
+# </details>
+#
+# **2. A network has a flicker of 0 on every film. Is it perfect?**
+#
+# <details><summary>Answer</summary>
+#
+# It may be: a perfect network has 0. So has one that always returns grey. Flicker alone can't tell
+# them apart, so ask for a score that needs a truth, on at least some pictures.
+#
+# </details>
+#
+# **3. A model card says "39 dB on light rain". What else do you ask before you let it loose on a
+# holiday album?**
+#
+# <details><summary>Answer</summary>
+#
+# What it does to photos without rain, and which one it damages most: the mean may be fine while
+# fences and shirts are ruined. `derain-edu evaluate --dry` measures it for any network.
+#
+# </details>
+
+# %% [markdown]
+# ## You can now …
+#
+# - make a truth from a film of a scene that stands still, and say when it fails;
+# - measure flicker without a truth, and name what cheats it;
+# - measure harm: dry photos to themselves, and gratings over angle and period;
+# - ask a table of real rain for the input's own score.
