@@ -1,12 +1,11 @@
 """The map of the course on the front page: a card for each lesson, with its question and a picture.
 
-Title and question come from the lesson itself; :data:`CENTRAL` says by which words in its
-alternative text the picture is found among those that the lesson shows.
+Title and question come from the lesson itself (★: the core path); :data:`CENTRAL` says by which
+words in its alternative text the picture is found among those that the lesson shows.
 """
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import PIL.Image
 
+from derain_edu.course.notebooks import opening
 from derain_edu.errors import DerainError
 
 
@@ -90,22 +90,6 @@ def cut(png: bytes, left: float, right: float) -> bytes:
     return buffer.getvalue()
 
 
-def title_and_question(notebook: Any, name: str) -> tuple[str, str]:
-    """Return the lesson's title and question, from its first cell.
-
-    Raises
-    ------
-    DerainError
-        If the first cell does not have the form of :mod:`derain_edu.course.notebooks`.
-    """
-    text = notebook.cells[0].source
-    title = re.search(r"^# (.+)$", text, re.MULTILINE)
-    question = re.search(r"^\*\*([^*]+\?)\*\*$", text, re.MULTILINE)
-    if title is None or question is None:
-        raise DerainError(f"the first cell of {name} has no title, or no question in bold")
-    return title[1], question[1]
-
-
 def course_map(lessons: Mapping[str, Any], folder: Path) -> str:
     """Write the pictures of the cards into ``folder``, and return the cards in Markdown.
 
@@ -121,6 +105,9 @@ def course_map(lessons: Mapping[str, Any], folder: Path) -> str:
             if not file.is_file() or file.read_bytes() != png:
                 file.write_bytes(png)
             picture = f":img-top: /{folder.name}/{file.name}\n:img-alt: {alt}\n"
-        title, question = title_and_question(notebook, name)
-        cards.append(CARD.format(name=name, title=title, question=question, picture=picture))
+        lesson = opening(name, notebook.cells[0].source)
+        title = f"{lesson.number} · {lesson.title}{' ★' if lesson.core else ''}"
+        cards.append(
+            CARD.format(name=name, title=title, question=lesson.question, picture=picture)
+        )
     return "::::{grid} 1 1 2 2\n:gutter: 3\n\n" + "\n".join(cards) + "::::\n"

@@ -59,11 +59,13 @@ derained = de.to_tensor(de.derain(rainy, model))  # (3, H, W)
 before, after = de.psnr(rainy, clean), de.psnr(derained, clean)
 compare_guess(my_guess, after, "dB")
 figure = plots.derained_row(rainy, derained, clean)
-plots.show(figure, "A mountain path: in rain, derained by the network, clean, and the error.")
-assert after >= before + 3, "the network must take away at least half of the error energy"
+plots.show(figure, "A mountain path: in rain, derained by the network, "
+           "clean, and the error.")
+assert after >= before + 3, "at least half of the error energy must go"
 
 # %%
-print(f"rainy {before:.1f} dB, derained {after:.1f} dB: {after - before:.1f} dB better")
+print(f"rainy {before:.1f} dB, derained {after:.1f} dB: "
+      f"{after - before:.1f} dB better")
 
 # %% [markdown]
 # ## Now a photo of your own
@@ -100,9 +102,10 @@ swipe_slider(rainy, derained)
 # %%
 error = (derained - clean).abs().mean(dim=0)  # (3, H, W) -> (H, W)
 figure, axes = plots.new_figure(1, 2, width=10, height=3.6)
-plots.draw_picture(axes[0, 0], swipe(rainy, derained, 0.5), "left: rainy, right: derained")
-plots.draw_map(axes[0, 1], error * plots.ERROR_SCALE, "mean error of the channels ×5", vmin=0)
-plots.show(figure, "Half rainy, half derained picture, and a map of the error that is left.")
+halves = swipe(rainy, derained, 0.5)
+plots.draw_picture(axes[0, 0], halves, "left: rainy, right: derained")
+plots.draw_map(axes[0, 1], error * plots.ERROR_SCALE, "mean error ×5", vmin=0)
+plots.show(figure, "Half rainy, half derained picture, and a map of the error.")
 for position in (0.0, 0.5, 1.0):
     assert swipe(rainy, derained, position).shape == rainy.shape
 
@@ -110,7 +113,8 @@ for position in (0.0, 0.5, 1.0):
 wet = rain.mask[0]  # (H, W) bool: where we let it rain
 energy = (derained - clean).square().mean(dim=0)  # (3, H, W) -> (H, W)
 share = energy[wet].sum() / energy.sum()
-print(f"{share:.0%} of the squared error lies on the {wet.float().mean():.0%} of pixels with rain")
+print(f"{share:.0%} of the squared error lies on the "
+      f"{wet.float().mean():.0%} of pixels with rain")
 assert share > 2 * wet.float().mean()
 
 # %% [markdown]
@@ -206,28 +210,33 @@ assert parameters == 168_963
 # %%
 from derain_edu.datasets.download import cached_files, cached_set
 
-ready = cached_set("rain100l") and "prenet_rain100l.pth" in cached_files("official-weights")
+weights = "prenet_rain100l.pth"
+ready = cached_set("rain100l") and weights in cached_files("official-weights")
 if ready:
     benchmark = de.PairedFolder(cached_set("rain100l"), layout="rain100l")
     official = de.create_model("prenet", pretrained="official-rain100l")
     for pair in (benchmark[k] for k in range(3)):
         with torch.no_grad():
             output = official(pair["rainy"][None])[0]  # (1, 3, H, W) -> (3, H, W)
-        scores = [de.psnr(picture, pair["clean"]) for picture in (pair["rainy"], output)]
-        print(f"{pair['name']}: rainy {scores[0]:.2f} dB, derained {scores[1]:.2f} dB")
-        assert scores[1] > scores[0] + 4
+        wet, dry = (de.psnr(x, pair["clean"]) for x in (pair["rainy"], output))
+        print(f"{pair['name']}: rainy {wet:.2f} dB, derained {dry:.2f} dB")
+        assert dry > wet + 4
 else:
-    print("Not in the cache: derain-edu download official-weights rain100l (research use only)")
+    print("Not in the cache (research use only):")
+    print("derain-edu download official-weights rain100l")
 
 # %%
 import csv
 
 from derain_edu.files import data_folder
 
-with open(data_folder() / "results" / "parity.csv", newline="", encoding="utf-8") as file:
+recorded = data_folder() / "results" / "parity.csv"
+with open(recorded, newline="", encoding="utf-8") as file:
     parity = list(csv.DictReader(file))
 differences = [float(row["largest_difference"]) for row in parity]
-names = [f"{row['model']}, {row['weights'].removeprefix('official-')}" for row in parity]
+names = []
+for row in parity:
+    names.append(f"{row['model']}, {row['weights'].removeprefix('official-')}")
 figure, axes = plots.new_figure(width=9, height=3.6)
 axes[0, 0].plot(differences, names, "o", color=plots.COLOURS[0])
 axes[0, 0].grid(alpha=0.25)
@@ -236,9 +245,11 @@ axes[0, 0].text(1 / 255, 5, " one grey level", fontsize=8)
 axes[0, 0].set_xscale("log")
 axes[0, 0].set_xlim(1e-8, 0.1)
 axes[0, 0].set_xlabel("largest difference from the authors' outputs, six stages")
-plots.show(figure, "Eleven networks: all differences lie far to the left of one grey level.")
-print(f"the largest is {max(differences):.1e}, or {255 * max(differences):.4f} grey levels")
-assert max(differences) < 1e-5
+plots.show(figure, "Eleven networks: all differences lie far to the left of "
+           "one grey level.")
+largest = max(differences)
+print(f"the largest is {largest:.1e}, or {255 * largest:.4f} grey levels")
+assert largest < 1e-5
 
 # %% [markdown]
 # All eleven networks of the family agree with the authors' outputs to about one millionth, less than
@@ -252,18 +263,20 @@ assert max(differences) < 1e-5
 # %%
 storm = de.add_rain(clean, "heavy", seed=1).rainy
 only_light = de.create_model("prenet", pretrained="open-light")
-found = {name: de.to_tensor(de.derain(storm, network))
-         for name, network in (("saw light rain only", only_light), ("saw both", model))}
-pictures = {"rainy": storm, **found, "clean": clean}
-scores = {name: de.psnr(picture, clean) for name, picture in pictures.items() if name != "clean"}
-titles = {f"{name}, {scores[name]:.1f} dB" if name in scores else name: picture
-          for name, picture in pictures.items()}
+before_storm = de.psnr(storm, clean)
+titles, gains = {f"rainy, {before_storm:.1f} dB": storm}, {}
+for name, network in {"saw light rain only": only_light, "saw both": model}.items():
+    picture = de.to_tensor(de.derain(storm, network))
+    score = de.psnr(picture, clean)
+    titles[f"{name}, {score:.1f} dB"] = picture
+    gains[name] = score - before_storm
+    print(f"{name:20} {gains[name]:+.1f} dB")
+titles["clean"] = clean
 plots.show(plots.picture_row(titles, width=11),
-           "The same path in heavy rain: as it is, derained by a network that saw light rain only "
-           "(much of the rain is left), by one that saw both, and clean.")
-for name in found:
-    print(f"{name:20} {scores[name] - scores['rainy']:+.1f} dB")
-assert scores["saw both"] > scores["saw light rain only"] + 3
+           "The same path in heavy rain: as it is, derained by a network that saw "
+           "light rain only (much of the rain is left), by one that saw both, "
+           "and clean.")
+assert gains["saw both"] > gains["saw light rain only"] + 3
 
 # %% [markdown]
 # A network knows the rain it has seen. (The two differ in more than that: ours has six stages instead
@@ -289,15 +302,16 @@ for k, data in enumerate(("Rain100L", "Rain100H")):
     scores = [row[k + 1] for row in one_for_all.values()]
     axes[0, 1].plot(years, scores, "o-", color=plots.COLOURS[k], label=data)
 for name, (year, score, _) in one_for_all.items():
-    axes[0, 1].annotate(name, (year, score), (-4, 5), textcoords="offset points", fontsize=8,
-                        ha="right")
+    axes[0, 1].annotate(name, (year, score), (-4, 5), fontsize=8, ha="right",
+                        textcoords="offset points")
 axes[0, 0].set_title("a model per data set, all 2019", fontsize=10)
 axes[0, 1].set_title("one model for all (Rain13K)", fontsize=10)
 axes[0, 0].set_ylabel("PSNR on Y in dB")
 axes[0, 1].set(xticks=range(2018, 2023), xlim=(2017.3, 2022.4), ylim=(25.5, 40))
 axes[0, 0].margins(x=0.15)
 axes[0, 0].legend(frameon=False, loc="center right")
-plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart between them.")
+plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart "
+           "between them.")
 
 # %% [markdown]
 # Never draw a line from the left panel to the right one: 5 dB between them come from the training
@@ -316,23 +330,17 @@ plots.show(figure, "Published PSNR in two regimes; the same PReNet is 5 dB apart
 # %% [markdown]
 # ## The course
 #
-# | lesson | question | minutes |
-# |---|---|---|
-# | 00 start here | What can be done in one minute? | 35 |
-# | 01 paired data | What is rain to a network, and what does a score mean? | 90 |
-# | 03 residual baseline | Why residual blocks, and why predict the rain instead of the picture? | 95 |
-# | 04 progressive PRN | How can one set of weights do six different jobs? | 95 |
-# | 05 shared gradients | Where does the gradient of a shared weight come from? | 100 |
-# | 07 IRNN | How does one pixel see the whole picture in two sweeps? | 105 |
-# | 09 spatial attention | Can the network say where the rain is, and does the code do what the paper says? | 110 |
-# | 11 progressive training | When does easy-to-hard help, and when not? | 115 |
-# | 13 transplant | Why does a good module lose points in another network? | 95 |
-# | 14 real rain | Does it work on real rain, and how would you know? | 60 |
-# | 15 ONNX export | How does a network leave Python? | 100 |
-# | 16 build your own | Can you do better? | 60 |
-#
-# The minutes are for reading, playing and the exercises. In each lesson: think first and write a
-# number, then run the cell. Cells named `my_...` are for you to change. If something does not work, ask the doctor:
+# Each lesson answers one question in at most an hour: reading, playing and exercises. The core path (★)
+# is a course of its own. What you have done is kept on this machine, and shown here.
+
+# %%
+from derain_edu.course import progress
+
+progress.course_map()
+
+# %% [markdown]
+# In each lesson: think first and write a number, then run the cell. Names that begin with `my_` are for
+# you to change. If something does not work, ask the doctor:
 
 # %%
 from derain_edu.course import doctor
@@ -355,14 +363,16 @@ from derain_edu.course.exercises import checking
 @checking.checker("00.1")
 def check_half(answer):  # the lessons keep this part out of your sight
     half = checking.attempt(answer, 0.8)
-    checking.expect_close(half, 0.4, "the half", mistakes={"this is the double": 1.6})
+    mistakes = {"this is the double": 1.6}
+    checking.expect_close(half, 0.4, "the half", mistakes=mistakes)
 
 
 def stub(x):
     return ...  # write your code here
 
 
-results = [checking.judge("00.1", answer) for answer in (stub, lambda x: 2 * x, lambda x: x / 2)]
+answers = (stub, lambda x: 2 * x, lambda x: x / 2)
+results = [checking.judge("00.1", answer) for answer in answers]
 print(*results, sep="\n")
 assert [result.state for result in results] == ["untouched", "wrong", "right"]
 

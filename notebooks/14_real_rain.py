@@ -31,7 +31,7 @@ import torch
 from torch.nn import functional as F
 
 from derain_edu.course import exercises
-from derain_edu.course.views import harm as views, plots
+from derain_edu.course.views import diagrams, harm as views, plots
 from derain_edu.datasets.photos import load_photo
 from derain_edu.evaluation.harm import dry_pictures, grating_map
 from derain_edu.experiments.results import load_results
@@ -54,7 +54,7 @@ de.set_seed(0)
 # and the sensor adds a little noise.
 
 # %%
-scene = load_photo("bridge", long_side=240)  # (3, H, W): the truth, for the end of each section
+scene = load_photo("bridge", long_side=240)  # (3, H, W): the truth, for later
 RAIN = RainConfig(
     density=(6, 6), layers=(2, 2), length=(15, 60), width=(1, 2.5), angle=(-12, 12),
     angle_spread=3, brightness=(0.1, 0.5),
@@ -62,11 +62,12 @@ RAIN = RainConfig(
 
 
 def film(number, picture_at):
-    """Return frames (N, 3, H, W): fresh rain and fresh noise on what the camera sees at time k."""
+    """Return frames (N, 3, H, W): what the camera sees, each with its own rain."""
     frames = []
     for k in range(number):
         rainy = de.add_rain(picture_at(k), RAIN, seed=k).rainy
-        noise = 0.01 * torch.randn(rainy.shape, generator=torch.Generator().manual_seed(k))
+        g = torch.Generator().manual_seed(k)
+        noise = 0.01 * torch.randn(rainy.shape, generator=g)
         frames.append((rainy + noise).clamp(0, 1))
     return torch.stack(frames)
 
@@ -81,9 +82,10 @@ def derain(pictures):
 
 
 derained = derain(frames[:8])
-figure = plots.picture_row({"frame 0": frames[0], "frame 1": frames[1],
-                            "frame 0, derained": derained[0], "frame 1, derained": derained[1]})
-plots.show(figure, "Two frames of the film in rain, and the same two after the network.")
+shown = {"frame 0": frames[0], "frame 1": frames[1],
+         "frame 0, derained": derained[0], "frame 1, derained": derained[1]}
+plots.show(plots.picture_row(shown),
+           "Two frames of the film in rain, and the same two after the network.")
 
 # %% [markdown]
 # No score yet. Look at the two derained frames for a minute. What went? What stayed? Did anything go
@@ -104,13 +106,20 @@ brightness = frames[:, :, y, x].mean(dim=1)  # (60,)
 figure, axes = plots.new_figure(width=8, height=2.6)
 axes[0, 0].plot(255 * brightness, marker="o", markersize=3)
 axes[0, 0].set(xlabel="frame", ylabel="grey level")
-plots.show(figure, "The brightness of one pixel over 60 frames: a flat floor with spikes upwards.")
+plots.show(figure, "The brightness of one pixel over 60 frames: a flat floor with "
+           "spikes upwards.")
 
 # %% [markdown]
 # Most of the time it is dry at this pixel, and it shows the scene. When a streak passes, it jumps
 # **up**: a drop gathers light from the whole sky, so rain is brighter than most of what is behind it.
 #
-# So the film itself holds the truth, pixel by pixel. We only have to pick it. Three ways: the *mean*
+# So the film itself holds the truth, pixel by pixel. We only have to pick it.
+
+# %%
+diagrams.tripod()
+
+# %% [markdown]
+# Three ways: the *mean*
 # of the 60 values, their *median*, or their *20th percentile*, the value that one fifth of them lie
 # below.
 #
@@ -122,7 +131,9 @@ my_guess = None  # write a number of dB
 # %%
 median = frames.median(dim=0).values
 compare_guess(my_guess, de.psnr(median, scene), "dB")
-print(f"one frame {de.psnr(frames[0], scene):.1f} dB, mean {de.psnr(frames.mean(0), scene):.1f} dB")
+mean = frames.mean(dim=0)
+print(f"one frame {de.psnr(frames[0], scene):.1f} dB, "
+      f"mean {de.psnr(mean, scene):.1f} dB")
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 14.1 · The scene without rain
@@ -142,7 +153,7 @@ print(f"one frame {de.psnr(frames[0], scene):.1f} dB, mean {de.psnr(frames.mean(
 
 # %% tags=["exercise"]
 def scene_of(frames, percentile):
-    """Return the picture (3, H, W) of one percentile over the frames (N, 3, H, W)."""
+    """Return one percentile over the frames (N, 3, H, W), a picture (3, H, W)."""
     # BEGIN SOLUTION
     return torch.quantile(frames, percentile / 100, dim=0)
     # END SOLUTION
@@ -160,7 +171,7 @@ for percentile in (5, 20, 50, 80):
     print(f"{percentile:3d} %: {de.psnr(found, scene):5.1f} dB")
 truth = torch.quantile(frames, 0.2, dim=0)
 assert de.psnr(truth, scene) > de.psnr(frames[0], scene) + 5
-assert de.psnr(truth, scene) > de.psnr(median, scene) > de.psnr(frames.mean(0), scene)
+assert de.psnr(truth, scene) > de.psnr(median, scene) > de.psnr(mean, scene)
 
 # %% [markdown]
 # Lower than the median is better, because rain only adds. Too low is worse again: at 5 % we pick the
@@ -189,15 +200,18 @@ def with_twig(k):
 
 
 def drifting(k):
-    """The tripod sinks into the mud: after 60 frames the camera looks 3 pixels lower."""
+    """The tripod sinks: after 60 frames the camera looks 3 pixels lower."""
     return scene.roll(-(k // 20), dims=1)
 
 
-faults = {"still": frames, "a twig": film(60, with_twig), "a drift": film(60, drifting)}
+faults = {"still": frames}
+faults["a twig"] = film(60, with_twig)
+faults["a drift"] = film(60, drifting)
 found = {name: torch.quantile(some, 0.2, dim=0) for name, some in faults.items()}
 for name, picture in found.items():
     print(f"{name:8s} {de.psnr(picture, scene):5.1f} dB")
-plots.show(plots.picture_row(found), "The 20th percentile of three films: clean; with a dark smear "
+plots.show(plots.picture_row(found),
+           "The 20th percentile of three films: clean; with a dark smear "
            "where the twig moved; blurred where the camera moved.")
 
 # %% [markdown]
@@ -220,10 +234,11 @@ if cached_set("real-clip") and find_spec("av") and find_spec("skimage"):
     cleaned = derain(real.rainy[None])[0]
     print(f"rainy {de.psnr(real.rainy, real.clean):.2f} dB, "
           f"derained {de.psnr(cleaned, real.clean):.2f} dB")
-    figure = plots.picture_row({"rainy": real.rainy, "derained": cleaned, "median": real.clean})
-    plots.show(figure, "A frame of a real clip, derained, and the median over 41 frames.")
+    shown = {"rainy": real.rainy, "derained": cleaned, "median": real.clean}
+    plots.show(plots.picture_row(shown),
+               "A frame of a real clip, derained, and the median over 41 frames.")
 else:
-    print("The real clip is not there (or the packages av and scikit-image): nothing to see here.")
+    print("The real clip is not there (or the packages av and scikit-image).")
 
 # %% [markdown]
 # Little happens. Over five frames of this clip the network gains 0.2 dB: the rain is thin, and the
@@ -281,11 +296,14 @@ def flicker_of(frames, where):
 
 
 grey = truth.mean(dim=0)  # (H, W); from the film: we need no clean picture
-steps = F.pad(grey.diff(dim=1).abs(), (0, 1)) + F.pad(grey.diff(dim=0).abs(), (0, 0, 0, 1))
+to_the_right = F.pad(grey.diff(dim=1).abs(), (0, 1))
+downwards = F.pad(grey.diff(dim=0).abs(), (0, 0, 0, 1))
+steps = to_the_right + downwards  # large at edges and in texture
 detail = steps > steps.quantile(0.7)
 blurred = F.avg_pool2d(frames[:8], 15, stride=1, padding=7, count_include_pad=False)
 grey_frames = torch.full_like(derained, 0.5)
-ways = {"rainy": frames[:8], "network": derained, "blur": blurred, "grey": grey_frames}
+ways = {"rainy": frames[:8], "network": derained}
+ways |= {"blur": blurred, "grey": grey_frames}
 rows = []
 for name, pictures in ways.items():
     score = de.psnr(pictures[0], truth)
@@ -295,7 +313,10 @@ print(text_table(["", "detail", "flat", "PSNR to the truth, dB"], rows))
 everywhere = torch.ones_like(detail)
 least = min(ways, key=lambda name: flicker_of(ways[name], everywhere))
 closest = max(ways, key=lambda name: de.psnr(ways[name][0], truth))
-print(f"\nleast flicker: {least}; closest to the truth: {closest}; you said: {my_guess}")
+print(f"\nleast flicker: {least}; closest to the truth: {closest}; "
+      f"you said: {my_guess}")
+assert flicker_of(derained, everywhere) < flicker_of(frames[:8], everywhere)
+assert (least, closest) == ("grey", "network")
 
 # %% [markdown]
 # Read the columns together. The blur halves the flicker. Grey wins: it never changes. Only the last
@@ -303,10 +324,6 @@ print(f"\nleast flicker: {least}; closest to the truth: {closest}; you said: {my
 #
 # So a score without a truth is a *lower hurdle*: a network that fails it is bad; one that passes it
 # may be a cheat. Always report it together with a score that punishes the cheat.
-
-# %%
-assert flicker_of(derained, everywhere) < flicker_of(frames[:8], everywhere)
-assert (least, closest) == ("grey", "network")
 assert flicker_of(blurred, everywhere) < flicker_of(frames[:8], everywhere)
 
 # %% [markdown]
@@ -321,7 +338,10 @@ networks = {"PReNet, light and heavy": network,
             "PReNet, light": de.create_model("prenet", pretrained="open-light"),
             "baseline": de.create_model("residual", pretrained="open")}
 NAMES = ("mesh_fence", "piano_keys", "plaid_shirt", "white_sky_pavilion")
-dry = {name: picture for name, picture in dry_pictures("validation", 160) if name in NAMES}
+dry = {}
+for name, picture in dry_pictures("validation", 160):
+    if name in NAMES:
+        dry[name] = picture
 
 
 def harm(model, picture):
@@ -330,17 +350,20 @@ def harm(model, picture):
     return output, min(60.0, de.psnr(output, picture))
 
 
-rows = [[name, *(f"{harm(model, picture)[1]:.1f}" for model in networks.values())]
-        for name, picture in dry.items()]
+rows = []
+for name, picture in dry.items():
+    scores = [harm(model, picture)[1] for model in networks.values()]
+    rows.append([name, *(f"{score:.1f}" for score in scores)])
 print(text_table(["dry photo", *networks], rows))
 
 # %%
 worst = min(dry, key=lambda name: harm(network, dry[name])[1])
 after, score = harm(network, dry[worst])
-figure = plots.picture_row({f"{worst}, dry": dry[worst], f"after, {score:.1f} dB": after,
-                            "what was taken, ×4": (4 * (dry[worst] - after)).clamp(0, 1)})
-plots.show(figure, "The dry photo that the network damages most, what it becomes, and what was "
-           "taken.")
+taken = (4 * (dry[worst] - after)).clamp(0, 1)
+shown = {f"{worst}, dry": dry[worst], f"after, {score:.1f} dB": after,
+         "what was taken, ×4": taken}
+plots.show(plots.picture_row(shown), "The dry photo that the network damages most, "
+           "what it becomes, and what was taken.")
 
 # %% [markdown]
 # What is it that a network takes for rain? Long, thin, bright, and nearly parallel: this
@@ -366,7 +389,7 @@ plots.show(figure, "The dry photo that the network damages most, what it becomes
 
 # %% tags=["exercise"]
 def grating(size, angle, period):
-    """Return bars (size, size) in [0, 1], `period` pixels apart; angle 0 is upright."""
+    """Return bars (size, size) in [0, 1], `period` pixels apart; 0 is upright."""
     # BEGIN SOLUTION
     theta = torch.tensor(angle).float().deg2rad()
     x = torch.arange(size)
@@ -391,10 +414,12 @@ my_guess = None  # write an angle from −90 to 90
 ANGLES = (-60, -40, -20, -10, 0, 10, 20, 40, 60, 90)
 PERIODS = (4, 8, 12, 16, 24)
 compared = list(networks)[:2]
-maps = {name: grating_map(networks[name], ANGLES, PERIODS, size=64) for name in compared}
+maps = {}
+for name in compared:
+    maps[name] = grating_map(networks[name], ANGLES, PERIODS, size=64)
 figure = views.draw_grating_maps(maps, ANGLES, PERIODS)
-plots.show(figure, "Two maps of PSNR over angle and period. Both are darkest near 0 degrees; the "
-           "network for all rain takes upright bars away.")
+plots.show(figure, "Two maps of PSNR over angle and period. Both are darkest near "
+           "0 degrees; the network for all rain takes upright bars away.")
 by_angle = maps[compared[0]].mean(dim=0)
 compare_guess(my_guess, ANGLES[int(by_angle.argmin())], "degrees", decimals=0)
 flat_out = maps[compared[0]][:, ANGLES.index(90)].min().item()
@@ -454,8 +479,8 @@ views.strength_slider(frames[0], derained[0], scene, dry[worst], after)
 
 # %%
 rows = load_results("do_no_harm")
-columns = {"light rain": "psnr_light", "heavy rain": "psnr_heavy", "both": "psnr_validation",
-           "dry": "psnr_dry"}
+columns = {"light rain": "psnr_light", "heavy rain": "psnr_heavy",
+           "both": "psnr_validation", "dry": "psnr_dry"}
 scores = {name: summarize(rows, column) for name, column in columns.items()}
 sets = list(scores["dry"])
 short = [name.split(", ")[-1] for name in sets]
@@ -467,15 +492,17 @@ for axis, name in zip(axes[0], ("light rain", "heavy rain", "dry"), strict=True)
     plots.draw_points(axis, short, means, halves, "dB")
     axis.set_title(name, fontsize=10)
     axis.tick_params(axis="x", rotation=20)
-plots.show(figure, "Four training sets from left to right in three panels: the score rises in "
-           "light rain and on dry photos, and falls in heavy rain.")
-print(text_table(["training set", *columns],
-                 [[text, *(f"{scores[name][one][0]:.2f} ± {scores[name][one][1]:.2f}"
-                           for name in columns)]
-                  for text, one in zip(short, sets, strict=True)]))
-first, last = ({name: scores[name][one][0] for name in columns} for one in (sets[0], sets[-1]))
-assert last["dry"] > first["dry"] + 3 and last["light rain"] > first["light rain"] + 2
-assert last["heavy rain"] < first["heavy rain"] - 2
+plots.show(figure, "Four training sets from left to right in three panels: the "
+           "score rises in light rain and on dry photos, and falls in heavy rain.")
+rows = []
+for text, one in zip(short, sets, strict=True):
+    cells = [scores[name][one] for name in columns]  # (mean, half of the interval)
+    rows.append([text, *(f"{mean:.2f} ± {half:.2f}" for mean, half in cells)])
+print(text_table(["training set", *columns], rows))
+change = {}
+for name in columns:
+    change[name] = scores[name][sets[-1]][0] - scores[name][sets[0]][0]
+assert change["dry"] > 3 and change["light rain"] > 2 and change["heavy rain"] < -2
 
 # %% [markdown]
 # Each row changes one thing in the row above. More photos help, and so do dry samples: together they

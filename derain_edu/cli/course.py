@@ -44,14 +44,28 @@ def course(
 
 
 @course_app.command()
+def progress(
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page to hand in.", show_default=False)
+    ] = None,
+    name: Annotated[str, typer.Option(help="Your name, for the page.")] = "",
+) -> None:
+    """Show which exercises are done on this machine."""
+    from derain_edu.course.progress import table, write_page
+
+    typer.echo(table() if html is None else write_page(html, name))
+
+
+@course_app.command()
 def notebooks() -> None:
     """Write the .ipynb files of the lessons again.
 
-    Needed after a change to notebooks/*.py.
+    Needed after a change to notebooks/*.py. Also writes the table of their sizes.
     """
+    from derain_edu.course.lesson_size import write_sizes
     from derain_edu.course.notebooks import build_notebooks
 
-    for path in build_notebooks():
+    for path in [*build_notebooks(), write_sizes()]:
         typer.echo(path)
 
 

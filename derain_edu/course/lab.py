@@ -23,6 +23,8 @@ from derain_edu.course.notebooks import (
 from derain_edu.files import PACKAGE, in_checkout, write_atomically
 
 STUDENT_FOLDER = "derain-edu-course"
+# What the file browser does not list: Jupyter's own choice, and the sources of the lessons.
+HIDDEN = ["__pycache__", "*.pyc", "*.pyo", ".DS_Store", "*~", "[0-9][0-9]_*.py"]
 
 # --- JupyterLab ---------------------------------------------------------------------------
 
@@ -54,6 +56,8 @@ def lab_arguments(
         f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url=/lab/tree/{quote(start)}",
         "--ServerApp.log_level=WARN",
+        # the sources would stand beside the notebooks under the same cut-off names
+        f"--ContentsManager.hide_globs={HIDDEN}",
     ]
     if not browser:
         arguments.append("--no-browser")
@@ -157,8 +161,4 @@ def lab(lesson: str = "00", port: int = 8888, browser: bool | None = None) -> No
     from jupyterlab.labapp import LabApp  # reads the environment when it is imported
 
     LabApp.launch_instance(lab_arguments(root, start, port, browser, as_root))
-
-
-# --- all lessons without a browser ----------------------------------------------------------
-
 

@@ -20,18 +20,22 @@ How a lesson is written
     # %% tags=["bootstrap"]
     (the text of :func:`bootstrap_code`)
 
-Below the table, the notebook gets a link that opens it in Colab. The second cell is the only one
-that may use the network. The source holds the solved exercises;
-:mod:`derain_edu.course.exercise_cells` says how they are written, and how the student's notebook
-and the one in ``notebooks/solutions`` are made of them. ``test_notebooks_in_step.py`` checks this
-form, the length of the cells (at most 25 lines of code, 100 characters wide), and that the
-notebooks are up to date.
+The notebook gets three things that the source has not: a line below the title that says where in
+the course it stands, a link below the table that opens it in Colab, and, if it has exercises, a
+last cell that says how many of them are done. The second cell is the only one that may use the
+network.
+The source holds the solved exercises; :mod:`derain_edu.course.exercise_cells` says how they are
+written, and how the student's notebook and the one in ``notebooks/solutions`` are made of them.
+``test_notebooks_in_step.py`` checks this form and the size of each lesson, and that the notebooks
+are up to date.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +57,70 @@ if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is N
     subprocess.run(pip, check=True)
 
 import derain_edu as de"""
+
+# The short course: these lessons need none of the others.
+CORE = ("00", "01", "03", "04", "05", "07", "09", "11", "14", "15", "16")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a lesson says about itself in its first cell.
+
+    Attributes
+    ----------
+    name : str
+        Its file name without an ending, such as ``"04_progressive_prn"``.
+    title : str
+        Such as ``"Progressive PRN"``.
+    question : str
+        The question that it answers.
+    minutes : int
+        How long it takes a student, exercises included.
+    """
+
+    name: str
+    title: str
+    question: str
+    minutes: int
+
+    @property
+    def number(self) -> str:
+        """The number, two digits."""
+        return self.name[:2]
+
+    @property
+    def core(self) -> bool:
+        """Whether it belongs to the short course."""
+        return self.number in CORE
+
+
+def opening(name: str, text: str) -> Lesson:
+    """Read a lesson's first cell.
+
+    Raises
+    ------
+    DerainError
+        If it does not have the form that is shown at the top of this file.
+    """
+    title = re.search(r"^# \d\d · (.+)$", text, re.MULTILINE)
+    question = re.search(r"^\*\*([^*]+\?)\*\*$", text, re.MULTILINE)
+    minutes = re.search(r"^\| \*\*Time\*\* \| (\d+) minutes", text, re.MULTILINE)
+    if title is None or question is None or minutes is None:
+        raise DerainError(
+            f"the first cell of {name} needs a title `# NN · Title`, a question in bold, and a "
+            "row Time that begins with the minutes"
+        )
+    return Lesson(name, title[1], question[1], int(minutes[1]))
+
+
+def lessons(folder: Path | None = None) -> list[Lesson]:
+    """Return what the lessons of ``folder`` (default: the course's) say about themselves."""
+    folder = folder or lesson_folder()
+    found = []
+    for name in lesson_names(folder):
+        cells = json.loads((folder / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+        found.append(opening(name, "".join(cells[0]["source"])))
+    return found
 
 
 def lesson_folder() -> Path:
@@ -149,10 +217,21 @@ def make_notebook(source: Path, solutions: bool = False) -> Any:
             f'{source.name} needs one cell `# %% tags=["bootstrap"]` with exactly this text:\n\n'
             + bootstrap_code()
         )
+    exercises = has_exercises(cells)
     cells = questions_apart((solved if solutions else unsolved)(cells))
     (kind, text, tags), *rest = cells
+    title, body = text.split("\n", 1)
     link = f"[Open this lesson in Google Colab]({colab_url(source.stem, solutions)})"
-    return _notebook([(kind, f"{text}\n\n{link}", tags), *rest])
+    first = (kind, f"{title}\n\n{_place(source)}\n{body}\n\n{link}", tags)
+    last = ("code", f'exercises.progress("{source.stem[:2]}")', ("progress", "remove-cell"))
+    return _notebook([first, *rest, *([last] if exercises and not solutions else [])])
+
+
+def _place(source: Path) -> str:
+    """Return the line that says where in the course a lesson stands."""
+    number, last = source.stem[:2], lesson_names(source.parent, ".py")[-1][:2]
+    core = "★ core path · " if number in CORE else ""
+    return f"*{core}lesson {number} of 00 to {last}*"
 
 
 def _notebook(cells: list[Cell]) -> Any:

@@ -127,7 +127,7 @@ def run_lesson(
         extra_arguments=["--log-level=ERROR"],  # not a word about the local connection
     )
     inline = "module://matplotlib_inline.backend_inline"
-    fixed = {"TQDM_DISABLE": "1", "MPLBACKEND": inline}
+    fixed = {"TQDM_DISABLE": "1", "MPLBACKEND": inline, "DERAIN_EDU_PROGRESS": "off"}
     error, details, began = None, "", time.perf_counter()
     with _PeakMemory() as memory:
         try:

@@ -22,7 +22,7 @@ import course_map  # noqa: E402
 import make_book  # noqa: E402
 import sphinx_extension  # noqa: E402
 
-FIRST = "# 03 · Title\n\n**Why?**\n"
+FIRST = "# 03 · Title\n\n**Why?**\n\n| **Time** | 40 minutes |\n"
 
 
 def png(width: int = 40, height: int = 10) -> bytes:
@@ -143,7 +143,7 @@ def test_a_link_to_the_demo_leads_to_its_page_of_the_book():
 def test_a_card_holds_title_question_and_the_part_of_the_picture(monkeypatch, tmp_path):
     monkeypatch.setitem(course_map.CENTRAL, "03", course_map.Central("a pic", 0.25, 0.75))
     text = course_map.course_map({"03_title": notebook()}, tmp_path / "cards")
-    assert "{grid-item-card} 03 · Title" in text and "\nWhy?\n" in text
+    assert "{grid-item-card} 03 · Title ★" in text and "\nWhy?\n" in text
     assert ":img-alt: a picture" in text and ":img-top: /cards/03.png" in text
     image = Image.open(tmp_path / "cards" / "03.png")
     assert image.size == (20, 10) and image.getpixel((0, 0)) == (10, 0, 0)
@@ -158,8 +158,8 @@ def test_a_lesson_that_has_not_run_gets_a_card_without_a_picture(tmp_path):
     bare = new_notebook(cells=[new_markdown_cell(FIRST)])
     assert ":img-top:" not in course_map.course_map({"03_title": bare}, tmp_path)
     poor = new_notebook(cells=[new_markdown_cell("# 03")])
-    with pytest.raises(DerainError, match="no title, or no question"):
-        course_map.title_and_question(poor, "03_title")
+    with pytest.raises(DerainError, match="03_title needs a title"):
+        course_map.course_map({"03_title": poor}, tmp_path)
 
 
 @pytest.mark.parametrize("formula", [r"h_t = \mathrm{relu}(\alpha\,h_{t-1})", r"a, \dots, b"])

@@ -20,7 +20,7 @@ from derain_edu.errors import DerainError
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
-LONGEST_CELL, WIDEST_LINE = 25, 100
+LONGEST_CELL, WIDEST_LINE = 25, 84
 ROWS = ("Goals", "Before you start", "Time", "Papers")
 NETWORK = r"\b(import|from) (requests|urllib|httpx|socket)\b|urlopen|\bwget\b|\bcurl\b"
 
@@ -92,13 +92,13 @@ def test_every_notebook_has_a_source():
     assert built == set(NOTEBOOKS.rglob("*.ipynb")) - set(NOTEBOOKS.rglob(".*/*.ipynb"))
 
 
-def test_the_course_map_has_the_minutes_of_each_lesson():
-    first, map_row = SOURCES[0].read_text(encoding="utf-8"), r"^# \| {} .* \| (\d+) \|$"
-    for source in SOURCES:
-        text = source.read_text(encoding="utf-8")
-        own = re.search(r"\| \*\*Time\*\* \| (\d+) minutes", text)
-        in_map = re.search(map_row.format(source.stem[:2]), first, re.MULTILINE)
-        assert in_map and in_map[1] == own[1], source.stem
+def test_a_notebook_says_where_it_stands_and_ends_with_what_is_done():
+    student = make_notebook(NOTEBOOKS / "04_progressive_prn.py").cells
+    assert student[0].source.startswith("# 04 · ")
+    assert student[0].source.splitlines()[2] == "*★ core path · lesson 04 of 00 to 16*"
+    assert student[-1].source == 'exercises.progress("04")'
+    solved = make_notebook(NOTEBOOKS / "04_progressive_prn.py", solutions=True).cells
+    assert solved[-1].cell_type == "markdown"
 
 
 GOOD = f"""\

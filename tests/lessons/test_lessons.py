@@ -56,6 +56,7 @@ def run_nbval(path: Path, cache: Path) -> subprocess.CompletedProcess[str]:
         **os.environ,
         "DERAIN_EDU_BOOK": "",  # sliders are widgets
         "DERAIN_EDU_CACHE": str(cache),
+        "DERAIN_EDU_PROGRESS": "off",
         "TQDM_DISABLE": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from derain_edu.course.exercises.checking import CHECKERS, CheckResult, judge
+from derain_edu.course.progress import keep, line
 from derain_edu.errors import DerainError
 
-__all__ = ["CheckResult", "check", "numbers"]
+__all__ = ["CheckResult", "check", "numbers", "progress"]
 
 
 def numbers() -> list[str]:
@@ -30,7 +31,7 @@ def numbers() -> list[str]:
 
 
 def check(number: str, answer: Callable[..., Any]) -> CheckResult:
-    """Try an answer, print what was found, and return it.
+    """Try an answer, print what was found, note it as progress, and return it.
 
     Parameters
     ----------
@@ -54,4 +55,19 @@ def check(number: str, answer: Callable[..., Any]) -> CheckResult:
         raise DerainError(f"there is no exercise {number!r}: choose one of {', '.join(numbers())}")
     result = judge(number, answer)
     print(result)
+    keep(number, result.state)
     return result
+
+
+def progress(lesson: str) -> None:
+    """Print how many exercises of a lesson, and of the course, are done on this machine.
+
+    Parameters
+    ----------
+    lesson : str
+        Its number, such as ``"07"``.
+    """
+    try:
+        print(line(lesson))
+    except DerainError as error:  # a damaged file does not stop a lesson
+        print(error)

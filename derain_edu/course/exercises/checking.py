@@ -25,9 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from derain_edu.course.progress import MARKS
+
 Checker = Callable[[Callable[..., Any]], None]
 CHECKERS: dict[str, Checker] = {}  # by number; filled by @checker when a lesson's module is loaded
-MARKS = {"right": "✅", "wrong": "❌", "untouched": "⏳"}
 
 
 class Wrong(Exception):

@@ -154,3 +154,30 @@ def prn_loop() -> Diagram:
     drawing.text(357, 153, "xₜ goes back as xₜ₋₁: the picture so far (x₀ = O)", size=12)
     drawing.text(395, 40, "× T", size=15, colour=ACCENT)
     return drawing
+
+
+def tripod() -> Diagram:
+    """Return how a truth comes from a film: one pixel over time, and one value of it."""
+    drawing = Diagram(
+        640, 170,
+        "Frames of a film lie one behind the other; the same pixel is marked in each. Its "
+        "brightness over time is a low, level line with spikes upwards, one for each drop that "
+        "passes. A dashed line marks one value of it, near the level part. The same for every "
+        "pixel gives the scene without rain.",
+    )
+    for k in (3, 2, 1, 0):
+        drawing.box(10 + 14 * k, 30 + 12 * k, 100, 66, round=0)
+    for k in range(4):
+        drawing.dot(40 + 14 * k, 60 + 12 * k, colour=ACCENT)
+    drawing.text(82, 152, "N frames, one pixel", size=12)
+    heights = (4, 2, 5, 52, 3, 1, 6, 2, 70, 38, 4, 2, 3, 5, 60, 2, 4, 1)
+    curve = [(235 + 11 * k, 120 - height) for k, height in enumerate(heights)]
+    drawing.arrow((165, 85), (215, 85))
+    drawing.arrow((228, 124), (432, 124), head=False)
+    drawing.arrow(*curve, accent=True, head=False)
+    drawing.arrow((228, 115), (432, 115), accent=SECOND, dashed=True, head=False)
+    drawing.text(330, 24, "its brightness over time", size=12)
+    drawing.text(330, 142, "a low percentile", size=12, colour=SECOND)
+    scene = drawing.box(520, 52, 110, 66, "the scene", "without rain", round=0)
+    drawing.arrow((445, 85), scene.left, words="every pixel")
+    return drawing
