@@ -60,12 +60,12 @@ def progress(
 def notebooks() -> None:
     """Write the .ipynb files of the lessons again.
 
-    Needed after a change to notebooks/*.py. Also writes the table of their sizes.
+    Needed after a change to notebooks/*.py. Also writes the tables of README.md and CONTRIBUTING.md.
     """
-    from derain_edu.course.lesson_size import write_sizes
+    from derain_edu.course.lesson_tables import write_tables
     from derain_edu.course.notebooks import build_notebooks
 
-    for path in [*build_notebooks(), write_sizes()]:
+    for path in [*build_notebooks(), *write_tables()]:
         typer.echo(path)
 
 

@@ -1,7 +1,7 @@
 """How long a lesson is, and how long it may be: one question in at most an hour.
 
-The numbers are taken from the lesson's source. ``derain-edu notebooks`` writes them as a table into
-CONTRIBUTING.md, and ``test_lesson_size.py`` holds every lesson to :data:`LIMITS`.
+The numbers are taken from the lesson's source, and ``test_lesson_size.py`` holds every lesson to
+:data:`LIMITS`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ from pathlib import Path
 
 from derain_edu.course.exercise_cells import Cell
 from derain_edu.course.notebooks import Lesson, lesson_cells, lesson_folder, lesson_names, opening
-from derain_edu.errors import DerainError
-from derain_edu.files import PACKAGE, write_atomically
 
 WORDS_A_MINUTE = 100  # of a text with formulas, by someone whose first language is another
-BEGIN, END = "<!-- sizes: begin -->", "<!-- sizes: end -->"  # around the table in CONTRIBUTING.md
 
 
 @dataclass(frozen=True)
@@ -100,38 +97,3 @@ def sizes(folder: Path | None = None) -> list[Size]:
     return [
         size_of(name, lesson_cells(folder / f"{name}.py")) for name in lesson_names(folder, ".py")
     ]
-
-
-def size_table(found: list[Size]) -> str:
-    """Return the table in Markdown."""
-    rows = ["| lesson | words | cells | predictions | exercises | minutes |"]
-    rows.append("|---|---|---|---|---|---|")
-    for size in found:
-        star = " ★" if size.lesson.core else ""
-        rows.append(
-            f"| {size.lesson.number} {size.lesson.title}{star} | {size.words} | {size.cells} | "
-            f"{size.predictions} | {size.exercises} | {size.lesson.minutes} |"
-        )
-    return "\n".join(rows)
-
-
-def with_table(page: str, found: list[Size]) -> str:
-    """Return a page with the table between its two marks.
-
-    Raises
-    ------
-    DerainError
-        If the marks are missing.
-    """
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise DerainError(f"CONTRIBUTING.md needs the lines {BEGIN} and {END} once each")
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{size_table(found)}\n{END}{rest.split(END)[1]}"
-
-
-def write_sizes() -> Path:
-    """Write the table into CONTRIBUTING.md of this clone, and return its path."""
-    path = PACKAGE.parent / "CONTRIBUTING.md"
-    page = path.read_text(encoding="utf-8")
-    write_atomically(path, with_table(page, sizes()).encode())
-    return path

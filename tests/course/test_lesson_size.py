@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from derain_edu.course.lesson_size import faults, size_of, sizes, with_table
+from derain_edu.course.lesson_size import faults, size_of, sizes
 from derain_edu.course.notebooks import bootstrap_code
-from derain_edu.errors import DerainError
 
-TOP = Path(__file__).resolve().parents[2]
 OPENING = "# 03 · Title\n\n**Why?**\n\n| **Time** | {} minutes; 60 s on a CPU |"
 CARD = "### Exercise 03.1 · One\n\n| **Spend** | 10 minutes |\n\n<details>a hint</details>"
 
@@ -57,13 +53,3 @@ def test_what_is_too_long_is_named(cells, fault):
 @pytest.mark.parametrize("size", sizes(), ids=lambda size: size.lesson.name)
 def test_a_lesson_is_one_hour(size):
     assert faults(size) == []
-
-
-def test_the_table_of_sizes_is_up_to_date():
-    page = (TOP / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    assert page == with_table(page, sizes()), "run `make notebooks`"
-
-
-def test_a_page_without_marks_is_refused():
-    with pytest.raises(DerainError, match="needs the lines"):
-        with_table("nothing", [])
