@@ -60,7 +60,7 @@ def progress(
 def notebooks() -> None:
     """Write the .ipynb files of the lessons again.
 
-    Needed after a change to notebooks/*.py. Also writes the tables of README.md and CONTRIBUTING.md.
+    Needed after a change to notebooks/*.py. The tables of README.md and CONTRIBUTING.md follow.
     """
     from derain_edu.course.lesson_tables import write_tables
     from derain_edu.course.notebooks import build_notebooks

@@ -1,7 +1,7 @@
 """The tables of lessons in README.md and CONTRIBUTING.md, written from the lessons themselves.
 
-A page holds two marks, ``<!-- lessons: begin -->`` and ``<!-- lessons: end -->``; what stands between
-them is written by ``derain-edu notebooks``.
+A page holds two marks, ``<!-- lessons: begin -->`` and ``<!-- lessons: end -->``; what stands
+between them is written by ``derain-edu notebooks``.
 """
 
 from __future__ import annotations

@@ -231,7 +231,7 @@ def _place(source: Path) -> str:
     """Return the line that says where in the course a lesson stands."""
     number, last = source.stem[:2], lesson_names(source.parent, ".py")[-1][:2]
     core = "★ core path · " if number in CORE else ""
-    return f"*{core}lesson {number} of 00 to {last}*"
+    return f"*{core}lesson {number} of 00–{last}*"
 
 
 def _notebook(cells: list[Cell]) -> Any:

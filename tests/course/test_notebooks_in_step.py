@@ -95,7 +95,7 @@ def test_every_notebook_has_a_source():
 def test_a_notebook_says_where_it_stands_and_ends_with_what_is_done():
     student = make_notebook(NOTEBOOKS / "04_progressive_prn.py").cells
     assert student[0].source.startswith("# 04 · ")
-    assert student[0].source.splitlines()[2] == "*★ core path · lesson 04 of 00 to 16*"
+    assert student[0].source.splitlines()[2] == "*★ core path · lesson 04 of 00–16*"
     assert student[-1].source == 'exercises.progress("04")'
     solved = make_notebook(NOTEBOOKS / "04_progressive_prn.py", solutions=True).cells
     assert solved[-1].cell_type == "markdown"
