@@ -2,7 +2,7 @@
 
 A score of a derained picture says little without the score of the rainy one, so both stand
 side by side in every row. Numbers of different protocols, or of models that were trained on
-different data, must never be compared: see lesson 01.
+different data, must never be compared: see lesson 02.
 """
 
 from __future__ import annotations

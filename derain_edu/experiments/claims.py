@@ -262,7 +262,7 @@ CLAIMS = (
     ),
     Claim(
         8, "Direction weights help the map follow streaks.",
-        "09", ("direction_attention",),
+        "09, 10", ("direction_attention",),
         "SPANet as released, where they are idle, and as in the paper, where they act.",
         _direction,
     ),
@@ -274,7 +274,7 @@ CLAIMS = (
     ),
     Claim(
         10, "Progressive training is more stable, generalises better, and costs more time.",
-        "11", ("curricula", "rain_curricula"),
+        "12", ("curricula", "rain_curricula"),
         "Four curricula for a small PRN, each against a random order of the same steps and "
         "against training in one step.",
         _curricula,

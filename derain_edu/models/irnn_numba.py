@@ -11,7 +11,7 @@ memory layouts, each read and written as it lies, so that no copy is made:
 
 The backward pass needs the outputs only. With G the gradient that arrives and h the output,
 ``g_t = [h_t > 0] · (G_t + α · g_{t+1})``; then ∂x = g, ∂α = Σ g_t·h_{t−1} and ∂β = Σ g_t, both
-sums without the first pixel, which has neither α nor β. Lesson 07 derives it.
+sums without the first pixel, which has neither α nor β. Lesson 08 derives it.
 
 The loops are compiled the first time they run (some seconds) and kept on disk, where numba finds a
 place: :func:`kept_in`. They run in as many threads as PyTorch uses.

@@ -24,7 +24,7 @@ from derain_edu.training.curriculum import Curriculum, StepSchedule
 _COMMON = {"data": "light", "loss": "neg_ssim+l1", "schedule": "cosine", "batch_size": 8, "seed": 0}
 
 # Few stages and small batches first: many quick steps while there is much to learn; all six stages
-# and larger patches at the end. (Lesson 11 asks whether the order matters, or only the price.)
+# and larger patches at the end. (Lesson 12 asks whether the order matters, or only the price.)
 _GROWING = Curriculum(
     stages=StepSchedule((2, 3, 4, 6), (0.0, 0.3, 0.55, 0.75)),
     batch_size=StepSchedule((2, 4, 2), (0.0, 0.55, 0.85)),

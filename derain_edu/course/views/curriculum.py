@@ -1,4 +1,4 @@
-"""What lesson 11 draws: any curriculum step by step, what it costs, and when to try one.
+"""What lesson 12 draws: any curriculum step by step, what it costs, and when to try one.
 
 The functions that draw know nothing of notebooks and are tested without them;
 :func:`schedule_dial` puts controls above them.

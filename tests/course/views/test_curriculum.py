@@ -1,4 +1,4 @@
-"""The curricula that lesson 11 draws: their levels, their budgets, the widget."""
+"""The curricula that lesson 12 draws: their levels, their budgets, the widget."""
 
 from __future__ import annotations
 

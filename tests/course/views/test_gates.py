@@ -1,4 +1,4 @@
-"""The gate slider of lesson 05: what rain does to the gates of an LSTM, without a browser."""
+"""The gate slider of lesson 06: what rain does to the gates of an LSTM, without a browser."""
 
 from __future__ import annotations
 
