@@ -10,7 +10,7 @@ function u(x, t); nobody shows it the solution. Its loss has three terms: how fa
 obeying the equation, from the initial condition, and from the boundary condition.
 
 A :class:`Way` says how they count in the course of training. All of them have the same network,
-the same points and the same number of steps; :data:`WAYS` are those of lesson 07. The truth comes
+the same points and the same number of steps; :data:`WAYS` are those of lesson 11. The truth comes
 from another method, the Cole-Hopf formula in :func:`reference`.
 
 >>> round(float(reference(np.array([-0.5]), np.array([0.25]))[0]), 4)

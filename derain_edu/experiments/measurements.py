@@ -79,7 +79,7 @@ def stage_gradients(config: TrainConfig, model: nn.Module, pairs: Pairs) -> dict
     """Split the gradient of the shared weights into the shares of the stages.
 
     Once for the network as it started, once as trained: the ratio of the loudest to the quietest
-    share (1: balanced), and how far their sum is from autograd's gradient. (Lesson 04.)
+    share (1: balanced), and how far their sum is from autograd's gradient. (Lesson 05.)
     """
     set_seed(config.seed)
     fresh = create_model(config.model, **config.options)

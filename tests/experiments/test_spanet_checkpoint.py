@@ -257,7 +257,7 @@ def test_the_search_for_dropped_results(line, found):
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed")
 @pytest.mark.parametrize(("line", "reported"), [("w", True), ("y.mul(w)", False)])
 def test_a_linter_reports_a_bare_name_and_no_call(line, reported):
-    """What lesson 09 says about rule B018."""
+    """What lesson 10 says about rule B018."""
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "B018", "-"]
     code = f"def f(y, w):\n    {line}\n    return y\n"
     result = subprocess.run(command, input=code, capture_output=True, text=True)

@@ -1,6 +1,6 @@
 """What is inside an ONNX file: its operations counted, its weights weighed, its stages drawn.
 
-The pictures and lists of lesson 08. A graph (``onnx.GraphProto``) is a list of nodes in the order
+The pictures and lists of lesson 15. A graph (``onnx.GraphProto``) is a list of nodes in the order
 in which they run. A node has an operation, the names of what it reads, and the names of what it
 writes; the weights are tensors with a name, too, the *initializers*.
 """

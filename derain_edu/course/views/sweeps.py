@@ -1,4 +1,4 @@
-"""How far a pixel sees: the measurements, pictures and sliders of lesson 05.
+"""How far a pixel sees: the measurements, pictures and sliders of lesson 07.
 
 Whether pixel q can change pixel p of an output at all is a question about a derivative: it is
 exactly 0 where no way leads from q to p. :func:`influence` asks it for all q at once by one

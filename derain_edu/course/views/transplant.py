@@ -1,6 +1,6 @@
 """What a transplanted module changes: sizes and gradients layer by layer, and what it understands.
 
-The measurements, pictures and the slider of lesson 09. Nothing here trains a network, and every
+The measurements, pictures and the slider of lesson 13. Nothing here trains a network, and every
 hook is gone after its call.
 """
 
