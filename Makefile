@@ -4,7 +4,7 @@
 # make lint     only its first part: ruff, spelling, notebooks up to date (some seconds)
 # make course   run all lessons without a browser and print minutes, memory and result of each
 # make book     build the course as a book of HTML pages, build/book/index.html
-# make notebooks   write the .ipynb files again after a change to notebooks/*.py
+# make notebooks   write the .ipynb files and tables again after a change to notebooks/*.py
 #
 # PYTHON=python3.12 chooses the interpreter (3.10 or newer).
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the small CPU build of PyTorch.
