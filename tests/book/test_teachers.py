@@ -28,9 +28,10 @@ def test_every_lesson_has_its_notes():
         f"{lesson.number} · {lesson.title}" for lesson in lessons()
     ]
     for part in parts:
-        for words in ("**The one idea.**", "**On the board.**", "**For the exam.**", "**Skip first.**"):
-            assert words in part, part.splitlines()[0]
-        assert re.search(r"\*\*For the exam\.\*\*[^*]+\*[^*]+\*", part), "a question and its answer"
+        for words in ("The one idea", "On the board", "For the exam", "Skip first"):
+            assert f"**{words}.**" in part, part.splitlines()[0]
+        question_and_answer = r"\*\*For the exam\.\*\*[^*]+\*[^*]+\*"
+        assert re.search(question_and_answer, part), part.splitlines()[0]
 
 
 def test_the_mistakes_are_what_the_checkers_say():

@@ -22,7 +22,19 @@ SECOND = "#2A8FD0"  # on white and on black: what is compared with it
 
 @dataclass(frozen=True)
 class Box:
-    """A drawn box; its sides are the points where arrows begin and end."""
+    """A drawn box; its sides are the points where arrows begin and end.
+
+    Attributes
+    ----------
+    x : float
+        Its left side, in pixels.
+    y : float
+        Its top.
+    width : float
+        How wide it is.
+    height : float
+        How high it is.
+    """
 
     x: float
     y: float
@@ -52,8 +64,10 @@ class Diagram:
 
     Attributes
     ----------
-    width, height : float
-        Size in pixels. A page is about 700 wide; on a narrower one the drawing shrinks.
+    width : float
+        In pixels. A page is about 700 wide; on a narrower one the drawing shrinks.
+    height : float
+        In pixels.
     alt : str
         The drawing in words, for who can't see it.
     """
