@@ -328,11 +328,11 @@ print("tail  ", tuple(baseline.tail(features[-1]).shape))
 print(f"{sum(p.numel() for p in baseline.parameters()):,} parameters")
 
 # %% [markdown]
-# - **The loss** is minus SSIM plus the mean absolute error. (PReNet's authors train with −SSIM
-#   alone, for 100 epochs; we have a minute.)
-# - **The data** are patches of the training photos, each time in new light rain.
-# - **The test** are 24 patches of six photos that the network never sees. The learning rate and the
-#   number of steps were chosen on four *validation* photos, not on the test.
+# - **The loss**: minus SSIM plus the mean absolute error. (PReNet's authors train with −SSIM alone,
+#   for 100 epochs; we have a minute.)
+# - **The data**: patches of the training photos, each time in new light rain.
+# - **The test**: 24 patches of six photos that the network never sees. The learning rate and the
+#   number of steps were chosen on four *validation* photos, not on these.
 #
 # **Predict:** the test patches have about 29 dB in rain. How many dB will 600 steps add?
 

@@ -5,7 +5,7 @@
 #
 # | | |
 # |---|---|
-# | **Goals** | turn the baseline into PRN in three edits; say what grows with the number of stages and what does not; predict what a loop does beyond the stages it was trained for; say which one job the weights do at each stage; judge a recorded comparison of four networks |
+# | **Goals** | turn the baseline into PRN in three edits; say what grows with the number of stages and what does not; predict what a loop does beyond its training; say which job the weights do at each stage; judge a recorded comparison |
 # | **Before you start** | lesson 03 |
 # | **Time** | 60 minutes, 30 of them for the exercises; the cells take 30 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221) |
@@ -59,13 +59,13 @@ diagrams.prn_loop()
 
 # %% [markdown]
 # The weights never change between the stages. So how can the first stage do something else than the
-# last? We build PRN in three edits, watch it work, and take it apart.
+# last?
 #
 # ## 1 · Three edits
 #
 # We start with the course's trained baseline: a head, five blocks, a tail that predicts minus the
-# rain layer, and the rainy picture O is added. PRN's class can be told to do exactly that: one
-# stage, and no second look at O. "Exactly" is a claim, so we check it.
+# rain layer, and the rainy picture O is added. PRN with one stage, and without a second look at O,
+# is exactly that. We check it.
 
 # %%
 baseline = de.create_model("residual", pretrained="open")
@@ -97,8 +97,8 @@ assert edit_1[5] < edit_1[0]
 
 # %% [markdown]
 # The passes after the first make it worse. A pass can't know that its input was cleaned before, so
-# it takes a little more away each time. And what one pass takes by mistake is gone for all later
-# ones: they never see the original again.
+# it goes on taking away. And what one pass takes by mistake is gone for all later ones: they never
+# see the original again.
 #
 # **Edit 2: add to the original.** Let each pass predict the *whole* rain layer again, and add it to
 # O, not to the last draft: $x_t = O + f(x_{t-1})$. Now a mistake can be taken back.
@@ -190,9 +190,8 @@ shorter = de.create_model("prn", pretrained="open", stages=2)  # told to stop at
 assert torch.equal(shorter(rainy), pictures[1]) and edit_3[T - 1] > edit_3[0]
 
 # %% [markdown]
-# Compare the shapes, not the heights: only PRN was trained as a loop. The three ideas: the loop
-# gives chances, the addition to O lets it take mistakes back, and the concatenation tells it what
-# there is to correct.
+# Compare the shapes, not the heights: only PRN was trained as a loop. The loop gives chances, the
+# addition to O lets it take mistakes back, and the concatenation shows what there is to correct.
 #
 # ## 2 · What a stage costs
 #
@@ -219,8 +218,9 @@ print(table(header, rows))
 assert len({parameters for parameters, _ in costs.values()}) == 1
 
 # %% [markdown]
-# Parameters stay at 95,107, the number of the released network; computation grows exactly with T.
-# Sharing saves memory for weights. It saves no computation.
+# PRN's parameters stay at 95,107, the number of the released network, and its computation grows
+# exactly with T. At T = 6, as deep a baseline has about six times the parameters, and computes as
+# much. So sharing saves memory for weights. It saves no computation.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 04.2 · Count without running
@@ -424,12 +424,13 @@ for name, x in ends.items():
 # answer depends on O alone, and the way to it on the draft.
 #
 # So the weights do **one job at every stage**: "Here is the rainy picture, here is a draft: give me
-# the rain layer." Only the drafts differ. That is no finding. It follows from how PRN is built: a
-# stage without a counter and without a memory is the same function each time. What we measured is
-# what this function does with different drafts.
+# the rain layer." Only the drafts differ. That is no finding: a stage without a counter and without
+# a memory is the same function each time, by construction. What we measured is what this function
+# does with different drafts.
 #
-# This explains a recorded result. Small networks were trained, five seeds each. Then one block was
-# left out, one after the other, and the final picture was scored:
+# If the end depends so little on the draft, then a fault in an early stage should hardly matter. A
+# recorded experiment tests it. Small networks were trained, five seeds each. Then their five blocks
+# were left out, one at a time, and the final picture was scored (mean loss over the blocks):
 
 # %%
 rows = load_results("specialists")
@@ -442,19 +443,22 @@ for place, (variant, column) in places.items():
     values = [row[column] for row in rows if row["variant"] == variant]
     lost[place], half = interval(values)
     print(f"a block is missing, {place:22}: {lost[place]:.2f} ± {half:.2f} dB")
+middle, half = interval(differences(rows, "PRN", "baseline", "missing_all"))
+print(f"all stages, PRN − baseline: {middle:+.2f} ± {half:.2f} dB")
 middle, half = interval(differences(rows, "PRN", "baseline"))
-print(f"nothing is missing, PRN − baseline: {middle:+.2f} ± {half:.2f} dB")
+print(f"nothing is missing, score of PRN − baseline: {middle:+.2f} ± {half:.2f} dB")
 assert lost["PRN, in stage 1"] + 1 < lost["PRN, in the last stage"]
 assert abs(middle) < half
 
 # %% [markdown]
 # A block that is missing in stage 1 costs next to nothing: the next stages get a worse draft, and
-# repair it, as they do with any draft. After the last stage there is nobody left to repair. In *all*
-# stages a missing block costs PRN as much as the baseline.
+# repair it. After the last stage nobody is left to repair. This is part (a) of claim 1 in lesson
+# 03: the baseline misses a block more than PRN's *first stage* does. The fair comparison takes the
+# block out of *all* stages, and there the interval covers zero: no difference is shown.
 #
-# And the last line: at the same number of training steps, **PRN does not beat the baseline here**:
-# the interval covers zero. With four stages it does four times the computation. What the loop
-# buys in this lesson is not a better score. It is drafts that can be looked at and repaired.
+# And the last line: after equal training steps, **PRN does not beat the baseline here**. The
+# interval covers zero, and four stages are four times the computation. What the loop buys in this
+# lesson is not a better score. It is drafts that can be looked at and repaired.
 #
 # ## 5 · Which of the edits helps?
 #
@@ -489,9 +493,9 @@ assert gain["concat off, + rainy on"] > 2 and max(chances) < 0.05
 # - **Both edits help**, each of them with and without the other.
 # - "concat off, + rainy on" is the loop of edit 2. Trained as a loop, it gains 2.99 dB. So the
 #   alternating scores of section 1 belong to *those weights*, not to the loop.
-# - One caution: the experiment was recorded twice. The first time the learning rate was twice as
-#   large, one training went wrong, and three seeds could not tell. An experiment that is repeated
-#   after an unclear result is *exploratory*: its verdicts need a fresh experiment.
+# - One caution: the experiment was recorded twice. The first time, with a larger learning rate and
+#   three seeds, one training went wrong, and nothing could be told. An experiment that is repeated
+#   after an unclear result is *exploratory*: its verdicts need a fresh one.
 
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
@@ -540,14 +544,12 @@ assert gain["concat off, + rainy on"] > 2 and max(chances) < 0.05
 # %% [markdown]
 # ## You can now …
 #
-# - turn the baseline into PRN in three edits, and say what each one is for: chances, a way back,
-#   and a reference;
-# - say what grows with T (computation) and what does not (parameters), and count both by a formula;
-# - predict what a loop does beyond its training: it comes to rest, and not always at the best
-#   place;
+# - turn the baseline into PRN in three edits: chances, a way back, and a reference;
+# - say what grows with T (computation) and what does not (parameters), and count both;
+# - predict what a loop does beyond its training: it comes to rest, not always at the best place;
 # - answer the question of this lesson: the weights do **one** job, "O and a draft in, the rain
-#   layer out". The draft makes the difference between the stages;
-# - judge a recorded comparison of four networks by pairs, intervals and corrected p values.
+#   layer out", and the draft makes the difference between the stages;
+# - judge a recorded comparison by pairs, intervals and corrected p values.
 #
 # Next: **05 · Shared gradients**. One set of weights, used T times, gets one gradient. Which stage
 # does it listen to?
