@@ -5,9 +5,9 @@
 #
 # | | |
 # |---|---|
-# | **Goals** | measure what a stack of convolutions can see; explain why a gradient survives many residual blocks; train a network and read its curve; ask a layer what it knows; judge a recorded comparison |
+# | **Goals** | measure what a stack of convolutions can see; explain why a gradient survives many residual blocks; train a network and read its curve; judge a comparison by pairs of the same seed |
 # | **Before you start** | lesson 01 (pairs, PSNR); what a convolution and a gradient are |
-# | **Time** | 95 minutes, 50 of them for the exercises; the cells take 75 s on a CPU with two cores, 15 s on a GPU |
+# | **Time** | 60 minutes, 30 of them for the exercises; the cells take 75 s on a CPU with two cores, 15 s on a GPU |
 # | **Papers** | Ren et al., *Progressive Image Deraining Networks: A Better and Simpler Baseline*, CVPR 2019 (arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
@@ -34,58 +34,61 @@ from torch import nn
 from torch.nn import functional as F
 
 from derain_edu.course import exercises
-from derain_edu.course.views import plots
-from derain_edu.course.views.depth import depth_slider, depth_views, draw_depth
+from derain_edu.course.views import diagrams, plots, residual as views
+from derain_edu.experiments.claims import CLAIMS
+from derain_edu.experiments.results import load_results
 from derain_edu.models.blocks import ResidualBlock, conv3x3
-from derain_edu.text import compare_guess
+from derain_edu.rain.presets import PRESETS
+from derain_edu.text import compare_guess, say
 
 device = de.choose_device(verbose=True)
 de.set_seed(0)
 
 # %% [markdown]
-# ## 1. What can three layers see?
-#
 # Lesson 01 gave us pairs. Now we need a function that turns the rainy picture into the clean one.
-# Its smallest part is a 3×3 convolution. We give one of them the simplest task: answer where a
-# thin bright line stands on a dark ground. To its right we put a lamp post that looks just the
-# same, only longer.
+# This is the network that we build and train:
+
+# %%
+diagrams.residual_network()
+
+# %% [markdown]
+# A **head** turns 3 colours into 16 channels, five **blocks** work on them, a **tail** turns them
+# back into 3 colours. Three questions: why so many layers (section 1)? Why a short skip around
+# each block (2)? Why a long one around everything (3 to 5)?
+#
+# ## 1 · What can three layers see?
+#
+# The smallest part is a 3×3 convolution. We give one of them the simplest task: say where a thin
+# bright line stands on a dark ground. Beside it stands a lamp post: the same, only longer.
 
 # %%
 streak, post = torch.zeros(2, 1, 1, 33, 33)  # two pictures (1, 1, 33, 33)
 streak[..., 9:24, 16] = 1  # a streak, 15 px long
 post[..., 1:-1, 16] = 1  # a lamp post, 31 px
-kernel = torch.tensor([[-1.0, 2, -1]] * 3)[None, None] / 6  # (1, 1, 3, 3): "brighter than beside"
+kernel = torch.tensor([[-1.0, 2, -1]] * 3)[None, None] / 6  # "brighter than beside"
 answers = [F.conv2d(picture, kernel, padding=1) for picture in (streak, post)]
 
-figure, axes = plots.new_figure(1, 4, width=11, height=3.1)
-for axis, (title, picture) in zip(
-    axes.flat,
-    {
-        "a streak": streak,
-        "answer": answers[0],
-        "a lamp post": post,
-        "answer ": answers[1],
-    }.items(),
-    strict=True,
-):
-    plots.draw_picture(axis, picture[0, 0], title)
-plots.show(figure, "A short and a long bright line, and the same bright answer to both.")
+shown = {"a streak": streak, "its answer": answers[0],
+         "a lamp post": post, "its answer ": answers[1]}
+shown = {name: picture[0].expand(3, -1, -1) for name, picture in shown.items()}
+plots.show(plots.picture_row(shown, width=9),
+           "A short and a long bright line, and the same bright answer to both.")
 assert answers[0][0, 0, 16, 16] == answers[1][0, 0, 16, 16] == 1
 
 # %% [markdown]
-# The filter finds both, and in the middle both answers are exactly 1. It cannot tell them apart:
-# the only difference is where the line *ends*, and that is farther away than the filter looks. A
+# The filter finds both lines, and in the middle both answers are exactly 1. It can't tell them
+# apart: the only difference is where the line *ends*, and that is farther away than it looks. A
 # network that should remove rain and keep lamp posts has to look farther.
 #
-# **Think first.** We put one 3×3 convolution behind another, three in all. How many pixels wide
-# is the window that can change one output pixel?
+# **Predict:** we put one 3×3 convolution behind another, three in all. How many pixels wide is the
+# window that can change one output pixel?
 
 # %%
 my_guess = None  # write a number of pixels
 
 # %% [markdown]
-# We do not have to count: the gradient knows. An input pixel that cannot change an output pixel
-# has a gradient of exactly zero.
+# The gradient knows: an input pixel that can't change an output pixel has a gradient of exactly
+# zero.
 
 
 # %%
@@ -97,43 +100,39 @@ def window(network, size=41):
     return x.grad.abs().sum(dim=(0, 1))  # (4, 3, size, size) -> (size, size)
 
 
-def side(gradients):
+def width_of(gradients):
     """Return how many columns have a gradient that is not zero."""
     return int((gradients.sum(dim=0) > 0).sum())
 
 
-# %%
 one = conv3x3(3, 16)
-three = nn.Sequential(conv3x3(3, 16), nn.ReLU(), conv3x3(16, 16), nn.ReLU(), conv3x3(16, 16))
-baseline = de.create_model("residual", channels=16, blocks=5)  # twelve convolutions: see below
-windows = {"one layer": window(one), "three layers": window(three), "twelve": window(baseline)}
-compare_guess(my_guess, side(windows["three layers"]), "px", decimals=0)
-
-figure, axes = plots.new_figure(1, 3, width=10.5, height=3.2)
-for axis, (name, gradients) in zip(axes.flat, windows.items(), strict=True):
-    shown = (gradients / gradients.max()).clamp_min(1e-7).log10()
-    title = f"{name}: {side(gradients)} × {side(gradients)} px"
-    plots.draw_map(axis, shown, title, vmin=-6, vmax=0)
-alt = "Squares of 3, 7 and 25 pixels; the largest is strong in its middle and fades outwards."
-plots.show(figure, alt)
-assert [side(gradients) for gradients in windows.values()] == [3, 7, 2 * baseline.halo + 1]
+three = nn.Sequential(
+    conv3x3(3, 16), nn.ReLU(), conv3x3(16, 16), nn.ReLU(), conv3x3(16, 16)
+)
+baseline = de.create_model("residual", channels=16, blocks=5)  # 1 + 5·2 + 1 layers
+windows = {"one layer": window(one), "three layers": window(three),
+           "our twelve": window(baseline)}
+compare_guess(my_guess, width_of(windows["three layers"]), "px", decimals=0)
 
 # %%
-from derain_edu.rain.presets import PRESETS
-
-middle = windows["twelve"][17:24, 17:24].sum() / windows["twelve"].sum()  # 7 × 7 of 41 × 41
-print(f"{middle:.0%} of the baseline's gradient is in the 7 × 7 pixels in the middle")
+titles = {f"{name}: {width_of(w)} px wide": w for name, w in windows.items()}
+plots.show(views.draw_windows(titles),
+           "Squares of 3, 7 and 25 pixels; the largest is strong in its middle and "
+           "fades outwards.")
+twelve = windows["our twelve"]
+middle = twelve[17:24, 17:24].sum() / twelve.sum()  # 7 × 7 of 41 × 41
+print(f"twelve layers: {middle:.0%} of the gradient is in the middle 7 × 7 px")
 low, high = PRESETS["light"].length
 print(f"a streak of light rain is {low:.0f} to {high:.0f} px long")
-assert middle > 0.5
+assert [width_of(w) for w in windows.values()] == [3, 7, 25] and middle > 0.5
 
 # %% [markdown]
 # Each 3×3 layer adds one pixel on every side. (The colours are powers of ten: −3 means a
-# thousandth of the strongest.) Twelve layers see 25 × 25 pixels, but with fresh weights almost all
-# of what they look at is in the middle. A long streak does not fit.
+# thousandth of the strongest.) Twelve layers see 25 × 25 pixels, and with fresh weights they look
+# mostly at the middle. A long streak does not fit.
 #
-# More layers are one way out. Wider kernels are another, and **dilation** is a third: a 3×3 kernel
-# with dilation d looks at pixels that are d apart.
+# Other ways to see farther are wider kernels and **dilation**: a 3×3 kernel with dilation d looks
+# at pixels that are d apart.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 03.1 · How wide is the window?
@@ -161,68 +160,46 @@ def receptive_field(layers):
 
 
 if exercises.check("03.1", receptive_field):
-    ways = {
-        "12 layers 3×3": [(3, 1)] * 12,
-        "12 layers 5×5": [(5, 1)] * 12,
-        "5 layers 3×3, dilation 1, 2, 4, 8, 16": [(3, 2**k) for k in range(5)],
-    }
-    for name, layers in ways.items():
-        print(f"{name}: {receptive_field(layers)} px")
+    print("12 layers 3×3:", receptive_field([(3, 1)] * 12), "px")
+    print("12 layers 5×5:", receptive_field([(5, 1)] * 12), "px")
+    doubled = [(3, 1), (3, 2), (3, 4), (3, 8), (3, 16)]
+    print("5 layers 3×3, dilation 1, 2, 4, 8, 16:", receptive_field(doubled), "px")
 
 # %% [markdown] tags=["solution"]
-# The widths *add up*. Only strides multiply. The count says how far a layer may look, not how well:
-# a single dilated kernel leaves pixels out, and the gradients above fade outwards.
+# The widths *add up*. The count says how far a layer may look, not how well: a single dilated
+# kernel leaves pixels out, and the gradients above fade outwards.
 
 # %% [markdown]
-# The networks of this course take the first way: *many* layers. Can we have them?
-
-# %% [markdown]
-# ## 2. A block that starts by doing almost nothing
+# The networks of this course take the simplest way: *many* layers. Can many layers be trained?
+#
+# ## 2 · A block that starts by doing almost nothing
 #
 # A residual block adds its input to what its two layers made of it:
-# $x \mapsto \mathrm{relu}(x + f(x))$, where $f$ is convolution, ReLU, convolution, ReLU. We try
-# it on something tiny and look at each shape.
-
-# %%
-de.set_seed(0)
-block = ResidualBlock(4)
-x = torch.rand(1, 4, 6, 8)  # 4 channels, 6 × 8 pixels
-inside = F.relu(block.conv1(x))  # (1, 4, 6, 8): padding 1 keeps the size
-branch = F.relu(block.conv2(inside))  # (1, 4, 6, 8)
-y = F.relu(branch + x)  # (1, 4, 6, 8): the sum needs equal shapes
-for name, tensor in {"x": x, "inside": inside, "branch": branch, "y": y}.items():
-    print(f"{name:<7} {tuple(tensor.shape)}  mean {tensor.mean():.3f}  min {tensor.min():.3f}")
-assert torch.equal(y, block(x))
-assert (y >= x).all(), "the branch ends in a ReLU: it can only add"
-
-# %% [markdown]
-# Nothing changes shape, so blocks can be put one behind the other. And the branch of this block can
-# only *add*: it is the block of the released PReNet code, with a ReLU at the end of the branch.
-#
-# **Think first.** A fresh block of 16 channels has random weights. By how many percent does it
-# change its input?
-
-# %%
-my_guess = None  # write a number of percent
+# $y = \mathrm{relu}(x + f(x))$. We look at a fresh block, with random weights.
 
 # %%
 de.set_seed(0)
 block, x = ResidualBlock(16), torch.rand(1, 16, 32, 32)
 with torch.no_grad():
-    change = (block(x) - x).norm() / x.norm()
-compare_guess(my_guess, 100 * change.item(), "%", decimals=0)
-assert 0 < change < 0.3
+    inside = F.relu(block.conv1(x))  # (1, 16, 32, 32): padding 1 keeps the size
+    branch = F.relu(block.conv2(inside))  # f(x), (1, 16, 32, 32)
+    y = F.relu(x + branch)  # the sum needs equal shapes
+for name, tensor in {"x": x, "inside": inside, "branch": branch, "y": y}.items():
+    print(f"{name:<7} {tuple(tensor.shape)}  mean {tensor.mean():.3f}")
+change = (y - x).norm() / x.norm()
+print(f"the block changes its input by {change:.0%}")
+assert torch.equal(y, block(x)) and 0 < change < 0.3
 
 # %% [markdown]
-# So at the start, the block is nearly the identity: it passes on what it got, with a small random
-# change. A network of such blocks starts out almost as a network without blocks. What a block does
-# to its input it has to learn.
+# At the start the block is nearly the **identity**: it passes on what it got, with a small random
+# change. So a network of such blocks starts almost as a network without blocks, and each block has
+# to learn what it does to its input.
 #
-# The other half of the story is the way back. In training, the gradient travels from the loss to
-# the first layer through all blocks.
+# Now the way back. In training, the gradient travels from the loss to the first layer through all
+# blocks.
 #
-# **Think first.** We send a gradient backward through 16 blocks *without* the addition. It
-# arrives smaller. Ten times (write −1), a thousand times (−3), a million times (−6)?
+# **Predict:** we send a gradient backward through 16 blocks *without* the skip. It arrives
+# smaller. Ten times (write −1), a thousand times (−3), a million times (−6)?
 
 # %%
 my_guess = None  # write a power of ten, such as -1
@@ -236,13 +213,13 @@ class NoSkip(ResidualBlock):
         return F.relu(self.conv2(F.relu(self.conv1(x))))
 
 
-def gradient_through(kind, depth, he_start=False):
-    """Return how much larger a gradient leaves a chain of fresh blocks than it came in."""
+def gradient_through(kind, depth, larger_start=False):
+    """Return the size of a gradient after fresh blocks, divided by that before."""
     de.set_seed(0)
     chain = nn.Sequential(*(kind(16) for _ in range(depth)))
-    for conv in chain.modules():
-        if he_start and isinstance(conv, nn.Conv2d):
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    for layer in chain.modules():
+        if larger_start and isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     x = torch.rand(2, 16, 24, 24, requires_grad=True)
     y = chain(x)
     sent = torch.randn_like(y)
@@ -252,48 +229,41 @@ def gradient_through(kind, depth, he_start=False):
 
 # %%
 depths = (1, 2, 4, 8, 16)
-cases = {
-    "with skips": (ResidualBlock, False),
-    "without skips": (NoSkip, False),
-    "with skips, larger start": (ResidualBlock, True),
-    "without skips, larger start": (NoSkip, True),
-}
-sizes = {
-    name: [gradient_through(kind, n, he) for n in depths] for name, (kind, he) in cases.items()
-}
+sizes = {}
+for name, kind in {"with skips": ResidualBlock, "without skips": NoSkip}.items():
+    sizes[name] = [gradient_through(kind, n) for n in depths]
+    larger = [gradient_through(kind, n, larger_start=True) for n in depths]
+    sizes[f"{name}, larger start"] = larger
 compare_guess(my_guess, math.log10(sizes["without skips"][-1]), "(power of ten)")
-
-# %%
-figure, axes = plots.new_figure(width=8, height=3.4)
-plots.draw_curves(axes[0, 0], sizes, depths, "blocks", "gradient at the start / at the end")
-axes[0, 0].set_yscale("log")
-axes[0, 0].set_xscale("log", base=2)
-axes[0, 0].set_xticks(depths, depths)
-plots.show(
-    figure,
-    "With skips the gradient keeps its size, and without them it vanishes with depth. After a "
-    "larger start it grows with skips, and without them shrinks a little.",
-)
-print("after 16 blocks:")
+plots.show(views.draw_gradients(sizes, depths),
+           "With skips the gradient keeps its size, and without them it vanishes "
+           "with depth. After a larger start it grows with skips, and shrinks a little "
+           "without them.")
 for name, values in sizes.items():
-    print(f"    {name:27} {values[-1]:.1e}")
-assert 0.3 < sizes["with skips"][-1] < 3
-assert sizes["without skips"][-1] < 1e-6
+    print(f"{name:27} after 16 blocks: {values[-1]:.1e}")
+assert 0.3 < sizes["with skips"][-1] < 3 and sizes["without skips"][-1] < 1e-6
 assert sizes["with skips, larger start"][-1] > 100
 
 # %% [markdown]
-# With skips the gradient arrives as it was sent: the sum has a path of its own on which nothing is
-# multiplied. Without them, each block makes the gradient smaller, and next to nothing reaches the
-# first layers.
+# <details><summary>Background: logarithmic axes, and numbers like 1.0e-09</summary>
 #
-# Look at the two other curves before you quote this. They start with larger weights (He et al.,
-# 2015), made for chains without skips. Now these keep about a third of their gradient through 16
-# blocks, and the blocks *with* skips let it grow two hundred times.
+# On a logarithmic axis every step of the same length *multiplies* by the same number: from 1 down
+# to 0.1 is as far as from 0.1 to 0.01. A straight line that falls means "so many times smaller with
+# every block". 2.5e-03 is $2.5 \cdot 10^{-3} = 0.0025$.
 #
-# The lesson is not "a skip is magic" but **an identity plus something small**: the sum keeps the
-# path open, and the small start of the branch keeps it in size.
+# </details>
 #
-# Autograd went the way back for us. It takes a few lines, and one of them shows the identity.
+# With skips the gradient arrives almost as it was sent: the sum has a path on which nothing is
+# multiplied. Without them each block makes it smaller, and next to nothing reaches the first layer.
+#
+# Now the two other curves. They start with larger weights, drawn so that chains *without* skips
+# work (He et al., 2015): those now keep about a third of their gradient through 16 blocks. But the
+# blocks *with* skips let it grow two hundred times. So a skip alone is not enough. What works is
+# **an identity plus something small**: the sum keeps the path open, and the small start of the
+# branch keeps the gradient in size.
+#
+# Autograd went the way back for us. By hand it takes a few lines, and one of them shows the
+# identity.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 03.2 · The way back through one block
@@ -302,7 +272,7 @@ assert sizes["with skips, larger start"][-1] > 100
 # |---|---|
 # | **Difficulty** | ●●●●○ |
 # | **Importance** | ●●●●● |
-# | **Spend** | 20 minutes |
+# | **Spend** | 15 minutes |
 # | **Task** | a block of one pixel: y = relu(x + relu(w2 · relu(w1 · x))), where w1 and w2 are matrices (1×1 convolutions without bias). Write `send_back(sent, x, w1, w2)`: `sent` is the gradient of a loss at y; return its gradient at x. Do it by hand, without `backward` |
 #
 # x, y and `sent` are of shape (C,), w1 is (K, C) and w2 is (C, K).
@@ -340,35 +310,31 @@ if exercises.check("03.2", send_back):
 
 # %% [markdown] tags=["solution"]
 # `at_sum +` is the identity: it holds no weight, so no weight can make it small. All the weights
-# are in the second term, and they are multiplied: small weights make it very small.
+# are in the second term, where they are multiplied: small weights make it very small.
 
 # %% [markdown]
-# ## 3. The baseline, trained while you watch
+# ## 3 · The baseline, trained while you watch
 #
-# Head, blocks, tail: a convolution from 3 colours to 16 channels, five residual blocks, and a
-# convolution back to 3 colours. Its output is *added to the rainy picture*, so it has to be minus
-# the rain: $\hat B = O + \mathrm{tail}(\cdot)$, with $O = B + R$.
+# Back to the first drawing. The tail's output is *added to the rainy picture* $O$, so it has to
+# learn minus the rain: $\hat B = O + \mathrm{tail}(\cdot)$.
 
 # %%
-shapes = [("rainy", (1, 3, 48, 48))]
-for k, features in enumerate(baseline.features(torch.rand(1, 3, 48, 48))):
-    shapes.append((f"block {k}" if k else "head", tuple(features.shape)))
-shapes.append(("tail", tuple(baseline.tail(features).shape)))
-for name, shape in shapes:
-    print(f"{name:<8} {shape}")
+rainy = torch.rand(1, 3, 48, 48)
+features = baseline.features(rainy)  # after the head, and after each block
+print("rainy ", tuple(rainy.shape))
+print("head  ", tuple(features[0].shape))
+print("blocks", tuple(features[-1].shape))
+print("tail  ", tuple(baseline.tail(features[-1]).shape))
 print(f"{sum(p.numel() for p in baseline.parameters()):,} parameters")
-assert shapes[-1][1] == shapes[0][1]
 
 # %% [markdown]
-# **The loss.** PReNet's authors train with −SSIM alone, for 100 epochs. We have about a minute, and
-# add the mean absolute error: `neg_ssim+l1`. **The data**: patches of the training photos, each
-# time in new light rain. **The test**: 24 patches of six photos that the network never sees.
+# - **The loss**: minus SSIM plus the mean absolute error. (PReNet's authors train with −SSIM alone,
+#   for 100 epochs; we have a minute.)
+# - **The data**: patches of the training photos, each time in new light rain.
+# - **The test**: 24 patches of six photos that the network never sees. The learning rate and the
+#   number of steps were chosen on four *validation* photos, not on these.
 #
-# **The budget**, that is the learning rate and the number of steps, was chosen on four *validation*
-# photos, not on the test. (The runs of that choice are not recorded.) Other photos may be harder,
-# so the cell below asks for 3 dB on the test.
-#
-# **Think first.** The patches of the test have about 29 dB in rain. How many dB will 600 steps add?
+# **Predict:** the test patches have about 29 dB in rain. How many dB will 600 steps add?
 
 # %%
 my_guess = None  # write a number of dB
@@ -382,7 +348,7 @@ config = de.TrainConfig(
     batch_size=4,
     loss="neg_ssim+l1",
     lr=2e-3,
-    schedule="cosine",
+    schedule="cosine",  # the learning rate falls to zero along a cosine
     steps=600,
     validate_every=60,
     validation_pairs=4,
@@ -392,291 +358,120 @@ run = de.train(config, on_log=plots.live_curve(config.steps))
 model = run.model.cpu()
 print(f"{run.steps} steps in {60 * run.minutes:.0f} s")
 
+
 # %% [markdown]
-# The left curve jumps because each step sees other patches, some with much rain and some with
-# little. The right one is calmer: the same four pairs every time. If the left falls and the right
-# does not rise, the network learns something that only helps on its own patches.
+# The left curve jumps, because each step sees other patches, some with much rain and some with
+# little. The right one is calmer: the same four pairs every time. If the left one falls and the
+# right one does not rise, the network learns what helps on its own patches only.
 
 
 # %%
 def held_out(split, count=24, size=128):
-    """Return rainy and clean patches (count, 3, size, size) in rain of their own."""
+    """Return rainy and clean patches (count, 3, size, size)."""
     stream = de.SyntheticRain(rain="light", patch_size=size, seed=2, split=split)
     pairs = [stream[k] for k in range(count)]
-    return tuple(torch.stack([pair[key] for pair in pairs]) for key in ("rainy", "clean"))
+    rainy = torch.stack([pair["rainy"] for pair in pairs])
+    return rainy, torch.stack([pair["clean"] for pair in pairs])
 
 
 @torch.no_grad()
-def gain(network, rainy, clean):
-    """Return how many dB the network adds to the rainy patches, on average."""
-    return de.psnr(network(rainy), clean) - de.psnr(rainy, clean)
+def gain(network):
+    """Return how many dB the network adds to the rainy test patches, on average."""
+    before, after = test_rainy, network(test_rainy)
+    return de.psnr(after, test_clean) - de.psnr(before, test_clean)
 
 
 test_rainy, test_clean = held_out("test")
-gained = gain(model, test_rainy, test_clean)
+gained = gain(model)
+print(f"rainy test patches: {de.psnr(test_rainy, test_clean):.1f} dB")
 compare_guess(my_guess, gained, "dB")
-assert gained >= 3, "a minute of training must halve the error energy on unseen photos"
+assert gained >= 3, "a minute of training must halve the error's energy"
 
 # %%
 clean = de.load_photo("china")[:, 60:300, 200:520]  # (3, 240, 320), a test photo
 rain = de.add_rain(clean, "light", seed=1)
 with torch.no_grad():
     derained = model(rain.rainy[None])[0]  # (1, 3, 240, 320) -> (3, 240, 320)
-plots.show(
-    plots.derained_row(rain.rainy, derained, clean),
-    "A temple in light rain, derained by the one-minute network, clean, and the error.",
-)
+plots.show(plots.derained_row(rain.rainy, derained, clean),
+           "A temple in light rain, derained by the one-minute network, clean, and "
+           "the error.")
 assert de.psnr(derained, clean) > de.psnr(rain.rainy, clean)
 
 # %% [markdown]
-# Three decibels are half of the error's energy. Look at what is left: the longest and the
-# brightest streaks, and a little of every bright thin edge has gone with the rain. Those are the
-# lamp posts of section 1.
-
-# %% [markdown]
-# ## 4. Who knows where it rains?
+# Three decibels are half of the error's energy. Look at what is left: faint long streaks. And in the
+# error you can see the roofs: a little of their bright thin edges has gone with the rain. They are
+# the lamp posts of section 1.
 #
-# Each depth of the network has 16 pictures, its features. We ask them where it rains, with the
-# simplest question: the best *weighted sum* of the 16 channels, fitted by least squares on other
-# photos. This is a read-out. The tail can do little more.
+# ## 4 · Predict the rain, or the picture?
 #
-# How good a map is, we say with the **AUC**: take one rainy and one dry pixel at random. How
-# often is the map larger at the rainy one? 0.5 is a coin, 1 is always.
+# Leave out the long skip, and the tail has to paint the clean picture itself. The information is
+# the same: whoever knows $O$ and the rain knows the picture, too. Only the task differs.
 #
-# **Think first.** What AUC do you expect of the *head*, one 3×3 layer?
-
-# %%
-my_guess = None  # write a number from 0.5 to 1
-
-# %%
-
-stream = de.SyntheticRain(rain="light", patch_size=96, seed=3)  # training photos
-seen = [stream[k] for k in range(8)]
-views = depth_views(model, seen, rain.rainy, rain.mask)
-found = [view.read_out_auc for view in views]  # after the head, after block 1, 2, …
-compare_guess(my_guess, found[0], decimals=2)
-assert found[-1] > found[0] + 0.1, "the blocks must know more than the head"
-
-# %%
-depth_slider(model, seen, rain.rainy, rain.mask)
-
-# %%
-
-for depth in (0, len(views) // 2, len(views) - 1):
-    where = f"{views[depth].name}: the best channel, the read-out, and the AUC by depth."
-    plots.show_png(draw_depth(views, depth), f"What is known {where}")
-for view in views:
-    best = f"best channel {view.channel_auc:.2f}"
-    print(f"{view.name:<14} read-out {view.read_out_auc:.2f}, {best}")
-
-# %% [markdown]
-# The head knows least: it sees rain, leaves and roof edges alike. That is the streak and the lamp
-# post again, now in a trained network. In our run the first two blocks make the largest steps (.57,
-# .73, .82). After that the AUC rises slowly, and the last block loses .01.
-#
-# And look at the best *single* channel. In the middle it is up to .12 behind the weighted sum of
-# all 16; after the last block only .04. One channel has become nearly as good a map of the rain as
-# all together. (This flatters the single channel: it is picked by its AUC on this very picture,
-# with the true mask, and the weighted sum is not.)
-#
-# Is that training, or just depth? A network with random weights is the control.
-
-# %%
-de.set_seed(1)
-fresh = de.create_model("residual", channels=16, blocks=5)
-untrained = [v.read_out_auc for v in depth_views(fresh, seen, rain.rainy, rain.mask)]
-figure, axes = plots.new_figure(width=7, height=3.2)
-curves = {"trained": found, "random weights": untrained}
-plots.draw_curves(axes[0, 0], curves, range(6), "depth (0: head)", "AUC of the read-out")
-axes[0, 0].set_ylim(0.5, 1)
-plots.show(figure, "The read-out improves with depth when trained, and stays flat when random.")
-assert found[-1] > max(untrained) + 0.05
-
-# %% [markdown]
-# Here depth alone adds next to nothing: random features find some rain after the head, and hardly
-# more after five blocks. But fresh blocks are nearly identities (section 2), so this control could
-# hardly rise. It shows that *these* blocks find rain only after training. It does not show what
-# other random blocks of the same depth would do. And the trained *head* finds less rain than a
-# random one in this run. The loss does not ask the head to be readable, only to be useful to the
-# blocks behind it.
-
-# %% [markdown]
-# ## 5. Specialists: one job, done once?
-#
-# One may call the baseline's blocks *specialists*: each is used once, at one place, for one job. A
-# claim like this can be tested. If it is true, you cannot take a block out, use it twice, or let
-# two neighbours change places without a loss.
-#
-# **Think first.** What does the network lose when the *first* block is taken out?
-
-# %%
-my_guess = None  # write a number of dB
-
-
-# %%
-@torch.no_grad()
-def gain_with(order):
-    """Return the gain when the blocks are applied in another order."""
-    x = F.relu(model.head(test_rainy))  # (24, 3, 128, 128) -> (24, 16, 128, 128)
-    for k in order:
-        x = model.blocks[k](x)
-    return de.psnr(test_rainy + model.tail(x), test_clean) - de.psnr(test_rainy, test_clean)
-
-
-normal = list(range(5))
-out = [gained - gain_with([j for j in normal if j != k]) for k in normal]
-twice = [gained - gain_with(sorted([*normal, k])) for k in normal]
-swapped = [gained - gain_with([*normal[:k], k + 1, k, *normal[k + 2 :]]) for k in normal[:-1]]
-compare_guess(my_guess, out[0], "dB")
-
-# %%
-figure, axes = plots.new_figure(1, 3, width=11, height=3.0, sharey=True)
-for axis, (title, losses) in zip(
-    axes.flat,
-    {
-        "taken out": out,
-        "used twice": twice,
-        "changes places with the next": swapped,
-    }.items(),
-    strict=True,
-):
-    plots.draw_bars(axis, [f"block {k + 1}" for k in range(len(losses))], losses)
-    axis.set_title(title, fontsize=10)
-axes[0, 0].set_ylabel("loss in dB")
-plots.show(figure, "What the network loses when a block is taken out, used twice or moved.")
-needed = sum(loss > 0.1 for loss in out)
-print(f"{needed} of 5 blocks cost more than 0.1 dB when taken out, the worst {max(out):.1f} dB")
-print(f"using one twice costs up to {max(twice):.1f} dB")
-moved = sum(loss > 0.1 for loss in swapped)
-print(f"{moved} of 4 swaps cost more than 0.1 dB, the worst {max(swapped):.1f} dB")
-assert max(out) > 0.3 and max(swapped) > 0.1
-
-# %% [markdown]
-# *Needed*: in our run each of the five blocks costs more than 0.1 dB when it is taken out. *Only
-# once*: to use one twice costs up to 1.2 dB. *In this order*: three of four swaps cost more than
-# 0.1 dB. Where neighbours can change places at no cost, the order is not part of their job.
-#
-# So the test does not refute the claim. It does not prove it either: other networks, too, may lose
-# when somebody changes the order of their layers after the training, and there is no such control
-# here.
-#
-# Keep *used twice* in mind. In lesson 04 a network is *trained* to use all its blocks several
-# times. Its picture gets better from stage to stage, although in the end it is not ahead of a
-# baseline of five blocks.
-
-# %% [markdown]
-# ## 6. Predict the rain, or the picture?
-#
-# Both are possible with the same network: leave out the addition at the end, and the tail has to
-# paint the clean picture itself. The information is the same. What differs is the task.
-#
-# **Think first.** Same network, same patches, same 120 steps. How many dB is "rain" ahead of
-# "picture" (negative: behind)?
+# **Predict:** same network, same patches, same 120 steps. How many dB is "rain" ahead of "picture"
+# (negative: behind)?
 
 # %%
 my_guess = None  # write a number of dB
 
 # %%
-short, start, after = replace(config, steps=120, validate_every=0), {}, {}
+before, after = {}, {}
 for target in ("rain", "picture"):
     options = {**config.options, "predicts": target}
     de.set_seed(config.seed)
-    start[target] = gain(de.create_model("residual", **options), test_rainy, test_clean)
-    trained = de.train(replace(short, options=options)).model.cpu()
-    after[target] = gain(trained, test_rainy, test_clean)
-    print(
-        f"{target:<8} gain before training {start[target]:6.1f} dB, after {after[target]:6.1f} dB"
-    )
+    before[target] = gain(de.create_model("residual", **options))
+    short = replace(config, options=options, steps=120, validate_every=0)
+    after[target] = gain(de.train(short).model.cpu())
+    print(f"{target:<8} gain {before[target]:6.1f} dB before training, "
+          f"{after[target]:6.1f} dB after")
 compare_guess(my_guess, after["rain"] - after["picture"], "dB")
-assert after["rain"] > after["picture"]
-
-# %%
-figure, axes = plots.new_figure(1, 2, width=9, height=2.8)
-layers = {"B": test_clean, "R = O − B": test_rainy - test_clean}
-for name, layer in layers.items():
-    axes[0, 0].hist(layer.flatten().numpy(), bins=60, range=(0, 1), histtype="step", label=name)
-axes[0, 0].set_yscale("log")
-axes[0, 0].set_xlabel("value")
-axes[0, 0].set_ylabel("pixels")
-axes[0, 0].legend(frameon=False)
-energy = [layer.square().mean().item() for layer in layers.values()]
-plots.draw_bars(axes[0, 1], list(layers), energy, ylabel="mean square", decimals=4)
-plots.show(figure, "Values of the scene spread from 0 to 1; most of those of the rain are 0.")
-print(f"the picture holds {energy[0] / energy[1]:.0f} times the energy of the rain")
-dark = (layers["R = O − B"].abs() < 1 / 255).float().mean()
-print(f"{dark:.0%} of the rain layer's values lie below one grey level")
+assert after["rain"] > after["picture"] and before["rain"] > before["picture"] + 10
 
 # %% [markdown]
-# The picture is everywhere and full of detail; the rain is zero at most places. A network that
-# predicts rain can leave a pixel alone by answering zero. One that predicts the picture has to
-# carry every pixel of it through all layers first, and what is lost on the way is missing in the
-# result.
+# Look at the column *before training*. With the long skip, the fresh network returns the rainy
+# picture plus a random change, and loses a few decibels. Without it, it returns the random change
+# alone, far below the rainy picture, and has to learn to copy before it can learn to clean. This is
+# section 2 again, for the whole network: **an identity plus something small**. The rain is the
+# small part.
 #
-# To do *nothing*, a network that predicts rain needs a tail full of zeros. And the other one?
+# ## 5 · One seed is an anecdote
+#
+# We compared one training with one training. Another seed gives other first weights and other
+# patches, and so another score. The recorded experiment trains both networks longer (600 steps, on
+# smaller patches), with three seeds each:
 
-# %% [markdown] tags=["exercise"]
-# ### Exercise 03.3 · Weights that do nothing
+# %%
+rows = load_results("rain_or_picture")
+scores = {}  # {network: {seed: gain on the validation photos in dB}}
+for row in rows:
+    of_network = scores.setdefault(row["variant"], {})
+    of_network[row["seed"]] = row["psnr_validation"] - row["psnr_input"]
+plots.show(views.draw_pairs(scores, "gain over the rainy input, dB"),
+           "The gain of both targets, joined by a line for each of three seeds: all "
+           "lines fall.")
+for name, of_network in scores.items():
+    print(f"{name:20}", " ".join(f"{dB:5.2f}" for dB in of_network.values()), "dB")
+
+# %% [markdown]
+# Runs of the same seed saw the same patches: if they were hard ones, they were hard for both. So we
+# look at the *difference for each seed*, and ask whether it could be zero.
 #
-# | | |
-# |---|---|
-# | **Difficulty** | ●●○○○ |
-# | **Importance** | ●●●○○ |
-# | **Spend** | 10 minutes |
-# | **Task** | write `copy_kernel(channels)`: the weights (channels, channels, 3, 3) of a 3×3 convolution without bias and with padding 1 that hands on what it gets, unchanged, each channel to itself |
+# <details><summary>Background: the 95 % interval of a mean</summary>
 #
-# <details><summary>Hint</summary>
-#
-# `weight[i, j]` is the 3 × 3 window through which output channel i looks at input channel j. Which
-# of these windows are all zeros? What stands in the others, and where?
+# With n values and their standard deviation s, the mean is known up to ± t · s / √n. It is surer
+# than a single value, by √n. The factor t (Student's) makes the interval catch the true mean in 95
+# of 100 experiments. For many values t is 1.96; for few it is larger, because s itself is uncertain.
 #
 # </details>
 
-# %% tags=["exercise"]
-def copy_kernel(channels):
-    """Return the weights of a convolution that copies."""
-    # BEGIN SOLUTION
-    weight = torch.zeros(channels, channels, 3, 3)  # (to, from, height, width)
-    weight[:, :, 1, 1] = torch.eye(channels)
-    return weight
-    # END SOLUTION
-
-
-if exercises.check("03.3", copy_kernel):
-    noise = torch.Generator().manual_seed(0)
-    for off in (0.001, 0.01, 0.03):
-        left = []
-        for _ in range(10):  # ten times twelve layers, as many as the baseline has
-            picture = test_rainy[:4]
-            for _ in range(12):
-                weight = copy_kernel(3) + off * torch.randn(3, 3, 3, 3, generator=noise)
-                picture = F.conv2d(picture, weight, padding=1)
-            left.append(de.psnr(picture, test_rainy[:4]))
-        print(f"12 copies, weights off by {off}: {statistics.fmean(left):.1f} dB on average")
-    print(f"the rain itself: {de.psnr(test_rainy, test_clean):.1f} dB")
-
-# %% [markdown] tags=["solution"]
-# Each error in a weight of each layer shows in the picture, and from about one hundredth on it
-# harms more than the rain. A network that predicts rain does not carry the picture at all: the sum
-# at its end does.
-
-# %% [markdown]
-# One seed and 120 steps are an anecdote. The recorded experiment trains this same network longer,
-# on smaller patches, three times each, and `verdict` says what the numbers allow: it pairs runs of
-# the same seed, which saw the same samples, and asks whether the 95 % interval of their difference
-# excludes zero. Write its main part yourself, before you trust it.
-
 # %% [markdown] tags=["exercise"]
-# ### Exercise 03.4 · Which network is ahead?
+# ### Exercise 03.3 · Which network is ahead?
 #
 # | | |
 # |---|---|
 # | **Difficulty** | ●●●○○ |
 # | **Importance** | ●●●●● |
-# | **Spend** | 15 minutes |
-# | **Task** | `first` and `second` are two networks' scores: {seed: dB}. Write `paired_interval(first, second)`: the pair `mean, half` of first − second, taken seed by seed, over the seeds that both have. The 95 % interval of the mean is `mean` ± `half` |
-#
-# With n differences and their standard deviation s, half = t · s / √n. The t (Student's) is larger
-# when n is small, because s itself is uncertain then: the table `STUDENT` has it for each n.
+# | **Spend** | 10 minutes |
+# | **Task** | `first` and `second` are two networks' scores: {seed: dB}. Write `paired_interval(first, second)`: the pair `mean, half` of first − second, taken seed by seed, over the seeds that both have. The 95 % interval is `mean` ± `half`, with half = t · s / √n. The table `STUDENT` has t for each n |
 #
 # <details><summary>Hint</summary>
 #
@@ -691,7 +486,7 @@ STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # n: t
 
 
 def paired_interval(first, second):
-    """Return the mean of first − second in dB, and the half-width of its 95 % interval."""
+    """Return the mean of first − second, and the half-width of its interval."""
     # BEGIN SOLUTION
     differences = [first[seed] - second[seed] for seed in first if seed in second]
     n = len(differences)
@@ -700,136 +495,50 @@ def paired_interval(first, second):
     # END SOLUTION
 
 
-if exercises.check("03.4", paired_interval):
-    scores = {0: 29.1, 1: 31.4, 2: 30.2}  # made up: seeds differ by more than two dB
-    better = {0: 29.4, 1: 31.8, 2: 30.5}
-    print("{:+.2f} ± {:.2f} dB".format(*paired_interval(better, scores)))
+if exercises.check("03.3", paired_interval):
+    mean, half = paired_interval(*scores.values())
+    print(f"rain − picture: {mean:+.2f} ± {half:.2f} dB")
+    made_up = {0: 29.1, 1: 31.4, 2: 30.2}  # the seeds differ by two dB …
+    better = {0: 29.4, 1: 31.8, 2: 30.5}  # … and this is a little better each time
+    mean, half = paired_interval(better, made_up)
+    print(f"two made-up networks: {mean:+.2f} ± {half:.2f} dB")
 
 # %% [markdown] tags=["solution"]
-# The seeds' ups and downs are much larger than the difference, but both networks go up and down
-# together: they saw the same samples. Pairing takes that out. Two separate intervals would overlap
+# In the made-up case the seeds' ups and downs are much larger than the difference, but both
+# networks go up and down together. Pairing takes that out. Two separate intervals would overlap
 # here, and tell you nothing.
 
-# %%
-from derain_edu.experiments.results import load_results
-from derain_edu.experiments.statistics import summarize
-
-
-def verdict(rows, first, second, column="psnr_validation"):
-    """Print by how much `first` is ahead of `second`, and whether the seeds agree on it."""
-    score = {(row["variant"], row["seed"]): row[column] for row in rows}
-    seeds = sorted({row["seed"] for row in rows})
-    ahead = [{"variant": "", "dB": score[first, s] - score[second, s]} for s in seeds]
-    mean, half = summarize(ahead, "dB")[""]
-    word = "can't tell at this budget"
-    if abs(mean) > half:
-        word = "ahead" if mean > 0 else "behind"
-    print(f"{first} − {second}:")
-    print(f"    {mean:+.2f} ± {half:.2f} dB ({len(seeds)} seeds): {word}")
-
+# %% [markdown]
+# If the interval leaves out zero, one network is ahead. If not, the answer is **can't tell**, which
+# is not "they are equal". The course keeps twelve claims with such verdicts in
+# `data/results/CLAIMS.md`. Two of them are about this network:
 
 # %%
-rows = load_results("rain_or_picture")
-for row in rows:
-    row["gain"] = row["psnr_validation"] - row["psnr_input"]
-scores = summarize(rows, "gain")
-figure, axes = plots.new_figure(width=6, height=3)
-means, halves = zip(*scores.values(), strict=True)
-plots.draw_bars(axes[0, 0], list(scores), means, halves, ylabel="gain over the rainy input, dB")
-plots.show(figure, "Gain on the validation photos of both targets, with intervals over seeds.")
-print(f"{rows[0]['steps']} steps, rainy input {rows[0]['psnr_input']:.2f} dB")
-verdict(rows, "predicts the rain", "predicts the picture")
+for claim in (CLAIMS[4], CLAIMS[0]):
+    print(f"Claim {claim.number}: {claim.text}")
+    for finding in claim.findings():
+        say(f"  - {finding.text}: {finding.answer.upper()}")
+assert CLAIMS[4].findings()[0].answer == "holds"
+assert all(found.answer == "can't tell" for found in CLAIMS[0].findings()[1:])
 
 # %% [markdown]
-# Two cautions. The learning rate was chosen with the network that predicts the rain, so another
-# rate may suit the picture better. And the score is taken on the validation photos, on which the
-# budget was chosen.
+# <details><summary>Background: many questions at once (Holm)</summary>
 #
-# Does the advantage last? There is a hint in public: the authors of PReNet also released a network
-# that predicts the picture (`PReNet_LSTM`, otherwise the same), and re-running both on Rain100H
-# gives 29.46 dB with the rainy picture added and 29.32 dB without.
+# One interval in twenty misses the truth by chance. Anyone who asks twenty questions "finds" one
+# difference that is not there. Holm's correction asks for more certainty, the more comparisons
+# stand under one claim. So a single interval that leaves out zero may not be enough for *holds*.
 #
-# That is a difference of 0.14 dB after 100 epochs, from one training each. It is another network on
-# other data, so it does not tell what ours would do. Our result is a statement about a *small
-# budget*.
-
-# %% [markdown]
-# ## 7. Train and test
+# </details>
 #
-# A network can be good on what it has seen, and worse on the rest. Ours draws new rain and new
-# patches at every step, from the same few photos. First we ask our own network.
-
-# %%
-train_rainy, train_clean = held_out("train")
-own_gap = gain(model, train_rainy, train_clean) - gained
-print(
-    f"gain on new patches of the training photos minus gain on the test photos: {own_gap:+.2f} dB"
-)
-assert math.isfinite(own_gap)
-
-# %% [markdown]
-# Careful with this number: the two sets are different photos, and some photos are simply harder. A
-# gap means something when *the same sets* judge several networks.
+# **Claim 5**: predicting the rain is ahead, at this budget. Two cautions: the learning rate was
+# chosen with the network that predicts the rain, so another rate may suit the picture better. And
+# the score is taken on the photos on which the budget was chosen.
 #
-# For that we need a network that can overfit at all: the recorded experiment trains on only 64
-# fixed patches, with 1, 4 and 12 blocks, and with a PRN (lesson 04), which uses 3 blocks four
-# times.
-#
-# **Think first.** The network with 12 blocks has about ten times the parameters of the one with a
-# single block (printed below). How much larger is its gap between seen and unseen patches?
-
-# %%
-my_guess = None  # write a number of dB
-
-# %%
-rows = load_results("capacity")
-for row in rows:
-    row["gap"] = row["psnr_train"] - row["psnr_validation"]
-names = list(dict.fromkeys(row["variant"] for row in rows))
-panels = {"psnr_train": "seen patches", "psnr_validation": "unseen photos", "gap": "the gap"}
-figure, axes = plots.new_figure(1, 3, width=12, height=3.2)
-for axis, (column, title) in zip(axes.flat, panels.items(), strict=True):
-    means, halves = zip(*summarize(rows, column).values(), strict=True)
-    labels = [name.replace(", ", "\n") for name in names]
-    plots.draw_points(axis, labels, means, halves, "dB")
-    axis.set_title(title, fontsize=10)
-    axis.tick_params(axis="x", labelsize=7)
-plots.show(figure, "PSNR on seen patches, on unseen photos, and the gap, for four networks.")
-
-# %%
-gaps = summarize(rows, "gap")
-compare_guess(my_guess, gaps["baseline, 12 blocks"][0] - gaps["baseline, 1 block"][0], "dB")
-sizes = {row["variant"]: row["parameters"] for row in rows}
-for name, (gap, half) in gaps.items():
-    times = sizes[name] / sizes["baseline, 1 block"]
-    weights = f"{sizes[name]:>6,} parameters ({times:4.1f} ×)"
-    print(f"{name:<25} {weights}, gap {gap:.2f} ± {half:.2f} dB")
-
-# %% [markdown]
-# Only differences between the points count (the axes do not begin at zero): the seen patches and
-# the unseen photos are different pictures, so even a network that cannot overfit would have some
-# gap.
-#
-# Three questions to the numbers. Do more blocks buy anything on unseen photos? Do they widen the
-# gap? And does the baseline overfit more easily than PRN, compared at similar parameters (4 blocks
-# have 28 % more) and at equal work (12 blocks)?
-
-# %%
-prn = "PRN, 3 blocks × 4 stages"
-print("score on unseen photos:")
-verdict(rows, "baseline, 12 blocks", "baseline, 1 block")
-verdict(rows, "baseline, 12 blocks", "baseline, 4 blocks")
-print("gap (larger: overfits more):")
-verdict(rows, "baseline, 12 blocks", "baseline, 1 block", "gap")
-verdict(rows, "baseline, 4 blocks", prn, "gap")
-verdict(rows, "baseline, 12 blocks", prn, "gap")
-assert len({row["seed"] for row in rows}) >= 3
-
-# %% [markdown]
-# Here every line ends in "can't tell": three seeds give wide intervals, and none of the three
-# questions is answered at this budget. So it is neither shown nor refuted that the baseline
-# overfits more easily. That is a result too. Lesson 04 looks at the second half of the claim: what
-# it means that PRN's blocks do several jobs.
+# **Claim 1** is about the network of lesson 04, PRN. Part (a) waits until then. In (b) and (c),
+# small networks were trained on only 64 fixed patches, so that they could learn them by heart. The
+# *gap* is the score on these patches minus the score on other photos. Does the baseline have a
+# larger gap than PRN? Both intervals reach about a decibel or more to both sides of zero: it is
+# neither shown nor refuted.
 
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
@@ -839,21 +548,20 @@ assert len({row["seed"] for row in rows}) >= 3
 #
 # <details><summary>Answer</summary>
 #
-# 1 + 2·n columns for n layers: 25 layers see 51. It is the least that is needed, for a pixel in the
-# middle of the streak. Not enough by itself: with fresh weights most of the gradient was in the 7 ×
-# 7 pixels in the middle (section 1 prints the share), and training has to make use of the rest.
+# n layers see 1 + 2·n columns: 25 layers see 51. It is the least that is needed, for a pixel in the
+# middle of the streak. It may not be enough: with fresh weights most of the gradient was in the 7 ×
+# 7 pixels in the middle (section 1), and training has to make use of the rest.
 #
 # </details>
 #
-# **2. You start the blocks with larger weights, as He et al. propose. Why does that help a chain
-# without skips, and harm one with skips?**
+# **2. You start the blocks with larger weights. Why does that help a chain without skips, and harm
+# one with skips?**
 #
 # <details><summary>Answer</summary>
 #
-# Without skips a gradient is multiplied in each block, and a larger start brings that factor
-# near 1. With skips the factor is 1 *plus* the branch: a branch that is not small makes it grow
-# at every block, and section 2 measured more than a hundred times after 16. Identity plus
-# something *small*.
+# Without skips a gradient is multiplied in each block, and a larger start brings that factor near
+# 1. With skips the factor is 1 *plus* the branch: a branch that is not small makes it grow at every
+# block, and section 2 measured more than a hundred times after 16. Identity plus something *small*.
 #
 # </details>
 #
@@ -862,42 +570,32 @@ assert len({row["seed"] for row in rows}) >= 3
 #
 # <details><summary>Answer</summary>
 #
-# The first returns the rainy picture: a gain of 0 dB, exactly. The second returns black, which is
-# far worse than any rain. Section 6 prints both gains before training, with small random weights:
-# both are below 0 dB, and the one that predicts the picture by far.
+# The first one returns the rainy picture: a gain of 0 dB, exactly. The second one returns black,
+# far below any rain. Section 4 prints both gains with small random weights: both are negative, and
+# the one that predicts the picture by far.
 #
 # </details>
 #
-# **4. A read-out from the last block finds the rain with an AUC of 0.9. Which control do you need
-# before you say that the network has *learned* where it rains?**
-#
-# <details><summary>Answer</summary>
-#
-# The same read-out from the same network with random weights. The read-out is fitted, so part of
-# its AUC is its own, and another part is just filters and depth. Section 4 draws both curves: only
-# the trained one rises with depth. (With fresh blocks near the identity this is a weak control.)
-#
-# </details>
-#
-# **5. Three seeds each: network A has 30.2 ± 2.9 dB, network B has 29.9 ± 2.8 dB. "The intervals
+# **4. Three seeds each: network A has 30.2 ± 2.9 dB, network B has 29.9 ± 2.8 dB. "The intervals
 # overlap, so B is as good as A." What do you answer?**
 #
 # <details><summary>Answer</summary>
 #
-# Two things. Overlap does not prove equality: "can't tell" is not "the same" (in section 7 every
-# line ends so). And these intervals are full of what seeds do to *both* networks. If the runs of a
-# seed saw the same samples, look at the differences seed by seed: they may be 0.3 dB each time.
+# Two things. Overlap does not prove equality: "can't tell" is not "the same". And these intervals
+# are full of what seeds do to *both* networks. If the runs of a seed saw the same patches, look at
+# the differences seed by seed: they may be 0.3 dB each time.
 #
 # </details>
 
 # %% [markdown]
 # ## You can now …
 #
-# - measure by gradients what a stack of convolutions sees, and say why a streak does not fit
-# - explain why a gradient survives many residual blocks: an identity plus something small
-# - train a network, and read the loss and the validation curve side by side
-# - ask a layer what it knows, with a read-out, an AUC and a control with random weights
-# - judge a recorded comparison by paired seeds and an interval, and say "can't tell" when it is so
+# - measure by gradients what a stack of convolutions sees, and say why a long streak does not fit;
+# - explain why a gradient survives many residual blocks: an identity plus something small;
+# - train a network, and read the loss and the validation curve side by side;
+# - say why predicting the rain is easier: the long skip makes the whole network an identity plus
+#   something small;
+# - judge a comparison by pairs of the same seed, and say "can't tell" when it is so.
 #
 # Next: **04 · Progressive PRN**. Three edits turn this baseline into a network that uses its
 # blocks again and again.

@@ -1,4 +1,4 @@
-"""The exercises of lesson 03: what a stack sees, the way back, a copy, a fair comparison."""
+"""The exercises of lesson 03: what a stack sees, the way back, a fair comparison."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,7 +16,7 @@ from derain_edu.experiments.statistics import interval
 
 Layers = list[tuple[int, int]]  # (kernel, dilation) of each
 
-# ------------------------------------------------------------------------------ 02.1: the window
+# ------------------------------------------------------------------------------ 03.1: the window
 
 
 @checker("03.1")
@@ -70,7 +71,7 @@ def window_mistakes(layers: Layers) -> dict[str, int]:
     }
 
 
-# ----------------------------------------------------------------------------- 02.2: the way back
+# ----------------------------------------------------------------------------- 03.2: the way back
 
 
 # sent, x, w1, w2: each mistake that we have thought of gives another gradient here
@@ -90,9 +91,10 @@ def check_send_back(answer: Callable[..., Any]) -> None:
     for given in blocks + [small_block(inner, draw) for inner in (3, 3, 5, 2, 5, 2, 1)]:
         got = attempt(answer, *given)
         sent, x, w1, w2 = given
-        if isinstance(got, Tensor):
-            expect(got.shape == x.shape, "the gradient should be of the shape of x, (3,), and "
-                                         f"yours is {tuple(got.shape)}")
+        if not isinstance(got, Tensor):
+            raise Wrong(f"the gradient should be a tensor, and yours is a {type(got).__name__}")
+        expect(got.shape == x.shape, "the gradient should be of the shape of x, (3,), and "
+                                     f"yours is {tuple(got.shape)}")
         words = f"sent = {show(sent)}, x = {show(x)}, w1 = {show(w1)}, w2 = {show(w2)}"
         expect_close(got, true_gradient(*given), "the gradient at x", example=words,
                      mistakes=gradient_mistakes(*given))
@@ -171,59 +173,10 @@ def turned_mistakes(
     }
 
 
-# ---------------------------------------------------------------------------------- 02.3: a copy
+# ------------------------------------------------------------------------ 03.3: a fair comparison
 
 
 @checker("03.3")
-def check_copy_kernel(answer: Callable[[int], Any]) -> None:
-    """Try ``copy_kernel(channels)`` on random features, negative ones and thin ones, too."""
-    for channels in (3, 1, 5):
-        weight = attempt(answer, channels)
-        shape = (channels, channels, 3, 3)
-        if not isinstance(weight, Tensor):
-            raise Wrong(f"the weights should be a tensor, and yours is a {type(weight).__name__}")
-        expect(weight.shape == shape, f"for {channels} channels the weights should be {shape} "
-               f"(to, from, height, width), and yours are {tuple(weight.shape)}")
-        x = torch.randn(2, channels, 4, 6)
-        y = F.conv2d(x, weight.float(), padding=1)
-        expect_close(y, x, "what comes out of the convolution", mistakes=copy_mistakes(x),
-                     example=f"random features of {channels} channels, 4 × 6 pixels")
-
-
-def copy_mistakes(x: Tensor) -> dict[str, Tensor]:
-    """Return what comes out of other kernels than the copying one."""
-    channels = x.shape[1]
-    middle = torch.zeros(3, 3)
-    middle[1, 1] = 1
-    kernels = {
-        "nothing comes out. That is what a network that predicts rain needs; this one has to hand "
-        "on the picture": torch.zeros(3, 3),
-        "each pixel becomes the mean of its neighbourhood: a blur": torch.full((3, 3), 1 / 9),
-        "each pixel becomes the sum of its neighbourhood: only the middle may count": (
-            torch.ones(3, 3)
-        ),
-        "a 1 on the diagonal of the 3 × 3 window adds up three pixels: it is the channels (the "
-        "first two axes) that need a diagonal": torch.eye(3),
-    }
-    alone = torch.eye(channels).view(channels, channels, 1, 1)
-    summed = F.conv2d(x, middle.expand(channels, channels, 3, 3), padding=1)
-    others = "every channel becomes the {} of all of them: channel i may take from channel i only"
-    return {words: F.conv2d(x, alone * kernel, padding=1) for words, kernel in kernels.items()} | {
-        others.format("sum"): summed,
-        others.format("mean"): summed / channels,
-        "all weights are 1, so all pixels of all channels are added up": F.conv2d(
-            x, torch.ones(channels, channels, 3, 3), padding=1
-        ),
-        "the picture has moved by a pixel: the middle of 0, 1, 2 is 1": F.pad(
-            x, (1, 0, 1, 0)
-        )[..., :-1, :-1],
-    }
-
-
-# ------------------------------------------------------------------------ 02.4: a fair comparison
-
-
-@checker("03.4")
 def check_paired_interval(answer: Callable[..., Any]) -> None:
     """Try ``paired_interval(first, second)`` on three and five seeds, in any order."""
     cases = [
@@ -234,7 +187,7 @@ def check_paired_interval(answer: Callable[..., Any]) -> None:
         ({0: 31.0, 1: 33.0, 2: 30.0, 3: 35.0}, {0: 30.7, 1: 32.2, 2: 29.6}),  # seed 3 is alone
     ]
     for first, second in cases:
-        found = attempt(answer, dict(first), dict(second))
+        found = _paired(answer, first, second)
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise Wrong(f"return two numbers, `return mean, half`, and not {found!r}")
         seeds = sorted(first.keys() & second.keys())
@@ -250,6 +203,26 @@ def check_paired_interval(answer: Callable[..., Any]) -> None:
                      mistakes=interval_mistakes(first, second))
 
 
+def _paired(answer: Callable[..., Any], first: dict[int, float], second: dict[int, float]) -> Any:
+    """Call the answer; say which seed or which n it looked up in vain."""
+    try:
+        return attempt(answer, dict(first), dict(second))
+    except Wrong as reason:
+        if "KeyError" not in str(reason):
+            raise
+        alone = sorted(first.keys() ^ second.keys())
+        if alone:
+            raise Wrong(
+                f"only one of the two networks has seed {alone[0]}, and a difference needs both: "
+                "leave such a seed out, and count n without it (for "
+                f"first = {first}, second = {second})"
+            ) from None
+        raise Wrong(
+            "you looked up what is not there: STUDENT goes by n, the number of differences (2 to "
+            f"5), and the scores go by seed (for first = {first}, second = {second})"
+        ) from None
+
+
 def interval_mistakes(first: Mapping[int, float], second: Mapping[int, float]) -> dict[str, float]:
     """Return the half-widths of other intervals."""
     seeds = sorted(first.keys() & second.keys())
@@ -259,6 +232,7 @@ def interval_mistakes(first: Mapping[int, float], second: Mapping[int, float]) -
     by_rank = [a - b for a, b in zip(sorted(ours), sorted(theirs), strict=True)]
     half, spread, root = interval(differences)[1], statistics.stdev(differences), len(seeds) ** 0.5
     student = half * root / spread
+    fewer = float(stdtrit(len(seeds) - 2, 0.975)) * spread / root
     apart = (statistics.variance(ours) + statistics.variance(theirs)) ** 0.5
     return {
         "you did not pair: the seeds' own ups and downs are in your interval. Take the difference "
@@ -272,6 +246,8 @@ def interval_mistakes(first: Mapping[int, float], second: Mapping[int, float]) -
         "you pair the best with the best: seed 0 belongs to seed 0, good or bad": (
             interval(by_rank)[1]
         ),
+        "the table STUDENT goes by n, the number of differences, and you took another line of it "
+        "(n − 1?)": fewer,
         "1.96 is for very many values; few seeds need Student's t from the table": (
             1.96 * spread / root
         ),

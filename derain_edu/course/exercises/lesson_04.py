@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from derain_edu.course.exercises.checking import attempt, checker, expect, expect_close
+from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
 from derain_edu.models.blocks import conv3x3
 from derain_edu.models.prn import PRN, PRNConfig
 
@@ -186,8 +186,12 @@ def _count(
         one: parameters - blocks * (square + channels),
         single: parameters - 2 * (blocks - 1) * (square + channels),
         "the tail is a convolution, too, from C to 3": parameters - 27 * channels - 3,
+        "a 3×3 kernel has 9 weights for each pair of channels": parameters - 8 * weights // 9,
+        "a 3×3 kernel has 9 weights, not 3": parameters - 2 * weights // 3,
     }
     of_products = {
+        "a 3×3 kernel has 9 weights for each pair of channels": products // 9,
+        "a 3×3 kernel has 9 weights, not 3": products // 3,
         "you count additions, too, as a FLOP counter does": 2 * products,
         "each stage computes everything again, T multiplies": products / stages,
         "a bias is added, not multiplied": parameters * uses,
@@ -204,161 +208,103 @@ def _count(
 # ---------------------------------------------------------------------------- when the loop rests
 
 
-class Stage:
-    """A stage whose path is known: it moves a draft towards 1 - O, and counts its pictures.
+SLOW = 0.8  # of the way that is left, so much is left after another stage
 
-    What is left of the way shrinks by the mean of O at each stage: bright pictures are slow.
-    """
+
+class Stage:
+    """A stage whose path is known: it moves a draft towards 1 - O, and counts its calls."""
 
     def __init__(self, most: int) -> None:
-        self.most, self.pictures = most, 0
+        self.most, self.calls = most, 0
 
     def __call__(self, rainy: Tensor, x: Tensor) -> Tensor:
-        self.pictures += len(rainy)
-        if self.pictures > self.most:
+        self.calls += 1
+        if self.calls > self.most:
             raise RuntimeError("the loop ran for more than `limit` stages")
-        slow = rainy.mean(dim=(1, 2, 3), keepdim=True)
-        return (1 - rainy) + slow * (x - (1 - rainy))
+        return (1 - rainy) + SLOW * (x - (1 - rainy))
 
 
-def _paths(rainy: Tensor, limit: int) -> Tensor:
-    """Return where :class:`Stage` leads: x_0 to x_limit of each picture, (B, limit + 1, 3, H, W)"""
-    slow = rainy.mean(dim=(1, 2, 3), keepdim=True)
-    drafts = [(1 - rainy) + slow**t * (2 * rainy - 1) for t in range(limit + 1)]
-    return torch.stack(drafts, dim=1)
+def _path(rainy: Tensor, limit: int) -> Tensor:
+    """Return where :class:`Stage` leads: x_0 to x_limit, (limit + 1, 1, 3, H, W)."""
+    return torch.stack([(1 - rainy) + SLOW**t * (2 * rainy - 1) for t in range(limit + 1)])
 
 
-def _first_quiet(changes: Tensor, threshold: float) -> Tensor:
-    """Return the first stage whose change is below the threshold, else the last: (…, T) to (…)."""
-    quiet = changes < threshold
-    quiet[..., -1] = True
-    return quiet.int().argmax(dim=-1) + 1
+def _first_quiet(changes: Tensor, threshold: float) -> int:
+    """Return the first stage whose change (T,) is below the threshold, else the last one."""
+    quiet = (changes < threshold).tolist()
+    return quiet.index(True) + 1 if True in quiet else len(quiet)
 
 
-def _batch(*greys: float) -> Tensor:
-    return torch.tensor(greys, dtype=torch.float64)[:, None, None, None].repeat(1, 3, 2, 3)
+def _grey(value: float) -> Tensor:
+    return torch.full((1, 3, 2, 3), value, dtype=torch.float64)
 
 
-def _stripes() -> Tensor:
-    """Return two pictures (3, 2, 4): one whose changes cancel in the mean, one with one bright."""
-    pictures = torch.full((2, 3, 2, 4), 0.45, dtype=torch.float64)
-    pictures[0, :, :, ::2], pictures[0, :, :, 1::2] = 0.1, 0.9
-    pictures[1, :, 0, 0] = 1.0
-    return pictures
+def _spots() -> Tensor:
+    """Return a picture on which each way to measure a change stops at another stage.
+
+    Most values change a little, four of 24 by much, and two by as much downwards.
+    """
+    picture = torch.full((24,), 0.45, dtype=torch.float64)
+    picture[:4], picture[4:6] = 0, 1
+    return picture.view(1, 3, 2, 4)
 
 
 @checker("04.3")
 def check_run_to_rest(answer: Callable[..., Any]) -> None:
     """Try ``run_to_rest(stage, rainy, threshold, limit)`` on a stage whose path is known."""
-    three = "grey pictures 0.2, 0.5 and 0.8"
     for rainy, threshold, limit, words in (
-        (_batch(0.2, 0.5, 0.8), 0.05, 7, three),
-        (_batch(0.2, 0.5, 0.8), 1.0, 7, three),
-        (_batch(0.8, 0.2), 0.001, 2, "grey pictures 0.8 and 0.2"),
-        (_batch(0.8), 0.08, 9, "one grey picture 0.8"),
-        (_stripes(), 0.06, 9, "stripes of 0.1 and 0.9; grey 0.45 with one white pixel"),
+        (_spots(), 0.01, 30, "grey 0.45 with four black and two white values"),
+        (_grey(0.2), 1.0, 7, "a grey picture of 0.2"),
+        (_grey(0.8), 0.001, 2, "a grey picture of 0.8"),
+        (_grey(0.9), 0.08, 9, "a grey picture of 0.9"),
     ):
         words = f"{words}, threshold {threshold}, limit {limit}"
-        stage = Stage(most=limit * len(rainy))
-        got = attempt(answer, stage, rainy, threshold, limit)
-        x, used = pair_of(got, "the pictures and the number of stages that each one used")
+        stage = Stage(most=limit)
+        got = _rested(answer, stage, rainy, threshold, limit)
+        x, used = pair_of(got, "the picture and the number of stages")
         truth = _check_used(used, rainy, threshold, limit, words)
-        _check_rest(x, rainy, truth, limit, words)
-        enough = int(truth.max()) * len(rainy)
+        path = _path(rainy, limit)
+        mistakes = {
+            "what the quiet stage made is the result: you threw it away": path[truth - 1],
+            "you returned the rainy picture": rainy,
+        }
+        expect_close(x, path[truth], "the picture", mistakes=mistakes, example=words)
         expect(
-            stage.pictures <= enough,
-            f"all pictures are at rest after {int(truth.max())} stages, and you ran the stage on "
-            f"{stage.pictures} pictures where {enough} are enough: stop there (for {words})",
+            stage.calls <= truth,
+            f"the picture is at rest after {truth} stages, and you ran the stage {stage.calls} "
+            f"times: stop there (for {words})",
         )
 
 
-def _check_used(used: Any, rainy: Tensor, threshold: float, limit: int, words: str) -> Tensor:
-    """Compare the numbers of stages; return the right ones."""
-    change = _paths(rainy, limit).diff(dim=1).flatten(2)  # (B, limit, 3·H·W)
-    truth = _first_quiet(change.abs().mean(dim=2), threshold)
-    whole = change.abs().mean(dim=(0, 2)).expand(len(rainy), -1)
-    mean, square = "and the mean of |change| is asked for", change.square().mean(dim=2)
+def _rested(answer: Callable[..., Any], *given: Any) -> Any:
+    """Call the answer; say what is wrong if it asks a whole picture whether it is small."""
+    try:
+        return attempt(answer, *given)
+    except Wrong as reason:
+        if "ambiguous" not in str(reason):
+            raise
+        raise Wrong(
+            "you compare a whole picture with the threshold: one number has to be small, the mean "
+            "of |x_t - x_{t-1}| over all its values"
+        ) from None
+
+
+def _check_used(used: Any, rainy: Tensor, threshold: float, limit: int, words: str) -> int:
+    """Compare the number of stages; return the right one."""
+    change = _path(rainy, limit).diff(dim=0).flatten(1)  # (limit, 3·H·W)
+    mean, square = "and the mean of |change| is asked for", change.square().mean(dim=1)
+    truth = _first_quiet(change.abs().mean(dim=1), threshold)
     measures = {
-        "plus and minus cancel in your mean: abs comes first": change.mean(dim=2).abs(),
-        "a change is |x_t - x_{t-1}|, and you left out the abs": change.mean(dim=2),
-        f"you take the largest change, {mean}": change.abs().amax(dim=2),
-        f"you take the sum of the change, {mean}": change.abs().sum(dim=2),
+        "plus and minus cancel in your mean: abs comes first": change.mean(dim=1).abs(),
+        f"you take the largest change, {mean}": change.abs().amax(dim=1),
+        f"you take the sum of the change, {mean}": change.abs().sum(dim=1),
         f"you take the mean square, {mean}": square,
         f"you take the root of the mean square, {mean}": square.sqrt(),
-        "compare a draft with the one before it, not with O": change.cumsum(1).abs().mean(dim=2),
-        "one mean decides for the whole batch: each picture has its own last stage": whole,
     }
     mistakes = {text: _first_quiet(values, threshold) for text, values in measures.items()}
-    together = "your pictures stop together: each one has its own last stage"
-    mistakes[together] = truth.max().expand_as(truth)
     mistakes["the quiet stage was run, so it counts as used"] = truth - 1
     mistakes["you count one stage too many"] = truth + 1
+    mistakes["you stop after stage 1: is your change always 0? Keep the draft before it"] = 1
+    mistakes["you run to the limit: compare each draft with the one before it, not with O"] = limit
     expect_close(used, truth, "the number of stages", mistakes=mistakes, example=words)
     return truth
-
-
-def _check_rest(x: Any, rainy: Tensor, used: Tensor, limit: int, words: str) -> None:
-    """Compare the pictures, each after its own last stage."""
-    paths, every = _paths(rainy, limit), torch.arange(len(rainy))
-    mistakes = {
-        "a picture at rest went on with the others": paths[:, used.max()],
-        "a picture at rest went on until the limit": paths[:, limit],
-        "what the quiet stage made is the result: you threw it away": paths[every, used - 1],
-        "you returned the rainy pictures": rainy,
-    }
-    expect_close(x, paths[every, used], "the pictures", mistakes=mistakes, example=words)
-
-
-# -------------------------------------------------------------------------- the energy of a change
-
-
-def _three_pixels() -> tuple[Tensor, Tensor, Tensor]:
-    """Return a draft, the next one (3, 1, 3), and a mask with a streak on the first pixel."""
-    before = torch.full((3, 1, 3), 0.5, dtype=torch.float64)
-    change = torch.tensor([[0.2, 0.3, 0.0], [0.1, 0.0, -0.2], [-0.2, 0.0, 0.1]])
-    return before, before + change[:, None].double(), torch.tensor([[[True, False, False]]])
-
-
-@checker("04.4")
-def check_split_energy(answer: Callable[..., Any]) -> None:
-    """Try ``split_energy(before, after, mask)`` on three pixels, then at random."""
-    before, after = torch.rand(2, 3, 4, 6, dtype=torch.float64)
-    drawn = torch.rand(1, 4, 6) < 0.3
-    for a, b, mask, words in (
-        (*_three_pixels(), "three pixels, the first one on a streak, that change by (0.2, 0.1, "
-         "-0.2), (0.3, 0, 0) and (0, -0.2, 0.1)"),
-        (before, after, drawn, "random pictures (3, 4, 6), 30 % streaks"),
-        (before, after, torch.zeros_like(drawn), "random pictures (3, 4, 6) without a streak"),
-        (before, after, torch.ones_like(drawn), "random pictures (3, 4, 6) that are all streak"),
-    ):  # fmt: skip
-        got = pair_of(attempt(answer, a, b, mask), "the energy on streaks and on the background")
-        truth, mistakes = _energies(a, b, mask)
-        for place, name in enumerate(("on the streaks", "on the background")):
-            wrong = {text: pair[place] for text, pair in mistakes.items()}
-            what = f"the energy {name}"
-            expect_close(got[place], truth[place], what, mistakes=wrong, example=words)
-
-
-def _energies(before: Tensor, after: Tensor, mask: Tensor) -> tuple[list, dict[str, list]]:
-    """Return the two energies, on the mask and off it, and what mistakes give."""
-    change, places = after - before, (mask[0], ~mask[0])
-
-    def both(values: Tensor) -> list[float]:
-        return [float(sum(values[..., place].flatten().tolist())) for place in places]
-
-    right = both(change.square())
-    pixels = [int(place.sum()) or float("nan") for place in places]
-    mean = [energy / n for energy, n in zip(right, pixels, strict=True)]
-    own = after.square() - before.square()
-    return right, {
-        "you swapped the two places: the mask is true on streaks": right[::-1],
-        "energy is the sum of the squares, not their mean over the pixels": mean,
-        "energy is the sum of the squares, not their mean": [m / 3 for m in mean],
-        "energy is the sum of the squares: you added up sizes (abs)": both(change.abs()),
-        "square each colour first, then add up the colours": both(change.sum(dim=0).square()),
-        "all three colours count, not only the first one": both(change[0].square()),
-        "you took the difference of two squares, not the square of the change": both(own),
-        "return energies, not shares of the whole": [energy / sum(right) for energy in right],
-        "energy is the sum of the squares, without a root": [energy**0.5 for energy in right],
-        "that is the energy of all pixels: split it by the mask": [sum(right)] * 2,
-    }

@@ -150,23 +150,75 @@ def _head(before: Point, tip: Point, colour: str) -> str:
 def prn_loop() -> Diagram:
     """Return PRN's loop: one stage, used T times, that sees the rainy picture each time."""
     drawing = Diagram(
-        640, 170,
+        690, 200,
         "PRN as a loop. The rainy picture O and the picture so far, x of t−1, are put on top of "
-        "each other: six channels. One stage (head, residual blocks, tail) makes x of t from them. "
-        "x of t goes back to the entrance, T times, and then out as the derained picture. At the "
-        "start x of 0 is O itself. The weights of the stage are the same each time.",
+        "each other: six channels (edit 3). One stage (head, residual blocks, tail) makes minus "
+        "the rain layer from them, and it is added to O (edit 2): this is x of t. It goes back to "
+        "the entrance (edit 1), T times, and then out as the derained picture. At the start x of "
+        "0 is O itself. The weights of the stage are the same each time.",
     )
-    rainy = drawing.box(0, 60, 90, 44, "rainy O")
-    both = drawing.box(150, 60, 110, 44, "concatenate", "6 channels")
-    stage = drawing.box(320, 60, 150, 44, "one stage", "same weights", accent=True)
-    out = drawing.box(550, 60, 90, 44, "derained")
+    rainy = drawing.box(0, 70, 80, 48, "rainy O")
+    both = drawing.box(130, 70, 110, 48, "concatenate", "6 channels", accent=SECOND)
+    stage = drawing.box(280, 70, 150, 48, "head, blocks, tail", "same weights", accent=True)
+    plus = drawing.box(500, 79, 30, 30, "+", round=15)
+    out = drawing.box(600, 70, 90, 48, "derained")
     drawing.arrow(rainy.right, both.left)
     drawing.arrow(both.right, stage.left)
-    drawing.arrow(stage.right, out.left, words="after T")
-    drawing.dot(510, 82)
-    drawing.arrow((510, 82), (510, 140), (205, 140), both.bottom)
-    drawing.text(357, 153, "xₜ goes back as xₜ₋₁: the picture so far (x₀ = O)", size=12)
-    drawing.text(395, 40, "× T", size=15, colour=ACCENT)
+    drawing.arrow(stage.right, plus.left, words="− rain")
+    drawing.arrow(plus.right, out.left, words="after T")
+    drawing.dot(102, 94)
+    drawing.arrow((102, 94), (102, 30), (515, 30), plus.top)
+    drawing.text(308, 16, "edit 2: added to O, not to the picture so far", size=12)
+    drawing.dot(548, 94)
+    drawing.arrow((548, 94), (548, 158), (185, 158), both.bottom)
+    drawing.text(366, 173, "edit 1: xₜ goes back as xₜ₋₁, the picture so far (x₀ = O)", size=12)
+    drawing.text(185, 56, "edit 3", size=12, colour=SECOND)
+    drawing.text(355, 54, "× T", size=15, colour=ACCENT)
+    return drawing
+
+
+def residual_network() -> Diagram:
+    """Return the baseline (head, blocks, tail) with its outer skip, and one block with its own."""
+    drawing = Diagram(
+        700, 265,
+        "The baseline: the rainy picture O goes through a head, five residual blocks and a tail, "
+        "which makes minus the rain. A long skip adds O itself to it: the sum is the derained "
+        "picture. Below, one block in large: its input x goes through convolution, ReLU, "
+        "convolution, ReLU, and a short skip adds x itself to it; a last ReLU follows. Both skips "
+        "do the same: what comes in goes on unchanged, plus something small.",
+    )
+    rainy = drawing.box(0, 70, 76, 40, "rainy O")
+    head = drawing.box(120, 70, 60, 40, "head")
+    first = drawing.box(206, 70, 70, 40, "block 1", accent=SECOND)
+    last = drawing.box(332, 70, 70, 40, "block 5")
+    tail = drawing.box(428, 70, 60, 40, "tail")
+    plus = drawing.box(556, 75, 30, 30, "+", round=15)
+    out = drawing.box(616, 70, 84, 40, "derained")
+    drawing.arrow(rainy.right, head.left)
+    drawing.arrow(head.right, first.left)
+    drawing.arrow(first.right, last.left)
+    drawing.text(304, 76, "…", size=16)
+    drawing.arrow(last.right, tail.left)
+    drawing.arrow(tail.right, plus.left, words="− rain")
+    drawing.arrow(plus.right, out.left)
+    drawing.dot(96, 90, colour=ACCENT)
+    drawing.arrow((96, 90), (96, 34), (571, 34), plus.top, accent=True)
+    drawing.text(334, 20, "long skip: O itself", size=12, colour=ACCENT)
+    drawing.arrow((first.x, 110), (110, 150), dashed=True, head=False, accent=SECOND)
+    drawing.arrow((first.x + 70, 110), (640, 150), dashed=True, head=False, accent=SECOND)
+    drawing.box(110, 150, 530, 108, accent=SECOND)
+    places = ((168, "conv"), (246, "ReLU"), (324, "conv"), (402, "ReLU"))
+    parts = [drawing.box(x, 166, 58, 36, word) for x, word in places]
+    small = drawing.box(492, 169, 30, 30, "+", round=15)
+    end = drawing.box(550, 166, 54, 36, "ReLU")
+    drawing.text(124, 172, "x", size=14)
+    drawing.arrow((114, 184), parts[0].left)
+    for before, after in zip([*parts, small], [*parts[1:], small, end], strict=True):
+        drawing.arrow(before.right, after.left)
+    drawing.arrow(end.right, (636, 184))
+    drawing.dot(142, 184, colour=ACCENT)
+    drawing.arrow((142, 184), (142, 232), (507, 232), small.bottom, accent=True)
+    drawing.text(324, 245, "short skip: x itself", size=12, colour=ACCENT)
     return drawing
 
 

@@ -1,4 +1,4 @@
-"""The stage slider of lesson 04: the picture, the change and the score after each stage.
+"""The stage slider of lesson 04, and its figures of scores by stage and of recorded runs.
 
 The pure functions (``stage_views``, ``draw_stage``) know nothing of notebooks and are tested at the
 ends and in the middle of their ranges; ``stage_slider`` puts a slider above them.
@@ -6,19 +6,23 @@ ends and in the middle of their ranges; ``stage_slider`` puts a slider above the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from derain_edu.course.views.plots import (
     chart,
+    draw_bars,
     draw_curves,
+    new_figure,
     strip_png,
 )
 from derain_edu.course.views.sliders import slider_over
+from derain_edu.experiments.statistics import Rows, summarize
 from derain_edu.metrics import psnr
 from derain_edu.models.prn import PRN
 
@@ -118,3 +122,38 @@ def _flops_of_one_stage(model: PRN, rainy: Tensor) -> float:
     return counter.get_total_flops()
 
 
+def draw_scores(curves: Mapping[str, Sequence[float]], title: str = "") -> Figure:
+    """Draw the PSNR after each stage (from 1), with the legend, named ``title``, beside it."""
+    figure, axes = new_figure(width=8.5, height=3.2)
+    axis = axes[0, 0]
+    draw_curves(axis, curves, xlabel="pass, or stage", ylabel="PSNR in dB")
+    axis.legend(title=title, fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def draw_rest(
+    gains: Mapping[str, Sequence[float]], changes: Sequence[float], trained: int
+) -> Figure:
+    """Draw the gain of each photo by stage, the mean change by stage, and where training ended."""
+    figure, axes = new_figure(1, 2, width=11, height=3.2)
+    left, right = axes[0]
+    draw_curves(left, gains, xlabel="stage", ylabel="gain over rainy, dB")
+    left.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    draw_curves(right, {"": changes}, xlabel="stage", ylabel="change, grey levels")
+    right.set_yscale("log")
+    for axis in (left, right):
+        axis.axvline(trained, linestyle=":", color="grey")
+    return figure
+
+
+def draw_recorded(rows: Rows, column: str, ylabel: str) -> Figure:
+    """Draw what runs of an experiment recorded: means, their intervals, and a dot for each run."""
+    summary = summarize(rows, column)
+    means, halves = zip(*summary.values(), strict=True)
+    names = list(summary)
+    figure, axes = new_figure(width=8, height=3.6)
+    axis = axes[0, 0]
+    draw_bars(axis, [n.replace(", ", ",\n") for n in names], means, halves, ylabel=ylabel)
+    places = [names.index(row["variant"]) - 0.2 for row in rows]
+    axis.plot(places, [row[column] for row in rows], "o", color="black", markersize=4)
+    return figure

@@ -4,12 +4,11 @@ import math
 import statistics
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from derain_edu.experiments.statistics import interval
 
-# ------------------------------------------------------------------------------ 02.1: the window
+# ------------------------------------------------------------------------------ 03.1: the window
 
 
 def window_from_the_back(layers):
@@ -19,7 +18,7 @@ def window_from_the_back(layers):
     return right - left + 1
 
 
-# ----------------------------------------------------------------------------- 02.2: the way back
+# ----------------------------------------------------------------------------- 03.2: the way back
 
 
 def back_by_jacobian(sent, x, w1, w2):
@@ -82,36 +81,7 @@ def back_multiplied(sent, x, w1, w2):
     return back(sent, x, w1, w2, branch=0) * back(sent, x, w1, w2, skip=0)
 
 
-# ---------------------------------------------------------------------------------- 02.3: a copy
-
-
-def copy_by_dirac(channels):
-    return nn.init.dirac_(torch.empty(channels, channels, 3, 3))
-
-
-def one_weight(channels, value=1.0, row=1, column=1):
-    weight = torch.zeros(channels, channels, 3, 3)
-    weight[:, :, row, column] = value
-    return weight
-
-
-def every_window(channels, window):
-    weight = torch.zeros(channels, channels, 3, 3)
-    weight[range(channels), range(channels)] = window
-    return weight
-
-
-def copy_of_three(channels):
-    return copy_by_dirac(3)
-
-
-def copy_first_channel(channels):
-    weight = torch.zeros(channels, channels, 3, 3)
-    weight[0, 0, 1, 1] = 1
-    return weight
-
-
-# ------------------------------------------------------------------------ 02.4: a fair comparison
+# ------------------------------------------------------------------------ 03.3: a fair comparison
 
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
@@ -206,37 +176,21 @@ ANSWERS = {
             (back_in_place, "changed the tensor it was given"),
             (back_multiplied, "after a sum, gradients add up"),
             (lambda s, x, w1, w2: F.relu(x + F.relu(w2 @ F.relu(w1 @ x))), "the way forward"),
+            (lambda *given: back(*given).tolist(), "should be a tensor, and yours is a list"),
             (lambda *given: back(*given)[None], r"of the shape of x, \(3,\)"),
             (lambda *given: back(*given, branch=0.5), "the gradient at x is not right"),
         ],
     },
     "03.3": {
-        "second": copy_by_dirac,
-        "wrong": [
-            (one_weight, "every channel becomes the sum of all"),
-            (lambda c: one_weight(c, 1 / c), "every channel becomes the mean of all"),
-            (lambda c: one_weight(c, 0), "nothing comes out"),
-            (lambda c: torch.ones(c, c, 3, 3), "all weights are 1"),
-            (lambda c: every_window(c, torch.eye(3)), "adds up three pixels"),
-            (lambda c: every_window(c, torch.full((3, 3), 1 / 9)), "a blur"),
-            (lambda c: every_window(c, torch.ones(3, 3)), "only the middle may count"),
-            (lambda c: copy_by_dirac(c).roll((-1, -1), (2, 3)), "moved by a pixel"),
-            (lambda c: copy_by_dirac(c).roll(1, 3), "what comes out of the convolution is not"),
-            (copy_of_three, r"for 1 channels the weights should be \(1, 1, 3, 3\)"),
-            (copy_first_channel, "what comes out of the convolution is not right"),
-            (lambda c: copy_by_dirac(c)[:, 0], r"yours are \(3, 3, 3\)"),
-            (lambda c: copy_by_dirac(c).flip(0), "what comes out of the convolution is not"),
-            (lambda c: nn.Conv2d(c, c, 3), "should be a tensor, and yours is a Conv2d"),
-        ],
-    },
-    "03.4": {
         "second": paired_by_hand,
         "wrong": [
             (unpaired, "you did not pair"),
             (two_intervals, "you add up two intervals"),
             (paired_by_place, "you pair by place"),
             (paired_by_rank, "you pair the best with the best"),
-            (needs_all_seeds, "your function raised KeyError"),
+            (needs_all_seeds, "only one of the two networks has seed 3"),
+            (paired(lambda d: STUDENT[len(d) - 1] * spread(d) / len(d) ** 0.5), r"\(n − 1\?\)"),
+            (paired(lambda d: STUDENT[7]), "STUDENT goes by n, the number of differences"),
             (means_of_all, "leave it out"),
             (paired(sign=-1), "the sign is wrong"),
             (paired(lambda d: 1.96 * spread(d) / len(d) ** 0.5), "1.96 is for very many values"),
