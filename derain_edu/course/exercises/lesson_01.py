@@ -1,8 +1,7 @@
-"""The exercises of lesson 01: rain that meets white, a score by its protocol, a sample by its k."""
+"""The exercises of lesson 01: rain that meets white, a pair that is moved, a sample by its k."""
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor
 
 from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
-from derain_edu.metrics import psnr
 
 Place = tuple[int, int, bool]  # top row, left column, mirrored
 
@@ -27,7 +25,7 @@ def two_tensors(found: Any, words: str) -> tuple[Tensor, Tensor]:
     return found[0], found[1]
 
 
-# ------------------------------------------------------------------------------- 01.1, 01.2: rain
+# ------------------------------------------------------------------------------------- 01.1: rain
 
 
 @checker("01.1")
@@ -77,139 +75,121 @@ def layer_mistakes(clean: Tensor, streaks: Tensor) -> dict[str, Tensor]:
     }
 
 
+# -------------------------------------------------------------------------------- 01.2: the shift
+
+Move = tuple[int, int]  # rows down, columns to the right
+
+
 @checker("01.2")
-def check_undo_screen(answer: Callable[..., Any]) -> None:
-    """Try ``undo_screen(rainy, streaks)`` with faint and strong rain, and where R is 1."""
-    streaks = torch.tensor([0.0, 0.5, 0.25, 0.75])
+def check_find_shift(answer: Callable[..., Any]) -> None:
+    """Try ``find_shift(rainy, clean, reach)`` on moved pictures, with rain and at the border."""
     cases = [
-        (torch.tensor([0.5, 0.5, 0.75, 0.125]), streaks),
-        (torch.tensor([0.25, 0.0, 0.5]), torch.tensor([0.5, 1.0, 1.0])),  # R = 1 leaves nothing
-        (torch.linspace(0, 1, 24).view(2, 3, 2, 2), streaks.view(1, 2, 2)),
+        (moved_pair((1, 2)), (1, 2), 2, "one that must move 1 row down and 2 columns right"),
+        (moved_pair((-2, 1)), (-2, 1), 2, "one that must move 2 rows up and 1 column right"),
+        (moved_pair((3, 3)), (3, 3), 3, "one that must move 3 rows down and 3 columns right"),
+        (moved_pair((0, 0)), (0, 0), 2, "a good pair"),
+        (ramp_pair(), (0, 1), 1, "a picture that is dark on the left and bright on the right"),
     ]
-    for truth, rain in cases:
-        gone = (rain == 1).expand_as(truth)
-        rainy = 1 - (1 - truth) * (1 - rain)
-        example = f"rainy = {show(rainy)}, streaks = {show(rain)}"
-        found = attempt(answer, rainy, rain)
-        if isinstance(found, Tensor) and found.shape == rainy.shape:
-            finite = found.isfinite()
-            expect(finite[~gone].all(), f"some values are infinite or not a number: you may divide "
-                                        f"by 1 − R, but not by 1 − O (for {example})")
-            expect(finite.all(), "where R = 1 you divide 0 by 0. The background is gone there: "
-                                 f"return 0 (for {example})")
-        expect_close(found, truth.masked_fill(gone, 0.0), "the background", example=example,
-                     tolerance=1e-4, mistakes=screen_mistakes(rainy, rain, truth))
+    found = [a_move(attempt_move(answer, *pair, reach)) for pair, _, reach, _ in cases]
+    wrong = next((k for k, case in enumerate(cases) if found[k] != case[1]), None)
+    if wrong is None:
+        return
+    # A move is right or wrong by chance now and then: a mistake has to explain all of them.
+    known = [move_mistakes(*pair, reach, truth) for pair, truth, reach, _ in cases]
+    fitting = [text for text in known[0] if [moves[text] for moves in known] == found]
+    reason = [*fitting, "this move is wrong"][0]
+    _, truth, reach, words = cases[wrong]
+    case = f"(for {words}, reach = {reach})"
+    raise Wrong(f"{reason}. Yours is {found[wrong]}, expected {truth} {case}")
 
 
-def screen_mistakes(rainy: Tensor, streaks: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """Return what comes out of the ways to undo the wrong thing."""
-    alone = streaks.expand_as(rainy) == 1
-    padded = (rainy - streaks) / (1 - streaks + 1e-3)
+def attempt_move(answer: Callable[..., Any], *given: Any) -> Any:
+    """Call the answer; put PyTorch's words for a forgotten ``dims`` into ours."""
+    try:
+        return attempt(answer, *given)
+    except Wrong as reason:
+        if "shifts and dimensions" in str(reason):
+            raise Wrong("`roll` with two moves needs two dimensions: clean.roll((rows, columns), "
+                        "dims=(1, 2))") from None
+        raise
+
+
+def a_move(found: Any) -> Move:
+    """Return the two whole numbers of an answer, or tell the reader to return two."""
+    if isinstance(found, Tensor) and found.numel() == 1 or isinstance(found, float):
+        raise Wrong("you return one number, perhaps the error: return the move that has it, "
+                    "`return rows, columns`")
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise Wrong(f"return two whole numbers, `return rows, columns`, and not a "
+                    f"{type(found).__name__}")
+    return int(found[0]), int(found[1])
+
+
+def moved_pair(move: Move) -> tuple[Tensor, Tensor]:
+    """Return a rainy and a clean cut of one noisy picture; ``move`` brings the clean one back."""
+    scene = torch.rand(3, 22, 23) * 0.5
+    rows, columns = move
+    clean = scene[:, 3:-3, 3:-3]
+    rainy = scene[:, 3 - rows : 19 - rows, 3 - columns : 20 - columns].clone()
+    rainy[:, 2:9, 6] += 0.4  # a streak
+    return rainy, clean
+
+
+def ramp_pair() -> tuple[Tensor, Tensor]:
+    """Return a pair whose left and right sides differ so much that no wrong border can win."""
+    ramp = torch.linspace(0, 1, 19) + 0.1 * torch.rand(3, 12, 1)  # each row a little different
+    return ramp[..., :-1].clone(), ramp[..., 1:].clone()
+
+
+def best_move(
+    rainy: Tensor, clean: Tensor, moves: range, border: int, dims: Move = (1, 2),
+    choose: Callable[..., Move] = min,
+) -> Move:
+    """Return the move with the smallest mean squared error (``choose``) inside of a border."""
+    rows, columns = rainy.shape[1:]
+    inside = (slice(None), slice(border, rows - border), slice(border, columns - border))
+    errors = {
+        (y, x): float((rainy - clean.roll((y, x), dims))[inside].square().mean())
+        for y in moves for x in moves
+    }
+    return choose(errors, key=errors.__getitem__)
+
+
+def move_mistakes(rainy: Tensor, clean: Tensor, reach: int, truth: Move) -> dict[str, Move]:
+    """Return what comes out of the ways to search wrongly."""
+    (rows, columns), all_moves = truth, range(-reach, reach + 1)
     return {
-        "O − R undoes an addition; the screen let only B·(1 − R) of the background through":
-        rainy - streaks,
-        "you divide by 1 − O; what dimmed the background was 1 − R": (
-            (rainy - streaks) / (1 - rainy)
+        "this is the first move that is tried: keep the one with the smallest error": (
+            -reach, -reach
         ),
-        "this puts the rain on a second time": rainy + streaks * (1 - rainy),
-        "O / (1 − R) forgets the light that the rain itself added": (
-            (rainy / (1 - streaks)).masked_fill(alone, 0.0)
+        "this is the last move that is tried: keep the one with the smallest error": (
+            reach, reach
         ),
-        "the small number in your divisor changes every pixel: treat only R = 1 apart": padded,
-        "where R = 1 no background is left: return 0 there": truth.masked_fill(alone, 1.0),
-    }
-
-
-# ----------------------------------------------------------------------------------- 01.3: a score
-
-
-def decibels(error: Tensor) -> float:
-    """Return −10·log10 of a mean squared error."""
-    value = float(error)
-    return math.inf if value == 0 else -10 * math.log10(value)
-
-
-def weighted(picture: Tensor, weights: tuple[float, ...] = (65.481, 128.553, 24.966)) -> Tensor:
-    """Return the sum of the three colours of (3, H, W), each times its weight, over 255."""
-    return torch.einsum("chw,c->hw", picture, torch.tensor(weights, dtype=picture.dtype)) / 255
-
-
-def picture_mistakes(x: Tensor, y: Tensor) -> dict[str, float]:
-    """Return the scores of two pictures (3, H, W) that were prepared in another way."""
-
-    def score(view: Callable[[Tensor], Tensor]) -> float:
-        return decibels((view(x) - view(y)).square().mean())
-
-    def cut(p: Tensor) -> Tensor:
-        return (p.clamp(0, 1) * 255).floor() / 255
-
-    unfit = "a value above 1 or below 0 does not fit into 8 bits: clamp the pictures first"
-    wide = (0.299, 0.587, 0.114)
-    return {
-        "you compare red, green and blue; the protocol compares Y": score(cut),
-        "you did not turn the pictures into 8 bits: cut off what is below 1/255": score(
-            lambda p: weighted(p.clamp(0, 1))
+        "this is the way back, the move of `rainy`: move `clean`": (-rows, -columns),
+        "columns and rows have changed places: return (rows, columns)": (columns, rows),
+        "you count pixels that came in again on the other side: leave out `reach` pixels on all "
+        "four sides": best_move(rainy, clean, all_moves, 0),
+        "you never try a move of +reach: `range(-reach, reach)` ends before it": best_move(
+            rainy, clean, range(-reach, reach), reach
         ),
-        "you round to 8 bits; these authors cut off (floor)": score(
-            lambda p: weighted((p.clamp(0, 1) * 255).round() / 255)
+        "you try no move up or to the left: begin at −reach": best_move(
+            rainy, clean, range(reach + 1), reach
         ),
-        unfit: score(lambda p: weighted((p * 255).floor() / 255)),
-        unfit + ", or they wrap around": score(
-            lambda p: weighted((p * 255).to(torch.uint8).double() / 255)
+        "you moved the colours: of (3, H, W) rows and columns are the dims (1, 2)": best_move(
+            rainy, clean, all_moves, reach, (0, 1)
         ),
-        "your Y reaches 1; here white is 235/255": score(lambda p: 255 * weighted(cut(p), wide)),
-        "red and blue have changed places": score(lambda p: weighted(cut(p).flip(0))),
-        "you weigh the three colours equally": score(lambda p: cut(p).mean(dim=0)),
-        "you round Y to 8 bits, too. Another protocol does that, not this one": score(
-            lambda p: (255 * weighted(cut(p)) + 16).round() / 255
+        "this move has the largest error: return the one with the smallest": best_move(
+            rainy, clean, all_moves, reach, choose=max
         ),
     }
 
 
-def number_mistakes(right: float, values: int) -> dict[str, float]:
-    """Return what comes out of another formula for decibels; ``right`` is the score in dB."""
-    peak = 20 * math.log10(255)
-    return {
-        "48.13 dB too much: your peak is 255, but your Y is at most 235/255": right + peak,
-        "48.13 dB too little: your peak is 1, but your Y goes up to 235": right - peak,
-        "the sign is wrong: a smaller error is a larger score": -right,
-        "20·log₁₀ belongs to the root of the mean squared error, 10·log₁₀ to itself": 2 * right,
-        "10·log₁₀ belongs to the mean squared error, 20·log₁₀ to its root": right / 2,
-        "the logarithm is the one to base 10": right * math.log(10),
-        "you add the squared errors up; PSNR takes their mean": right - 10 * math.log10(values),
-    }
-
-
-@checker("01.3")
-def check_psnr_y(answer: Callable[..., Any]) -> None:
-    """Try ``psnr_y(derained, clean)`` on plain pictures, outside of [0, 1], and on equal ones."""
-    clean = (torch.randint(20, 235, (3, 5, 4)) + torch.rand(3, 5, 4) * 0.8 + 0.1) / 255
-    noise = torch.randint(-15, 16, clean.shape) / 255 + torch.rand(clean.shape) * 0.8 / 255
-    inside = clean + noise
-    inside = ((inside * 255).floor() + torch.rand(clean.shape) * 0.8 + 0.1) / 255
-    outside = inside.clone()
-    outside[:, 0], outside[:, 1] = -0.1, 1.1
-    cases = {
-        "two pictures (3, 5, 4)": (inside, clean),
-        "a wide picture (3, 2, 7)": (inside.view(-1)[:42].view(3, 2, 7),
-                                     clean.view(-1)[:42].view(3, 2, 7)),
-        "a network's output with values of −0.1 and 1.1": (outside, clean),
-    }
-    for words, (x, y) in cases.items():
-        got = attempt(answer, x, y)
-        x, y = x.double(), y.double()
-        expect_close(got, psnr(x, y), "the PSNR", example=words,
-                     mistakes=picture_mistakes(x, y) | number_mistakes(psnr(x, y), x[0].numel()))
-    same = attempt(answer, clean, (clean * 255).floor().add(0.5) / 255)
-    expect_close(same, math.inf, "the PSNR of pictures that are equal in 8 bits")
-
-
-# -------------------------------------------------------------------------------- 01.4: sample k
+# -------------------------------------------------------------------------------- 01.3: sample k
 
 _ROWS, _COLUMNS, _SIZE, _MANY = 6, 9, 4, 600
 
 
-@checker("01.4")
+@checker("01.3")
 def check_sample_pair(answer: Callable[..., Any]) -> None:
     """Try ``sample_pair(rainy, clean, size, seed, k)`` on a picture that holds its coordinates."""
 

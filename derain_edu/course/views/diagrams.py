@@ -247,3 +247,73 @@ def tripod() -> Diagram:
     scene = drawing.box(520, 52, 110, 66, "the scene", "without rain", round=0)
     drawing.arrow((445, 85), scene.left, words="every pixel")
     return drawing
+
+
+def pair_making() -> Diagram:
+    """Return how a pair is made, and the way back that a network learns from it."""
+    drawing = Diagram(
+        690, 250,
+        "How a pair is made, and what a network learns from it. Upper row: the clean photo B and "
+        "the layer R of many streaks go into a box that adds them and cuts off at white, or blends "
+        "them as a screen or under a veil; the rainy picture O comes out. Lower row: the network "
+        "gets O alone and gives its answer. The answer is compared with B, and the error changes "
+        "the network. B is known because the pair holds it.",
+    )
+    photo = drawing.box(2, 30, 110, 46, "clean photo B")
+    streaks = drawing.box(160, 2, 150, 30, "many streaks: R")
+    blend = drawing.box(160, 60, 150, 62, "add, cut off at white", "(or screen, or veil)",
+                        accent=True)
+    rainy = drawing.box(370, 68, 110, 46, "rainy O")
+    drawing.arrow(photo.right, (135, 53), (135, 91), blend.left)
+    drawing.arrow(streaks.bottom, blend.top)
+    drawing.arrow(blend.right, rainy.left)
+    network = drawing.box(370, 180, 110, 46, "network")
+    answer = drawing.box(200, 180, 110, 46, "its answer")
+    error = drawing.box(2, 180, 110, 46, "error")
+    drawing.arrow(rainy.bottom, network.top)
+    drawing.text(436, 147, "the network sees O alone", anchor="start", size=12)
+    drawing.arrow(network.left, answer.right)
+    drawing.arrow(answer.left, error.right)
+    drawing.arrow(photo.bottom, error.top)
+    drawing.text(68, 147, "B, the other half of the pair", anchor="start", size=12)
+    drawing.arrow(error.bottom, (57, 243), (425, 243), network.bottom, accent=SECOND, dashed=True)
+    drawing.text(436, 243, "the error changes the weights", anchor="start", size=12, colour=SECOND)
+    return drawing
+
+
+def score_path() -> Diagram:
+    """Return the way from two pictures to one number, and where protocols part."""
+    drawing = Diagram(
+        690, 215,
+        "From two pictures to one number. The output of the network and the clean picture go "
+        "through the same steps, and at each of them papers differ. Step 1, the part: the whole "
+        "picture or a crop. Step 2, 8 bits: none, rounded, or cut off. Step 3, the colours: red, "
+        "green and blue, or luma Y from 16 to 235. Step 4, the comparison: PSNR, or SSIM with its "
+        "window and range. Step 5, the mean over the pictures of a test set. Then one number.",
+    )
+    output = drawing.box(2, 22, 70, 36, "output")
+    clean = drawing.box(2, 82, 70, 36, "clean")
+    steps = (
+        ("1 · part", "whole", "crop"),
+        ("2 · 8 bits", "none", "rounded", "cut off"),
+        ("3 · colours", "red, green, blue", "luma Y, 16–235"),
+        ("4 · compare", "PSNR", "SSIM: window,", "range, shrinking"),
+    )
+    boxes = []
+    for k, (title, *choices) in enumerate(steps):
+        x = 100 + 152 * k
+        boxes.append(drawing.box(x, 15, 128, 110, accent=SECOND))
+        drawing.text(x + 64, 32, title, colour=SECOND)
+        for row, choice in enumerate(choices):
+            drawing.text(x + 64, 58 + 20 * row, choice)
+    drawing.arrow(output.right, (98, 40))
+    drawing.arrow(clean.right, (98, 100))
+    for before, after in zip(boxes[:-1], boxes[1:], strict=True):
+        drawing.arrow((before.right[0], 40), (after.left[0], 40))
+        drawing.arrow((before.right[0], 100), (after.left[0], 100))
+    mean = drawing.box(556, 160, 128, 50, "5 · mean over", "the test set", accent=SECOND)
+    number = drawing.box(360, 160, 120, 50, "one number", accent=True)
+    drawing.arrow(boxes[-1].bottom, mean.top)
+    drawing.arrow(mean.left, number.right)
+    drawing.text(340, 185, "blue: papers differ here", anchor="end", size=12, colour=SECOND)
+    return drawing

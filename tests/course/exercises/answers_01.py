@@ -1,12 +1,11 @@
 """Answers to the exercises of lesson 01: a second right one, and wrong ones with the reason."""
 
-import math
 import random
 
 import numpy as np
 import torch
 
-# ------------------------------------------------------------------------------- 01.1, 01.2: rain
+# ------------------------------------------------------------------------------------- 01.1: rain
 
 
 def rain_by_minimum(clean, streaks):
@@ -53,90 +52,47 @@ def rain_clamp_dropped(clean, streaks):
     return rainy, rainy - clean
 
 
-def undo_by_loop(rainy, streaks):
-    dry = 1 - streaks.expand_as(rainy)
-    values = [1 - (1 - o) / t if t > 0 else 0.0
-              for o, t in zip(rainy.flatten().tolist(), dry.flatten().tolist(), strict=True)]
-    return torch.tensor(values).view_as(rainy)
+# -------------------------------------------------------------------------------- 01.2: the shift
 
 
-def undo_with_a_tiny_number(rainy, streaks):
-    return (rainy - streaks) / (1 - streaks).clamp(min=1e-6)
+def shift_by_views(rainy, clean, reach):
+    """Compare the middle of ``rainy`` with windows of ``clean``, without roll."""
+    height, width = rainy.shape[1] - 2 * reach, rainy.shape[2] - 2 * reach
+    middle = rainy[:, reach : reach + height, reach : reach + width]
+    errors = torch.stack([
+        ((clean[:, y : y + height, x : x + width] - middle) ** 2).sum()
+        for y in range(2 * reach, -1, -1) for x in range(2 * reach, -1, -1)
+    ])
+    row, column = divmod(int(errors.argmin()), 2 * reach + 1)
+    return [row - reach, column - reach]
 
 
-# ----------------------------------------------------------------------------------- 01.3: a score
+def shifter(low=None, high=None, dims=(1, 2), border=True, sign=1, worst=False):
+    """Return a search: right, unless one of its parts is replaced."""
+
+    def search(rainy, clean, reach):
+        moves = range(-reach if low is None else low, reach + 1 if high is None else reach + high)
+        errors = {}
+        for y in moves:
+            for x in moves:
+                error = (rainy - clean.roll((y, x), dims)) ** 2
+                error = error[:, reach:-reach, reach:-reach] if border else error
+                errors[y, x] = error.mean()
+        y, x = (max if worst else min)(errors, key=errors.get)
+        return sign * y, sign * x
+
+    return search
 
 
-def eight_bits(x):
-    return np.floor(np.clip(x.numpy(), 0, 1) * np.float32(255)).astype(np.float64)
+def shift_without_dims(rainy, clean, reach):
+    return clean.roll((1, 1)), rainy
 
 
-def y_of(x, bits=eight_bits, weights=(65.481, 128.553, 24.966)):
-    red, green, blue = bits(x)
-    return (weights[0] * red + weights[1] * green + weights[2] * blue) / 255
+def smallest_error(rainy, clean, reach):
+    return (rainy - clean.roll((0, 1), dims=(1, 2))).square().mean()
 
 
-def psnr_numpy(derained, clean, **options):
-    root = np.sqrt(np.mean((y_of(derained, **options) - y_of(clean, **options)) ** 2))
-    return 20 * np.log10(255 / root) if root else np.inf
-
-
-def psnr_rgb(derained, clean):
-    error = ((eight_bits(derained) - eight_bits(clean)) ** 2).mean() / 255**2
-    return -10 * math.log10(error)
-
-
-def psnr_rounded(derained, clean):
-    return psnr_numpy(derained, clean, bits=lambda x: (x.clamp(0, 1) * 255).round().numpy())
-
-
-def psnr_no_bits(derained, clean):
-    return psnr_numpy(derained, clean, bits=lambda x: x.clamp(0, 1).double().numpy() * 255)
-
-
-def psnr_unclamped(derained, clean):
-    return psnr_numpy(derained, clean, bits=lambda x: (x * 255).floor().double().numpy())
-
-
-def psnr_wrapped(derained, clean):
-    return psnr_numpy(derained, clean, bits=lambda x: (x.double() * 255).byte().double().numpy())
-
-
-def psnr_white_is_one(derained, clean):
-    return psnr_numpy(derained, clean, weights=(255 * 0.299, 255 * 0.587, 255 * 0.114))
-
-
-def psnr_blue_first(derained, clean):
-    return psnr_numpy(derained.flip(0), clean.flip(0))
-
-
-def psnr_greys(derained, clean):
-    return psnr_numpy(derained, clean, weights=(85, 85, 85))
-
-
-def psnr_wrong_peak(derained, clean):
-    error = np.mean((y_of(derained) / 255 - y_of(clean) / 255) ** 2)
-    return 10 * np.log10(255**2 / error)
-
-
-def psnr_peak_too_small(derained, clean):
-    return -10 * np.log10(np.mean((y_of(derained) - y_of(clean)) ** 2))
-
-
-def psnr_sum(derained, clean):
-    return -10 * np.log10(np.sum((y_of(derained) / 255 - y_of(clean) / 255) ** 2))
-
-
-def psnr_without_zero(derained, clean):
-    return -10 * math.log10(np.mean((y_of(derained) / 255 - y_of(clean) / 255) ** 2))
-
-
-def psnr_undefined(derained, clean):
-    score = psnr_numpy(derained, clean)
-    return score if math.isfinite(score) else math.nan
-
-
-# -------------------------------------------------------------------------------- 01.4: sample k
+# -------------------------------------------------------------------------------- 01.3: sample k
 
 
 def cut(x, top, left, size, mirrored):
@@ -225,42 +181,23 @@ ANSWERS = {
         ],
     },
     "01.2": {
-        "second": undo_by_loop,
+        "second": shift_by_views,
         "wrong": [
-            (lambda o, r: o - r, "undoes an addition"),
-            (lambda o, r: (o - r).clamp(0, 1), "undoes an addition"),
-            (lambda o, r: 1 - (1 - o) * (1 - r), "puts the rain on a second time"),
-            (lambda o, r: o / (1 - r), "forgets the light that the rain itself added"),
-            (lambda o, r: (o - r) / (1 - r), "you divide 0 by 0"),
-            (lambda o, r: (o - r) / (1 - r + 1e-3), "the small number in your divisor"),
-            (lambda o, r: (o - r) / (1 - o), "you divide by 1 − O"),
-            (lambda o, r: torch.where(r < 1, (o - r) / (1 - r), o), "no background is left"),
-            (lambda o, r: undo_by_loop(o, r)[..., :1], "The shape should be"),
+            (shifter(sign=-1), "the move of `rainy`: move `clean`"),
+            (lambda *given: shifter()(*given)[::-1], "columns and rows have changed places"),
+            (shifter(border=False), "came in again on the other side"),
+            (shifter(high=0), r"never try a move of \+reach"),
+            (shifter(low=0), "begin at −reach"),
+            (shifter(dims=(0, 1)), "you moved the colours"),
+            (shifter(worst=True), "has the largest error"),
+            (lambda rainy, clean, reach: (reach, reach), "the last move that is tried"),
+            (lambda rainy, clean, reach: (-reach, -reach), "the first move that is tried"),
+            (shift_without_dims, r"needs two dimensions: clean.roll"),
+            (smallest_error, "return the move that has it"),
+            (lambda rainy, clean, reach: 1, "return two whole numbers"),
         ],
     },
     "01.3": {
-        "second": psnr_numpy,
-        "wrong": [
-            (psnr_rgb, "you compare red, green and blue"),
-            (psnr_rounded, "you round to 8 bits"),
-            (psnr_no_bits, "did not turn the pictures into 8 bits"),
-            (psnr_unclamped, "clamp the pictures first"),
-            (psnr_wrapped, "clamp the pictures first"),
-            (psnr_white_is_one, "white is 235/255"),
-            (psnr_blue_first, "red and blue have changed places"),
-            (psnr_greys, "weigh the three colours equally"),
-            (psnr_wrong_peak, "48.13 dB too much"),
-            (psnr_peak_too_small, "48.13 dB too little"),
-            (psnr_sum, "you add the squared errors up"),
-            (psnr_undefined, "equal in 8 bits is not right. Yours is nan, expected inf"),
-            (psnr_without_zero, "your function raised ValueError"),
-            (lambda x, y: -psnr_numpy(x, y), "the sign is wrong"),
-            (lambda x, y: 2 * psnr_numpy(x, y), "belongs to the root"),
-            (lambda x, y: psnr_numpy(x, y) / 2, "20·log₁₀ to its root"),
-            (lambda x, y: psnr_numpy(x, y) * math.log(10), "base 10"),
-        ],
-    },
-    "01.4": {
         "second": sample_with_torch,
         "wrong": [
             (sampler(lambda seed, k: np.random.default_rng()), "only seed and k may decide"),
