@@ -233,10 +233,12 @@ ones, zeros = torch.ones(4, 1), torch.zeros(4, 1)  # (direction, channel)
 up, right, down, left = irnn(spot[None, None], ones, zeros)  # (1, 1, 25, 25) each
 assert torch.equal(right[0, 0], read_row(spot, 1.0)), "each row as in section 1"
 
-plots.show_png(sweeps.draw_sweeps(spot, 1.0, 14), "Four sweeps, α = 1, after 14 "
-               "lines: right and down drag a line from the bright pixel to their front.")
-plots.show_png(sweeps.draw_sweeps(spot, 0.8, 25), "Four sweeps, α = .8, at their end: "
-               "four lines from the pixel to the border, each fades on its way.")
+half_way = sweeps.draw_sweeps(spot, 1, 14)
+at_the_end = sweeps.draw_sweeps(spot, 0.8, 25)
+plots.show_png(half_way, "Four sweeps, α = 1, after 14 lines: right and down drag a "
+               "line from the bright pixel to their front.")
+plots.show_png(at_the_end, "Four sweeps, α = .8, at their end: four lines from the "
+               "pixel to the border, each fades on its way.")
 sweeps.sweep_sliders(spot)
 
 # %% [markdown]
@@ -337,8 +339,8 @@ middle_only = torch.zeros(H, W)
 middle_only[H // 2, W // 2] = 1  # no round: a pixel sees itself
 maps = [middle_only, once, twice]
 plots.show_png(sweeps.draw_round(maps, 1), "After one round it sees a cross.")
-plots.show_png(sweeps.draw_round(maps, 2), "After two rounds it sees all 651, those "
-               "on the cross on many more ways than the others.")
+plots.show_png(sweeps.draw_round(maps, 2), "After two rounds it sees all 651, "
+               "those on the cross on many more ways than the others.")
 sweeps.round_slider(maps)
 
 # %% [markdown]
@@ -480,12 +482,12 @@ fresh = {f"fresh, {name}": torch.tensor(curves).mean(dim=0).tolist()
          for name, curves in heard.items()}
 plots.show(
     sweeps.draw_heard(fresh | trained, spanet_alpha.DISTANCES),
-    "Share of the influence from beyond d pixels, logarithmic. Fresh with α = 1 and "
-    "random α stay high, the released network a little lower, with α at most .9 lower "
-    "still; with α at most .5 and fresh with α = .2 it falls steeply.",
+    "Share of the influence from beyond d pixels, logarithmic. Fresh with α = 1 and"
+    " random α stay high, the released network a little lower, with α at most .9 "
+    "lower still; with α at most .5 and fresh with α = .2 it falls steeply.",
 )
 for name, values in trained.items():
-    print(f"{name:22} from beyond 8 px: {values[at_8]:.2g} %")
+    print(f"{name:23} from beyond 8 px: {values[at_8]:.2g} %")
 assert 30 < trained["released"][at_8] < 50
 assert trained["released, α at most 0.9"][at_8] < trained["released"][at_8] / 2
 

@@ -80,8 +80,10 @@ def _sweep_mistakes(x: Tensor, alpha: Tensor, beta: Tensor) -> dict[str, Tensor]
     plain = _swept(up, alpha, beta, lambda value: value)
     right = _swept(up, alpha, beta).flip(1)
     twice = torch.cat((up[:, :1], up), dim=1)  # the bottom row is visited two times
-    on_axis_0 = "you stacked along axis 0: (H, C, W); torch.stack(rows, dim=1) puts the rows where "\
-        "they belong"
+    on_axis_0 = (
+        "you stacked along axis 0: (H, C, W); torch.stack(rows, dim=1) puts the rows where they "
+        "belong"
+    )
     found = {
         "you swept down: the sweep up starts at the bottom row": _swept(x, alpha, beta),
         "the rows stand on their heads: you stacked them in the order of the sweep, from the "

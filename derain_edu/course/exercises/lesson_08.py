@@ -164,7 +164,7 @@ def _rounds(
     maps: Tensor, join: Callable[[Tensor, Tensor], Tensor], way: str = ""
 ) -> Tensor:
     """Scan in rounds, or with one of the known mistakes."""
-    distance, length = 1, maps.shape[1]
+    distance, length = 1, maps.shape[-1 if way == "last axis" else 1]
     while distance < length:
         later, earlier = maps[:, distance:], maps[:, :-distance]
         both = join(earlier, later) if way == "order" else join(later, earlier)
@@ -177,17 +177,31 @@ def _rounds(
     return maps
 
 
+_AXIS = "the pixels are axis 1, not the last axis: maps (4, L, N) have N rows behind it"
+
+
+def _last_axis_mistakes(
+    maps: Tensor, join: Callable[[Tensor, Tensor], Tensor]
+) -> dict[str, Tensor]:
+    """Return what comes out if the last axis is taken for the pixels."""
+    if maps.ndim < 3:
+        return {}
+    along = _rounds(maps.transpose(1, 2), join).transpose(1, 2)
+    return {_AXIS: along, f"{_AXIS}; so L is maps.shape[1]": _rounds(maps, join, "last axis")}
+
+
 @checker("08.2")
 def check_scan(answer: Callable[..., Any]) -> None:
     """Try ``scan(maps, join)``: what comes out, and how many rounds it took."""
     easy = "maps = {}, and join adds two numbers"
     cases = [(_joined_numbers, torch.tensor([values])) for values in (
         [1.0, 1, 1, 1], [1.0, 2, 3, 4, 5, 6, 7, 8], [3.0, 1, 4, 1, 5], [7.0])]
-    cases += [(_joined_slopes, torch.randn(2, length)) for length in (8, 13)]
+    cases += [(_joined_slopes, torch.randn(shape)) for shape in ((2, 8), (2, 13), (2, 9, 3))]
     for join, maps in cases:
         counted = _Counted(join, maps.shape[1])
         what = easy.format(show(maps)) if join is _joined_numbers else (
-            f"{maps.shape[1]} maps h ↦ a·h + b, where the order matters")
+            f"{maps.shape[1]} maps h ↦ a·h + b, where the order matters; the shape of maps is "
+            f"{tuple(maps.shape)}")
         got = _scanned(answer, maps, counted)
         mistakes = {
             "only one round: go on with a distance of 2, 4, 8 … while it is smaller than L":
@@ -199,6 +213,7 @@ def check_scan(answer: Callable[..., Any]) -> None:
             "the first maps got lost: those that have nothing at this distance to their left stay "
             "as they are; torch.cat puts them in front": _rounds(maps, join, "drops"),
             "nothing was joined: this is what went in": maps,
+            **_last_axis_mistakes(maps, join),
             "this is the map of the last pixel only: every pixel needs its own":
                 _one_by_one(maps, join)[:, -1],
             "this is the map of the last pixel only: every pixel needs its own ":
@@ -226,6 +241,8 @@ def _scanned(answer: Callable[..., Any], maps: Tensor, join: _Counted) -> Any:
                 "torch.cat puts tensors together along axis 0 unless you say otherwise, and the "
                 f"pixels are axis 1: torch.cat((…, …), dim=1) ({reason})"
             ) from None
+        if "Sizes of tensors must match" in str(reason):
+            raise Wrong(f"{_AXIS} ({reason})") from None
         raise
     expect(isinstance(result, Tensor),
            f"return one tensor of the shape of maps, and not a {type(result).__name__}")

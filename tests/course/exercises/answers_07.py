@@ -168,7 +168,7 @@ ANSWERS = {
             (lambda x, a, b: general(x, a[0] + 0 * a, b[0] + 0 * b), "α and β of channel 0 for al"),
             (alpha_per_column, r"each column got its own α, not each channel: \(C,\) meets"),
             (stacked_on_the_wrong_axis, "you stacked along axis 0"),
-            (lambda x, a, b: general(x, a, b, turn=False).movedim(1, 0), "axis 0.*has to be the la"),
+            (lambda x, a, b: general(x, a, b, turn=False).movedim(1, 0), "axis 0.*has to be the"),
             (lambda x, a, b: general(x, a, b)[:, 1:], "the top row is missing: `range` stops"),
             (lambda x, a, b: general(x, a, b, turn=False)[:, :-1], "the top row is missing.*heads"),
             (bottom_row_twice, "the bottom row is there twice"),

@@ -98,12 +98,13 @@ def in_halves(maps, join):
     length = maps.shape[1]
     size = 1
     padded = 1 << (length - 1).bit_length()
-    blocks = torch.cat((maps, maps[:, -1:].expand(-1, padded - length)), dim=1)
+    behind = maps.shape[2:]
+    blocks = torch.cat((maps, maps[:, -1:].expand(-1, padded - length, *behind)), dim=1)
     while size < padded:
-        pairs = blocks.reshape(len(maps), -1, 2, size)
+        pairs = blocks.reshape(len(maps), -1, 2, size, *behind)
         left, right = pairs[:, :, 0], pairs[:, :, 1]
-        right = join(right, left[..., -1:].expand_as(right))
-        blocks = torch.stack((left, right), dim=2).reshape(len(maps), padded)
+        right = join(right, left[:, :, -1:].expand_as(right))
+        blocks = torch.stack((left, right), dim=2).reshape(len(maps), padded, *behind)
         size *= 2
     return blocks[:, :length]
 
@@ -141,6 +142,33 @@ def cat_without_dim(maps, join):
 
 def drops_the_first(maps, join):
     return join(maps[:, 1:], maps[:, :-1]) if maps.shape[1] > 1 else maps
+
+
+def along_the_last_axis(maps, join):
+    distance = 1
+    while distance < maps.shape[-1]:
+        both = join(maps[..., distance:], maps[..., :-distance])
+        maps = torch.cat((maps[..., :distance], both), dim=-1)
+        distance *= 2
+    return maps
+
+
+def counts_the_last_axis(maps, join):
+    distance = 1
+    while distance < maps.shape[-1]:
+        both = join(maps[:, distance:], maps[:, :-distance])
+        maps = torch.cat((maps[:, :distance], both), dim=1)
+        distance *= 2
+    return maps
+
+
+def puts_at_the_last_axis(maps, join):
+    distance = 1
+    while distance < maps.shape[1]:
+        both = join(maps[:, distance:], maps[:, :-distance])
+        maps = torch.cat((maps[:, :distance], both), dim=-1)
+        distance *= 2
+    return maps
 
 
 def writes_into_maps(maps, join):
@@ -261,13 +289,13 @@ ANSWERS = {
             (bounds_not_sent_through, "have to go through the slope and the constant"),
             (bounds_not_clamped, "but not through the clamp of `second`"),
             (constants_added, "the constant of `first` goes through the slope"),
-            (decides_with_if, "your function decides with `if` on a tensor"),
-            (lambda s, f: compose(ClampedAffine(*s), ClampedAffine(*f)), "put the four parts into on"),
+            (decides_with_if, "your function decides with `if` "),
+            (lambda s, f: compose(ClampedAffine(*s), ClampedAffine(*f)), "put the four parts"),
             (slope_and_constant_only, r"return the four parts \(a, b, lo, hi\)"),
             (returns_a_function, "return the four parts"),
             (makes_numbers, "torch.tensor makes single numbers of the parts"),
             (tighter_bounds, "what the joined map does is not right"),
-            (loses_the_shape, r"for five at once, \(4, 5\), row 0 of your result has the shape \(\)"),
+            (loses_the_shape, r"for five at once, \(4, 5\), row 0 of your result has"),
         ],
     },
     "08.2": {
@@ -286,6 +314,9 @@ ANSWERS = {
             (lambda m, j: one_by_one(m, j)[:, -1], "the last pixel only"),
             (lambda m, j: list(one_by_one(m, j)), "return one tensor of the shape of maps"),
             (lambda m, j: j(2.0, 1.0), "join takes two tensors"),
+            (along_the_last_axis, "the pixels are axis 1, not the last"),
+            (counts_the_last_axis, r"so L is maps.shape\[1\]"),
+            (puts_at_the_last_axis, "the pixels are axis 1, not the last"),
             (writes_into_maps, "changed the tensor it was given"),
         ],
     },
