@@ -1,9 +1,9 @@
-"""The exercises of lesson 07: reach, sweep, ways of two rounds, two steps as one, the way back."""
+"""The exercises of lesson 07: how far a memory reaches, a sweep, the ways of two rounds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -12,12 +12,24 @@ from torch import Tensor
 
 from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
 from derain_edu.models.irnn import irnn_stack
-from derain_edu.models.irnn_scan import ClampedAffine
 
 Pixel = tuple[int, int]
 
 
-# -- 05.1 -----------------------------------------------------------------------------------------
+# -- 07.1 -----------------------------------------------------------------------------------------
+
+
+def _reached(answer: Callable[..., Any], alpha: float, smallest: float) -> Any:
+    """Call the answer, or say why it broke down where α is 0."""
+    try:
+        return attempt(answer, alpha, smallest)
+    except Wrong as reason:
+        if alpha or "raised" not in str(reason):
+            raise
+        raise Wrong(
+            "α = 0 broke your function: 0 has no logarithm. Nothing is left after one step there, "
+            f"so the reach is 0; treat this case first ({reason})"
+        ) from None
 
 
 @checker("07.1")
@@ -27,7 +39,7 @@ def check_reach(answer: Callable[..., Any]) -> None:
              (0.0, 0.5, 0)]  # fmt: skip
     for alpha, smallest, far in cases:
         expect_close(
-            attempt(answer, alpha, smallest),
+            _reached(answer, alpha, smallest),
             far,
             "the reach",
             mistakes={
@@ -43,7 +55,7 @@ def check_reach(answer: Callable[..., Any]) -> None:
         )
 
 
-# -- 05.2 -----------------------------------------------------------------------------------------
+# -- 07.2 -----------------------------------------------------------------------------------------
 
 
 def _swept(
@@ -66,6 +78,12 @@ def _sweep_mistakes(x: Tensor, alpha: Tensor, beta: Tensor) -> dict[str, Tensor]
     """Return what comes out of the known mistakes of a sweep upwards."""
     up, side = x.flip(1), x.transpose(1, 2)
     plain = _swept(up, alpha, beta, lambda value: value)
+    right = _swept(up, alpha, beta).flip(1)
+    twice = torch.cat((up[:, :1], up), dim=1)  # the bottom row is visited two times
+    on_axis_0 = (
+        "you stacked along axis 0: (H, C, W); torch.stack(rows, dim=1) puts the rows where they "
+        "belong"
+    )
     found = {
         "you swept down: the sweep up starts at the bottom row": _swept(x, alpha, beta),
         "the rows stand on their heads: you stacked them in the order of the sweep, from the "
@@ -84,12 +102,38 @@ def _sweep_mistakes(x: Tensor, alpha: Tensor, beta: Tensor) -> dict[str, Tensor]
         "β is missing": _swept(up, alpha, 0 * beta).flip(1),
         "you took the α and β of channel 0 for all channels":
             _swept(up, alpha[:1].expand_as(alpha), beta[:1].expand_as(beta)).flip(1),
+        "the top row is missing: `range` stops before its end, so end it at −1": right[:, 1:],
+        "the top row is missing (`range` stops before its end, so end it at −1), and the rows "
+        "stand on their heads": right[:, 1:].flip(1),
+        "the bottom row is there twice: the loop begins with the row above it, H − 2":
+            _swept(twice, alpha, beta).flip(1),
+        on_axis_0: right.movedim(1, 0),
+        f"{on_axis_0}. And the bottom row has to be the last": right.flip(1).movedim(1, 0),
+        "this is the last h only: collect the h of every row": right[:, 0],
     }
     if x.shape[0] == x.shape[2]:  # then a wrong axis raises no error
         turned = _swept(up.transpose(0, 2), alpha, beta).flip(1).transpose(0, 2)
         found["each column got its own α, not each channel: (C,) meets the last axis, W; make it "
               "(C, 1) first"] = turned
     return found
+
+
+def _swept_by(answer: Callable[..., Any], x: Tensor, alpha: Tensor, beta: Tensor) -> Any:
+    """Call the answer; put the errors of the two natural mistakes in words."""
+    try:
+        result = attempt(answer, x, alpha, beta)
+    except Wrong as reason:
+        text = str(reason)
+        if "out of bounds for dimension 0" in text:
+            text = ("x[t] takes channel t: axis 0 of (C, H, W) are the channels. A row of the "
+                    f"picture is x[:, t] ({text})")
+        elif "must match the size of tensor" in text:
+            text = ("α and β (C,) meet the last axis, W, and do not fit: alpha[:, None] is (C, 1), "
+                    f"one number per channel ({text})")
+        raise Wrong(text) from None
+    expect(isinstance(result, Tensor),
+           f"return one tensor, torch.stack(rows, dim=1), and not a {type(result).__name__}")
+    return result
 
 
 @checker("07.2")
@@ -105,7 +149,7 @@ def check_sweep_up(answer: Callable[..., Any]) -> None:
     ]
     for x, alpha, beta in cases:
         expect_close(
-            attempt(answer, x, alpha, beta),
+            _swept_by(answer, x, alpha, beta),
             _swept(x.flip(1), alpha, beta).flip(1),
             "the sweep up",
             mistakes=_sweep_mistakes(x, alpha, beta),
@@ -113,7 +157,7 @@ def check_sweep_up(answer: Callable[..., Any]) -> None:
         )
 
 
-# -- 05.3 -----------------------------------------------------------------------------------------
+# -- 07.3 -----------------------------------------------------------------------------------------
 
 
 def _all_ways(height: int, width: int) -> Tensor:
@@ -159,7 +203,7 @@ def check_ways(answer: Callable[..., Any]) -> None:
                 "hold the pixel they have come to": _counted(here, there, size, itself=1),
                 "in one round a pixel reaches itself on four ways, not on two: it is in all four "
                 "sweeps": _counted(here, there, size, itself=2),
-                "in one of the two rounds the news may also stay where it is: a pixel reaches "
+                "in one of the two rounds the value may also stay where it is: a pixel reaches "
                 "itself, on four ways": _counted(here, there, size, itself=0),
             }
             expect_close(
@@ -169,184 +213,3 @@ def check_ways(answer: Callable[..., Any]) -> None:
                 mistakes=mistakes,
                 example=f"here = {here}, there = {there}, size = {size}",
             )
-
-
-# -- 05.4 -----------------------------------------------------------------------------------------
-
-_BIG = torch.finfo(torch.float32).max  # stands for ∞
-_FIRST = (0.5, 1.0, 0.0, _BIG)
-_CHAINS = [  # maps a, b, lo, hi in the order in which they act
-    [(1.0, 1.0, 2.0, 4.0), (2.0, -3.0, 0.0, 6.0)],
-    [_FIRST, (-1.0, 3.0, 0.0, _BIG)],
-    [(-2.0, 1.0, -1.0, 4.0), (-0.5, 0.0, -1.5, 0.25)],
-    [(1.0, 0.0, 2.0, 5.0), (1.0, 0.0, 7.0, 9.0)],
-    [(0.5, 2.0, 0.0, 6.0), (0.0, 1.0, 0.0, _BIG)],
-    [(0.9, 0.5, 0.0, _BIG), (-0.6, 2.0, 0.0, _BIG), (0.8, -0.5, 0.0, _BIG)],
-]
-
-
-def _maps(rows: Sequence[Sequence[float]]) -> ClampedAffine:
-    return ClampedAffine(*torch.tensor(rows).T)
-
-
-def _formula(row: Sequence[float]) -> str:
-    """Write the map (a, b, lo, hi) as one reads it."""
-    a, b, lo, hi = row
-    end = "∞" if hi == _BIG else f"{hi:g}"
-    return f"clamp({a:g} h {'−' if b < 0 else '+'} {abs(b):g}, {lo:g}, {end})"
-
-
-def _joined(answer: Callable[..., Any], second: ClampedAffine, first: ClampedAffine) -> Any:
-    """Call the answer and return a map, or say why it is none."""
-    try:
-        result = attempt(answer, second, first)
-    except Wrong as reason:
-        if "ambiguous" not in str(reason):
-            raise
-        raise Wrong(
-            "your function decides with `if` on a tensor. In the tree many maps are joined at "
-            "once, with slopes of both signs: sort the two bounds with torch.minimum and "
-            "torch.maximum"
-        ) from None
-    try:
-        parts = [torch.as_tensor(part) for part in result]
-    except (TypeError, ValueError, RuntimeError):
-        parts = []
-    expect(len(parts) == 4, f"return the four parts (a, b, lo, hi) of one map, not {show(result)}")
-    return ClampedAffine(*parts)
-
-
-def _join_mistakes(second: ClampedAffine, first: ClampedAffine) -> dict[str, ClampedAffine]:
-    """Return the maps that come out of the known mistakes."""
-    a, b = second.a * first.a, second.a * first.b + second.b
-    low, high = (second.a * bound + second.b for bound in (first.lo, first.hi))
-    ends = [end.clamp(second.lo, second.hi) for end in (low, high)]
-    lo, hi = torch.minimum(*ends), torch.maximum(*ends)
-    swapped = [(first.a * end + first.b).clamp(first.lo, first.hi) for end in second[2:]]
-    return {
-        "you joined them in the wrong order: `first` acts first, and `second` on what comes out":
-            ClampedAffine(a, first.a * second.b + first.b, *(f(*swapped) for f in (
-                torch.minimum, torch.maximum))),
-        "a negative slope turns the bounds round: what was the lower end becomes the upper one; "
-        "take the smaller as lo and the larger as hi": ClampedAffine(a, b, *ends),
-        "the bounds of `first` are lost: send them through `second`":
-            ClampedAffine(a, b, second.lo, second.hi),
-        "the bounds of `first` have to go through the slope and the constant of `second`, too":
-            ClampedAffine(a, b, *(end.clamp(second.lo, second.hi) for end in first[2:])),
-        "the bounds of `first` went through slope and constant, but not through the clamp of "
-        "`second`": ClampedAffine(a, b, torch.minimum(low, high), torch.maximum(low, high)),
-        "the constant of `first` goes through the slope of `second`, too":
-            ClampedAffine(a, first.b + second.b, lo, hi),
-        "the slopes multiply, they don't add": ClampedAffine(first.a + second.a, b, lo, hi),
-    }
-
-
-@checker("07.4")
-def check_join(answer: Callable[..., Any]) -> None:
-    """Try ``join(second, first)`` by what the joined map does to many h."""
-    h = torch.linspace(-20, 20, 161)
-    for chain in _CHAINS:
-        steps = [ClampedAffine(*torch.tensor(row)) for row in chain]
-        joined, right = steps[0], steps[0](h)
-        for after in steps[1:]:
-            mistakes = {why: m(h) for why, m in _join_mistakes(after, joined).items()}
-            joined, right = _joined(answer, after, joined), after(right)
-            got = joined(h)
-            expect(got.shape == h.shape, "one map at a time: a, b, lo and hi are one number each")
-            worst = h[(got - right).abs().argmax()].item()
-            example = f"h = {worst:g} and {', then '.join(map(_formula, chain))}"
-            expect_close(got, right, "what the joined map does",
-                         mistakes=mistakes, example=example)
-            expect(joined.lo <= joined.hi, f"lo = {joined.lo} is above hi = {joined.hi}")
-    first, second = (_maps([chain[k] for chain in _CHAINS[:5]]) for k in (0, 1))
-    many = _joined(answer, second, first)
-    for k, part in enumerate(many):
-        expect(part.shape == (5,), f"five maps at once: part {k} has shape {tuple(part.shape)}")
-    expect_close(
-        many(h[:, None]), second(first(h[:, None])), "five maps at once",
-        mistakes={r: m(h[:, None]) for r, m in _join_mistakes(second, first).items()},
-    )
-
-
-# -- 05.5 -----------------------------------------------------------------------------------------
-
-_WAYS_TO_FAIL = {  # a reason, and what _back calls it
-    "you forgot the ReLU: where h_t = 0 nothing gets through": "no mask",
-    "the ReLU came too late: where h_t = 0 nothing goes on to the pixels before either":
-        "mask at end",
-    "what comes back from h_{t+1} was multiplied by α_{t+1} there, not by α_t": "own α",
-    "G_t is missing on the way: each h_t is also an output, and gets its own G_t":
-        "last G only",
-    "only one step back: pass on g_{t+1}, all that has arrived there, not G_{t+1}":
-        "passes G only",
-}
-
-
-def _row(x: Tensor, alpha: Tensor) -> Tensor:
-    """Read a row with an α of its own per pixel; the first pixel has none."""
-    h = [x[0].relu()]
-    for t in range(1, len(x)):
-        h.append((alpha[t] * h[-1] + x[t]).relu())
-    return torch.stack(h)
-
-
-def _back(h: Tensor, alpha: Tensor, G: Tensor, way: str = "") -> Tensor:
-    """Return ∂x by the formula, or by one of the known mistakes in it."""
-    g, after, last = torch.zeros_like(h), torch.tensor(0.0), len(h) - 1
-    for t in range(last, -1, -1):
-        weight = alpha[t] if way == "own α" else alpha[t + 1] if t < last else torch.tensor(0.0)
-        arriving = G[t] + weight * after
-        if way == "last G only" and t < last:
-            arriving = weight * after
-        if way == "passes G only" and t < last:
-            arriving = G[t] + weight * G[t + 1]
-        after = g[t] = arriving if way in ("no mask", "mask at end") else (h[t] > 0) * arriving
-    return g * (h > 0) if way == "mask at end" else g
-
-
-def _alpha_mistakes(g: Tensor, h: Tensor) -> dict[str, Tensor]:
-    before = torch.cat((h.new_zeros(1), h[:-1]))
-    late = torch.cat((h[1:], h.new_zeros(1)))
-    return {
-        "α_t meets the memory of the pixel before: multiply by h_{t−1}, not by h_t": g * h,
-        "the first pixel has no α, so its derivative is 0; h[−1] in Python is the *last* h":
-            g * h.roll(1),
-        "α_t meets h_{t−1}, not h_{t+1}: the sweep came from the left": g * late,
-        "you gave g alone; by the product rule each α has the memory it multiplied as a factor": g,
-        "you summed: here each pixel has its own α, so each has its own derivative":
-            (g * before).sum(),
-        "the values moved by one place: ∂α_t = g_t · h_{t−1} belongs at place t":
-            (g * before).roll(-1),
-        "the first pixel is missing: its α is never used, so its derivative is 0, but it has a "
-        "place": (g * before)[1:],
-    }
-
-
-@checker("07.5")
-def check_sweep_gradients(answer: Callable[..., Any]) -> None:
-    """Try ``sweep_gradients(h, alpha, G)`` on rows, against autograd."""
-    some = torch.tensor
-    cases = [
-        (some([1.0, 1, 1, 1]), some([0.25, 2.0, 0.5, 3.0]), some([0.0, 1, 0, 2])),
-        (some([1.0, 2, -9, 4]), some([0.5, 1.0, 2.0, 3.0]), some([1.0, 2, 4, 8])),
-        (torch.randn(12), torch.rand(12) * 2 - 1, torch.randn(12)),
-        (torch.rand(9), torch.rand(9), torch.randn(9)),
-        (some([2.0]), some([0.5]), some([3.0])),
-    ]
-    for x, alpha, G in cases:
-        x.requires_grad_(), alpha.requires_grad_()
-        h = _row(x, alpha)
-        by_x, by_alpha = torch.autograd.grad(h, (x, alpha), G, materialize_grads=True)
-        h, alpha = h.detach(), alpha.detach()
-        example = f"h = {show(h)}, α = {show(alpha)}, G = {show(G)}"
-        result = attempt(answer, h, alpha, G)
-        expect(isinstance(result, tuple | list) and len(result) == 2,
-               f"return two tensors, the derivatives by x and by α, not {show(result)}")
-        mistakes = {r: _back(h, alpha, G, way) for r, way in _WAYS_TO_FAIL.items()}
-        turned = _back(h.flip(0), alpha.flip(0), G.flip(0)).flip(0)
-        mistakes["you went from the start to the end: the way back starts at the end"] = turned
-        mistakes["this is G itself: what comes back from the next pixel is missing"] = G
-        mistakes["you swapped the two: the derivative by x comes first"] = by_alpha
-        expect_close(result[0], by_x, "the derivative by x", mistakes=mistakes, example=example)
-        expect_close(result[1], by_alpha, "the derivative by α",
-                     mistakes=_alpha_mistakes(by_x, h), example=example)

@@ -12,6 +12,7 @@ and a screen reader reads ``alt``, the same drawing in words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -316,4 +317,88 @@ def score_path() -> Diagram:
     drawing.arrow(boxes[-1].bottom, mean.top)
     drawing.arrow(mean.left, number.right)
     drawing.text(340, 185, "blue: papers differ here", anchor="end", size=12, colour=SECOND)
+    return drawing
+
+
+def four_sweeps() -> Diagram:
+    """Return four sweeps of a bright pixel, and what one pixel sees after one round and two."""
+    drawing = Diagram(
+        680, 226,
+        "Three small pictures. Left, four sweeps: from one bright pixel an arrow runs up, one to "
+        "the right, one down and one to the left, each to the border. Middle, one round: the "
+        "middle pixel sees its row and its column, a cross. Right, two rounds: it sees every "
+        "pixel. A corner reaches it on two ways: along its row and then down the column, or down "
+        "its column and then along the row.",
+    )
+    size, side, middle = 7, 24, 3
+    cross = {(r, c) for r in range(size) for c in range(size) if middle in (r, c)}
+    everything = {(r, c) for r in range(size) for c in range(size)}
+    for x, seen, title in ((20, {(middle, middle)}, "four sweeps"),
+                           (256, cross, "one round: a cross"),
+                           (492, everything, "two rounds: everything")):
+        drawing.text(x + size * side / 2, 12, title, size=14)
+        for row, column in sorted(everything):
+            left, top = x + column * side, 30 + row * side
+            drawing._parts.append(
+                f'<rect x="{left}" y="{top}" width="{side}" height="{side}" fill="{SECOND}" '
+                f'fill-opacity="{0.5 if (row, column) in seen else 0.04}" stroke="#888888"/>'
+            )
+        drawing.dot(x + (middle + 0.5) * side, 30 + (middle + 0.5) * side, 6, colour=ACCENT)
+    mid = 30 + (middle + 0.5) * side  # y of the middle row
+    x = 20 + (middle + 0.5) * side
+    far, near = 3.4 * side, 0.4 * side
+    for (dx, dy), name, place in (
+        ((0, -1), "up", (16, -66)), ((1, 0), "right", (58, -13)),
+        ((0, 1), "down", (24, 66)), ((-1, 0), "left", (-58, -13)),
+    ):
+        drawing.arrow((x + near * dx, mid + near * dy), (x + far * dx, mid + far * dy), accent=True)
+        drawing.text(x + place[0], mid + place[1], name, size=12)
+    corner, centre = 492 + 0.5 * side, 492 + (middle + 0.5) * side
+    top = 30 + 0.5 * side
+    drawing.dot(corner, top, 5)
+    drawing.arrow((corner, top), (centre, top), (centre, mid - near), accent=True)
+    drawing.arrow((corner, top), (corner, mid), (centre - near, mid), accent=True, dashed=True)
+    drawing.text(20 + size * side / 2, 214, "where one pixel goes", size=12)
+    drawing.text(256 + size * side / 2, 214, "what one pixel sees", size=12)
+    drawing.text(492 + size * side / 2, 214, "two ways from a corner", size=12)
+    return drawing
+
+
+def scan_tree(values: Sequence[float], results: Sequence[float]) -> Diagram:
+    """Return the rounds of a scan over a row as a tree; what the last h is made of is marked.
+
+    Parameters
+    ----------
+    values, results : sequence of float
+        The row x before, and the row h after.
+    """
+    length = len(values)
+    rounds = (length - 1).bit_length()
+    drawing = Diagram(
+        76 * length + 84, 74 * rounds + 100,
+        f"A tree over {length} pixels. At the top one box per pixel, the map of its step. In each "
+        "round a box is joined with the one 1, then 2, then 4 places to the left; each box names "
+        f"the pixels whose steps it holds. After {rounds} rounds the last box holds 1 to {length}, "
+        "and lines lead to it from all steps. Below each last box is its h.",
+    )
+    needed = {length - 1}
+    marked = [needed]  # per round, from the last to the first: what the last h is made of
+    for number in range(rounds, 0, -1):
+        reach = 2 ** (number - 1)
+        needed = needed | {t - reach for t in needed if t >= reach}
+        marked.insert(0, needed)
+    for number in range(rounds + 1):
+        y, reach = 44 + 74 * number, 2**number // 2
+        drawing.text(0, y + 14, f"round {number}" if number else "steps", anchor="start", size=12)
+        for t in range(length):
+            strong = t in marked[number]
+            first = max(0, t - 2**number + 1)
+            name = f"{first + 1}" if first == t else f"{first + 1}–{t + 1}"
+            drawing.box(76 * t + 80, y, 56, 28, name, accent=strong or "#888888")
+            for source in {t, t - reach} if number and t >= reach else {t} if number else ():
+                drawing.arrow((76 * source + 108, y - 46), (76 * t + 108, y),
+                              accent=strong or "#888888", head=strong)
+    for t, (x, h) in enumerate(zip(values, results, strict=True)):
+        drawing.text(76 * t + 108, 24, f"x = {x:.1f}".replace("-", "−"), size=12)
+        drawing.text(76 * t + 108, 74 * rounds + 88, f"h = {h:.2f}", size=12)
     return drawing

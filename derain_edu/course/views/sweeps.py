@@ -1,20 +1,19 @@
-"""How far a pixel sees: the measurements, pictures and sliders of lesson 07.
+"""How far a pixel sees: the pictures and sliders of lesson 07.
 
 Whether pixel q can change pixel p of an output at all is a question about a derivative: it is
-exactly 0 where no way leads from q to p. :func:`influence` asks it for all q at once by one
-backward pass. Everything else here turns the answer, or a sweep on its way, into a picture.
+exactly 0 where no way leads from q to p. Everything here turns such derivatives, or a sweep on its
+way, into a picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from derain_edu.course.views.plots import (
     COLOURS,
@@ -32,37 +31,6 @@ from derain_edu.models.irnn import DIRECTIONS, irnn_stack
 FRONT = (0.84, 0.37, 0.0)  # RGB of the line between what a sweep has done and what it has not
 SEEN, UNSEEN = (0.0, 0.45, 0.7), (0.85, 0.85, 0.85)  # RGB
 ZOOM = 8  # pixels of the screen per pixel of the picture
-
-
-# -- measurements ---------------------------------------------------------------------------------
-
-
-class BytesWritten(TorchDispatchMode):
-    """Count the bytes that PyTorch's operations write: ``total``, forward and backward.
-
-    Views (an index, a transpose) write nothing; an operation in place writes its tensor. Compiled
-    loops outside of PyTorch are not seen.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(
-        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        result = operation(*args, **(kwargs or {}))
-        old = {leaf.untyped_storage().data_ptr() for leaf in _tensors((args, kwargs))}
-        schema = operation._schema
-        if "empty" not in schema.name:  # that reserves memory and leaves it alone
-            for leaf in _tensors(result):
-                if schema.is_mutable or leaf.untyped_storage().data_ptr() not in old:
-                    self.total += leaf.numel() * leaf.element_size()
-        return result
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
 
 
 # -- pictures -------------------------------------------------------------------------------------
@@ -154,44 +122,45 @@ def _rounds(number: int) -> str:
     return f"{number} {'round' if number == 1 else 'rounds'}"
 
 
-def draw_scan(values: Sequence[float], results: Sequence[float]) -> Figure:
-    """Draw the rounds of a log-depth scan over a row as a tree.
-
-    A box is a map and names the pixels whose steps it holds; two lines lead down to each map that
-    was composed of two. What the last pixel is made of is drawn strongly.
-
-    Parameters
-    ----------
-    values, results : sequence of float
-        The row x before, and the row h after.
-    """
-    length = len(values)
-    rounds = (length - 1).bit_length()
-    figure, axes = new_figure(width=9, height=1.1 * rounds + 1.7)
-    axis = axes[0, 0]
-    needed = {length - 1}
-    for number in range(rounds, -1, -1):
-        reach = 2**number // 2  # how far back the second half of a map of this round lies
-        for t in range(length):
-            strong = t in needed
-            first = max(0, t - 2**number + 1)
-            name = f"{first + 1}" if first == t else f"{first + 1}–{t + 1}"
-            look = {"boxstyle": "round,pad=0.35", "facecolor": "white",
-                    "edgecolor": COLOURS[1] if strong else "0.75"}
-            axis.text(t, -number, name, ha="center", va="center", bbox=look, zorder=3,
-                      color="black" if strong else "0.5", fontsize=9)
-            for source in [t, t - reach] if number and t >= reach else [t] * bool(number):
-                axis.plot([source, t], [1 - number, -number], zorder=2 if strong else 1,
-                          color=COLOURS[1] if strong else "0.85", linewidth=2 if strong else 1)
-        needed |= {t - reach for t in needed if t >= reach}
-    for t, (x, h) in enumerate(zip(values, results, strict=True)):
-        axis.text(t, 0.6, f"x = {x:.1f}", ha="center", va="center", fontsize=9)
-        axis.text(t, -rounds - 0.6, f"h = {h:.2f}", ha="center", va="center", fontsize=9)
-    axis.set(xlim=(-1.4, length - 0.4), ylim=(-rounds - 0.9, 0.9))
-    for number in range(rounds + 1):
-        axis.text(-1.3, -number, f"round {number}" if number else "steps", va="center", fontsize=9)
-    axis.set_axis_off()
+def draw_fades(fades: Mapping[str, Tensor]) -> Figure:
+    """Draw derivatives over the distance, (L,) each, on a logarithmic scale."""
+    figure, axes = new_figure(width=8, height=3.4)
+    for name, values in fades.items():
+        axes[0, 0].plot(range(len(values)), values, label=name)
+    axes[0, 0].set(yscale="log", ylim=(1e-12, 1e4), xlabel="distance d, px")
+    axes[0, 0].set_ylabel("what arrives: mean derivative")
+    axes[0, 0].axhline(1e-6, linestyle=":", color="grey")
+    axes[0, 0].text(64, 2e-6, "a millionth", ha="right", fontsize=9, color="grey")
+    _legend_beside(axes[0, 0])
     return figure
+
+
+def draw_heard(curves: Mapping[str, Sequence[float]], distances: Sequence[int]) -> Figure:
+    """Draw how many percent of the influence come from beyond each distance (log scale)."""
+    figure, axes = new_figure(width=8, height=3.4)
+    draw_curves(axes[0, 0], curves, distances, xlabel="d, px", ylabel="% from beyond d")
+    axes[0, 0].set(yscale="log", ylim=(1e-4, 150))
+    _legend_beside(axes[0, 0])
+    return figure
+
+
+def draw_alphas(counts: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw the histogram of the learned α; rows: factor, low, high, count. Negative: orange."""
+    bars = [row for row in counts if row["factor"] == "alpha"]
+    middles = [(bar["low"] + bar["high"]) / 2 for bar in bars]
+    colours = [COLOURS[1] if middle < 0 else COLOURS[0] for middle in middles]
+    figure, axes = new_figure(width=7, height=3)
+    axes[0, 0].bar(middles, [bar["count"] for bar in bars], width=0.045, color=colours)
+    axes[0, 0].axvline(0.2, linestyle=":", color="black")
+    axes[0, 0].text(0.21, 25, "all started here", fontsize=9)
+    number = sum(bar["count"] for bar in bars)
+    axes[0, 0].set(xlabel="α of the released SPANet (orange: negative)",
+                   ylabel=f"how many of {number}")
+    return figure
+
+
+def _legend_beside(axis: Axes) -> None:
+    axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 # -- sliders --------------------------------------------------------------------------------------

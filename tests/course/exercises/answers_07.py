@@ -5,8 +5,6 @@ import math
 import torch
 from torch import relu
 
-from derain_edu.models.irnn_scan import ClampedAffine, compose
-
 # ------------------------------------------------------------------------------------ the sweep up
 
 
@@ -61,6 +59,19 @@ def writes_into_x(x, alpha, beta):
     for t in range(x.shape[1] - 2, -1, -1):
         x[:, t] = relu(alpha[:, None] * x[:, t + 1] + beta[:, None] + x[:, t])
     return x
+
+
+def bottom_row_twice(x, alpha, beta):
+    return general(torch.cat((x, x[:, -1:]), dim=1), alpha, beta)
+
+
+def takes_channels(x, alpha, beta):
+    h = relu(x[-1])
+    swept = [h]
+    for t in range(x.shape[1] - 2, -1, -1):
+        h = relu(alpha * h + beta + x[t])
+        swept.append(h)
+    return torch.stack(swept[::-1])
 
 
 def relu_of_the_memory_only(x, alpha, beta):
@@ -118,159 +129,6 @@ def nothing_off_the_cross(here, there, size):
     return ways_by_formula(here, there, size) * int(here[0] == there[0] or here[1] == there[1])
 
 
-# -------------------------------------------------------------------------------------- the join
-
-
-def join_with_where(second, first):
-    low = (second.a * first.lo + second.b).clamp(second.lo, second.hi)
-    high = (second.a * first.hi + second.b).clamp(second.lo, second.hi)
-    falling = second.a < 0
-    a, b = first.a * second.a, second.b + first.b * second.a
-    return a, b, torch.where(falling, high, low), torch.where(falling, low, high)
-
-
-def joined_in_the_wrong_order(second, first):
-    return compose(first, second)
-
-
-def unswapped(second, first):
-    return *compose(second, first)[:2], second(first.lo), second(first.hi)
-
-
-def bounds_of_the_second(second, first):
-    return *compose(second, first)[:2], second.lo, second.hi
-
-
-def bounds_not_sent_through(second, first):
-    ends = (first.lo.clamp(second.lo, second.hi), first.hi.clamp(second.lo, second.hi))
-    return *compose(second, first)[:2], *ends
-
-
-def bounds_not_clamped(second, first):
-    ends = [second.a * end + second.b for end in (first.lo, first.hi)]
-    a, b, *_ = compose(second, first)
-    return a, b, torch.minimum(*ends), torch.maximum(*ends)
-
-
-def constants_added(second, first):
-    return compose(second, first)._replace(b=first.b + second.b)
-
-
-def decides_with_if(second, first):
-    ends = [second(first.lo), second(first.hi)]
-    return *compose(second, first)[:2], *(ends[::-1] if second.a < 0 else ends)
-
-
-def slope_and_constant_only(second, first):
-    return compose(second, first)[:2]
-
-
-def tighter_bounds(second, first):
-    a, b, lo, hi = compose(second, first)
-    return a, b, torch.maximum(lo, second.lo + 0.1), hi
-
-
-def returns_a_function(second, first):
-    return lambda h: second(first(h))
-
-
-def loses_the_shape(second, first):
-    return ClampedAffine(*(part.reshape(-1)[0] for part in compose(second, first)))
-
-
-# ----------------------------------------------------------------------------------- the way back
-
-
-def gradients_by_matrix(h, alpha, G):
-    """Sum over all pairs: what x_s does to h_t is the product of the slopes between them."""
-    active, length = (h > 0).to(h), len(h)
-    by_x = torch.stack([
-        sum(G[t] * active[s] * (alpha[s + 1 : t + 1] * active[s + 1 : t + 1]).prod()
-            for t in range(s, length))
-        for s in range(length)
-    ])
-    return by_x, torch.cat((torch.zeros(1), by_x[1:] * h[:-1]))
-
-
-def back(h, alpha, G, mask=True, own=False, late=False):
-    g, after = torch.zeros_like(h), 0
-    for t in reversed(range(len(h))):
-        weight = alpha[t] if own else (alpha[t + 1] if t + 1 < len(h) else 0)
-        g[t] = G[t] + weight * after
-        if mask:
-            g[t] = g[t] * (h[t] > 0)
-        after = g[t]
-    if late:
-        g = g * (h > 0)
-    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
-
-
-def without_relu(h, alpha, G):
-    return back(h, alpha, G, mask=False)
-
-
-def relu_at_the_end(h, alpha, G):
-    return back(h, alpha, G, mask=False, late=True)
-
-
-def own_alpha(h, alpha, G):
-    return back(h, alpha, G, own=True)
-
-
-def own_h(h, alpha, G):
-    g = back(h, alpha, G)[0]
-    return g, g * h
-
-
-def round_the_corner(h, alpha, G):
-    g = back(h, alpha, G)[0]
-    return g, g * torch.stack([h[t - 1] for t in range(len(h))])
-
-
-def summed(h, alpha, G):
-    g, by_alpha = back(h, alpha, G)
-    return g, by_alpha.sum()
-
-
-def one_too_short(h, alpha, G):
-    g, by_alpha = back(h, alpha, G)
-    return g, by_alpha[1:]
-
-
-def swapped(h, alpha, G):
-    return back(h, alpha, G)[::-1]
-
-
-def one_only(h, alpha, G):
-    return back(h, alpha, G)[0]
-
-
-def forwards(h, alpha, G):
-    g, before = torch.zeros_like(h), 0
-    for t in range(len(h)):
-        g[t] = (h[t] > 0) * (G[t] + (alpha[t - 1] * before if t else 0))
-        before = g[t]
-    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
-
-
-def g_in_place(h, alpha, G):
-    for t in reversed(range(len(h) - 1)):
-        G[t] += alpha[t + 1] * G[t + 1]
-    return G, G
-
-
-def one_step_only(h, alpha, G):
-    after = torch.cat(((alpha * G)[1:], torch.zeros(1)))
-    g = (h > 0) * (G + after)
-    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
-
-
-def only_the_last_g(h, alpha, G):
-    last = torch.zeros_like(G)
-    last[-1] = G[-1]
-    return back(h, alpha, last)
-
-
 def reach_by_logarithm(alpha, smallest):
     return math.floor(math.log(smallest) / math.log(alpha)) if alpha else 0
 
@@ -291,7 +149,7 @@ ANSWERS = {
             (lambda a, s: reach_by_multiplying(a, s, includes=False), "at least `smallest` inclu"),
             (lambda a, s: a ** reach_by_logarithm(a, s), "the power, and not the distance"),
             (lambda a, s: math.log(s) / math.log(a), "whole: round down"),
-            (lambda a, s: math.floor(math.log(s) / math.log(a)), "raised ValueError"),
+            (lambda a, s: math.floor(math.log(s) / math.log(a)), "0 has no logarithm"),
             (lambda a, s: "far", "the reach should be a number"),
         ],
     },
@@ -309,7 +167,15 @@ ANSWERS = {
             (lambda x, a, b: general(x, a, 0 * b), "β is missing"),
             (lambda x, a, b: general(x, a[0] + 0 * a, b[0] + 0 * b), "α and β of channel 0 for al"),
             (alpha_per_column, r"each column got its own α, not each channel: \(C,\) meets"),
-            (stacked_on_the_wrong_axis, r"The shape should be \(1, 4, 2\), and yours is \(4, 1, 2"),
+            (stacked_on_the_wrong_axis, "you stacked along axis 0"),
+            (lambda x, a, b: general(x, a, b, turn=False).movedim(1, 0), "axis 0.*has to be the"),
+            (lambda x, a, b: general(x, a, b)[:, 1:], "the top row is missing: `range` stops"),
+            (lambda x, a, b: general(x, a, b, turn=False)[:, :-1], "the top row is missing.*heads"),
+            (bottom_row_twice, "the bottom row is there twice"),
+            (lambda x, a, b: general(x, a, b)[:, 0], "the last h only"),
+            (takes_channels, r"x\[t\] takes channel t"),
+            (lambda x, a, b: relu(a * x + b), "the sweep up is not right|do not fit"),
+            (lambda x, a, b: list(general(x, a, b).unbind(1)), "return one tensor, torch.stack"),
             (writes_into_x, "changed the tensor it was given"),
             (relu_of_the_memory_only, "the sweep up is not right"),
         ],
@@ -318,7 +184,7 @@ ANSWERS = {
         "second": ways_by_formula,
         "wrong": [
             (always_two, "two ways lead to pixels off the cross only"),
-            (one_round, "the news may also stay where it is"),
+            (one_round, "the value may also stay where it is"),
             (by_stops(1), "itself on four ways, not on one"),
             (by_stops(2), "itself on four ways, not on two"),
             (by_stops(0), "a pixel reaches itself, on four ways"),
@@ -326,44 +192,6 @@ ANSWERS = {
             (nothing_off_the_cross, r"no way at all\? One round leads to no pixel off the cross"),
             (forgets_itself, r"Yours is 99, expected 21 \(for here = \(0, 0\), there = \(0, 0\)"),
             (all_ways_to_reach, "The shape should be"),
-        ],
-    },
-    "07.4": {
-        "second": join_with_where,
-        "wrong": [
-            (joined_in_the_wrong_order, "in the wrong order: `first` acts first"),
-            (unswapped, "a negative slope turns the bounds round"),
-            (bounds_of_the_second, "the bounds of `first` are lost"),
-            (bounds_not_sent_through, "have to go through the slope and the constant"),
-            (bounds_not_clamped, "but not through the clamp of `second`"),
-            (constants_added, "the constant of `first` goes through the slope"),
-            (decides_with_if, "your function decides with `if` on a tensor"),
-            (slope_and_constant_only, r"return the four parts \(a, b, lo, hi\)"),
-            (returns_a_function, "return the four parts"),
-            (tighter_bounds, "what the joined map does is not right"),
-            (loses_the_shape, r"five maps at once: part 0 has shape \(\)"),
-        ],
-    },
-    "07.5": {
-        "second": gradients_by_matrix,
-        "wrong": [
-            (without_relu, "you forgot the ReLU: where h_t = 0"),
-            (relu_at_the_end, "the ReLU came too late"),
-            (own_alpha, "was multiplied by α_{t.1} there, not by α_t"),
-            (only_the_last_g, "G_t is missing on the way"),
-            (one_step_only, "only one step back"),
-            (forwards, "you went from the start to the end"),
-            (lambda h, a, G: (G.clone(), G), "this is G itself"),
-            (lambda h, a, G: tuple(
-                v.flip(0) for v in gradients_by_matrix(h.flip(0), a.flip(0), G.flip(0))
-            ), "you went from the start to the end"),
-            (swapped, "you swapped the two"),
-            (one_only, "return two tensors"),
-            (own_h, r"multiply by h_{t−1}, not by h_t"),
-            (round_the_corner, r"h\[−1\] in Python is the \*last\* h"),
-            (summed, "you summed: here each pixel has its own α"),
-            (one_too_short, "the first pixel is missing"),
-            (g_in_place, "changed the tensor it was given"),
         ],
     },
 }

@@ -12,7 +12,6 @@ from torch import nn
 
 from derain_edu.course.views import sweeps
 from derain_edu.errors import DerainError
-from derain_edu.evaluation.bench_sweeps import indexed_sweeps
 from derain_edu.experiments.influence import influence, share_beyond
 from derain_edu.models.irnn import irnn_stack
 
@@ -85,54 +84,6 @@ def test_share_beyond_of_the_middle_alone_is_nothing():
     assert share_beyond(seen, (0, 3)) == [0, 0]
 
 
-def written(action) -> int:
-    with sweeps.BytesWritten() as counter:
-        action()
-    return counter.total
-
-
-def test_bytes_written_by_hand():
-    x = torch.zeros(4, 6)  # 96 bytes
-    assert written(lambda: x + 1) == 96
-    assert written(lambda: x[1].add_(1)) == 24  # in place: one row
-    assert written(lambda: (x + 1).double()) == 96 + 192
-    assert written(lambda: torch.mul(x, 2, out=torch.empty(4, 6))) == 96
-
-
-def test_views_and_empty_memory_write_nothing():
-    x = torch.zeros(4, 6)
-    assert written(lambda: (x[1], x.t(), x.unbind(0), x.view(24), x.detach())) == 0
-    assert written(lambda: (torch.empty(9), x.new_empty(9), torch.empty_like(x))) == 0
-
-
-def test_bytes_written_backward():
-    """Each index writes a gradient as large as the tensor; ``unbind`` stacks all lines once."""
-    x = torch.zeros(8, 10, requires_grad=True)  # 320 bytes, a row has 40
-    ones = list(torch.ones(8, 10))
-
-    def backward(lines):
-        return written(lambda: torch.autograd.grad(lines, x, ones))
-
-    assert backward(list(x.unbind(0))) == 320
-    # Eight gradients of the whole picture, and seven sums of two of them.
-    assert backward([x[i] for i in range(8)]) == 8 * 320 + 7 * 320
-
-
-def test_the_indexing_loop_writes_the_square():
-    """Twice the side: four times the bytes for ``unbind``, about eight with an index per step."""
-
-    def growth(way):
-        totals = []
-        for size in (16, 32):
-            x = torch.rand(1, 2, size, size, requires_grad=True)
-            a, b = torch.rand(4, 2), torch.rand(4, 2)
-            totals.append(written(lambda: way(x, a, b).sum().backward()))  # noqa: B023
-        return totals[1] / totals[0]
-
-    assert growth(lambda *args: irnn_stack(*args, "loop")) == pytest.approx(4, abs=0.2)
-    assert growth(indexed_sweeps) > 6
-
-
 # -- pictures -------------------------------------------------------------------------------------
 
 
@@ -202,23 +153,22 @@ def test_rounds_have_one_size(maps):
     assert sizes == {(220 + 24, 2 * (9 * ZOOM + 12) + 300, 3)}
 
 
-@pytest.mark.parametrize("length", [1, 2, 6, 8])
-def test_the_tree_of_a_scan(length):
-    """The last box of the last round holds all, and nothing that it was made of is left out."""
-    values = [float(k) for k in range(length)]
-    axis = sweeps.draw_scan(values, values).axes[0]
-    rounds = (length - 1).bit_length()
-    boxes = {
-        (round(t.get_position()[0]), round(t.get_position()[1])): t.get_text()
-        for t in axis.texts
-        if t.get_bbox_patch() is not None
-    }
-    assert len(boxes) == length * (rounds + 1)
-    assert [boxes[t, 0] for t in range(length)] == [str(t + 1) for t in range(length)]
-    assert boxes[length - 1, -rounds] == (f"1–{length}" if length > 1 else "1")
-    strong = [line for line in axis.lines if line.get_linewidth() == 2]
-    tops = {round(line.get_xdata()[0]) for line in strong if line.get_ydata()[0] == 0}
-    assert tops == (set(range(length)) if length > 1 else set())
+def test_fades_and_shares_have_a_line_per_name():
+    fades = {"one": torch.ones(9), "half": 0.5 ** torch.arange(9.0)}
+    axis = sweeps.draw_fades(fades).axes[0]
+    assert [line.get_label() for line in axis.lines[:2]] == ["one", "half"]
+    assert axis.lines[1].get_ydata()[3] == 0.125 and axis.get_yscale() == "log"
+    axis = sweeps.draw_heard({"a": [90, 5], "b": [9, 1]}, (0, 8)).axes[0]
+    assert [list(line.get_xdata()) for line in axis.lines] == [[0, 8], [0, 8]]
+
+
+def test_the_histogram_counts_alpha_only():
+    rows = [{"factor": f, "low": low, "high": low + 0.05, "count": n}
+            for f, low, n in (("alpha", -0.1, 3), ("alpha", 0.2, 4), ("beta", 0.2, 9))]
+    axis = sweeps.draw_alphas(rows).axes[0]
+    assert [bar.get_height() for bar in axis.patches] == [3, 4]
+    assert axis.patches[0].get_facecolor() != axis.patches[1].get_facecolor()
+    assert axis.get_ylabel() == "how many of 7"
 
 
 # -- sliders --------------------------------------------------------------------------------------
