@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from derain_edu.course.exercises.lesson_08 import small_graph
+from derain_edu.course.exercises.lesson_15 import small_graph
 from onnx import TensorProto, helper
 from PIL import Image
 
