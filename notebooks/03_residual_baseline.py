@@ -237,8 +237,8 @@ for name, kind in {"with skips": ResidualBlock, "without skips": NoSkip}.items()
 compare_guess(my_guess, math.log10(sizes["without skips"][-1]), "(power of ten)")
 plots.show(views.draw_gradients(sizes, depths),
            "With skips the gradient keeps its size, and without them it vanishes "
-           "with depth. After a larger start it grows with skips, and shrinks a little "
-           "without them.")
+           "with depth. After a larger start it grows with skips, and shrinks a "
+           "little without them.")
 for name, values in sizes.items():
     print(f"{name:27} after 16 blocks: {values[-1]:.1e}")
 assert 0.3 < sizes["with skips"][-1] < 3 and sizes["without skips"][-1] < 1e-6
@@ -446,8 +446,8 @@ for row in rows:
     of_network = scores.setdefault(row["variant"], {})
     of_network[row["seed"]] = row["psnr_validation"] - row["psnr_input"]
 plots.show(views.draw_pairs(scores, "gain over the rainy input, dB"),
-           "The gain of both targets, joined by a line for each of three seeds: all "
-           "lines fall.")
+           "The gain of both targets, joined by a line for each of three seeds: "
+           "all lines fall.")
 for name, of_network in scores.items():
     print(f"{name:20}", " ".join(f"{dB:5.2f}" for dB in of_network.values()), "dB")
 

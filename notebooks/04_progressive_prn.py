@@ -291,7 +291,8 @@ stops |= {f"stage {k}, {looks[k - 1].psnr:.2f} dB": looks[k - 1].picture
 stops |= {f"change ×10, stage {k}": looks[k - 1].change for k in (1, T)}
 plots.show(plots.picture_row(stops, width=11),
            "The rainy photo, the pictures after the first, the trained last and "
-           "the twelfth stage, and the change by the first and the trained last stage.")
+           "the twelfth stage, and the change by the first and the trained last "
+           "stage.")
 
 # %% [markdown]
 # One photo can mislead. We run twelve stages on the six test photos and keep every picture.
@@ -470,8 +471,8 @@ rows = load_results("concat_residual")
 for row in rows:
     row["gain"] = row["psnr_validation"] - row["psnr_input"]
 plots.show(views.draw_recorded(rows, "gain", "gain over the rainy input, dB"),
-           "Gain over the rainy input: concatenation (edit 3) and + O (edit 2), each "
-           "on or off.")
+           "Gain over the rainy input: concatenation (edit 3) and + O (edit 2), "
+           "each on or off.")
 pairs = {}
 for state in ("on", "off"):
     pairs[f"concatenation helps, + rainy {state}"] = differences(

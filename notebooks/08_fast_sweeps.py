@@ -189,7 +189,8 @@ assert torch.allclose(act(second, act(first, h)), act(both, h))
 maps = {"first": first, "second": second, "first, then second": both}
 curves = {name: act(map, h) for name, map in maps.items()}
 plots.show(speed.draw_maps(h, curves), "The first map rises from 0, the second "
-           "falls to 0. One after the other they are flat at 3, fall, and are flat at 0.")
+           "falls to 0. One after the other they are flat at 3, fall, and are flat "
+           "at 0.")
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 08.1 · Two steps as one

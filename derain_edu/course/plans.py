@@ -14,7 +14,7 @@ class Session:
 
     Attributes
     ----------
-    numbers : tuple of str
+    numbers : tuple[str, ...]
         The lessons, such as ``("00", "01")``.
     minutes : int
         Of all of them.

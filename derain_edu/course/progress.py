@@ -45,9 +45,9 @@ class Record:
         What the last check found: ``"right"``, ``"wrong"`` or ``"untouched"``.
     at : str
         When that was, ISO 8601 in UTC.
-    tries : int
+    tries : int, default 0
         How many answers were checked; an untouched stub is none.
-    right_at : str | None
+    right_at : str | None, default None
         When it was right for the first time. It stays done, also in a fresh copy of the lesson.
     """
 

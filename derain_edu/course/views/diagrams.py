@@ -70,7 +70,9 @@ class Diagram:
     height : float
         In pixels.
     alt : str
-        The drawing in words, for who can't see it.
+        The drawing in words, for those who can't see it.
+    _parts : list[str]
+        The SVG of what is drawn so far.
     """
 
     width: float

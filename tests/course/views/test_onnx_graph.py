@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from derain_edu.course.exercises.lesson_15 import small_graph
 from onnx import TensorProto, helper
 from PIL import Image
 
 import derain_edu as de
+from derain_edu.course.exercises.lesson_15 import small_graph
 from derain_edu.course.views import onnx_graph as views
 from derain_edu.course.views.plots import figure_png
 from derain_edu.errors import DerainError
