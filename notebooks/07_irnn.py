@@ -235,8 +235,8 @@ assert torch.equal(right[0, 0], read_row(spot, 1.0)), "each row as in section 1"
 
 half_way = sweeps.draw_sweeps(spot, 1, 14)
 at_the_end = sweeps.draw_sweeps(spot, 0.8, 25)
-plots.show_png(half_way, "Four sweeps, α = 1, after 14 lines: right and down drag a "
-               "line from the bright pixel to their front.")
+plots.show_png(half_way, "Four sweeps, α = 1, after 14 lines: right and down drag "
+               "a line from the bright pixel to their front.")
 plots.show_png(at_the_end, "Four sweeps, α = .8, at their end: four lines from the "
                "pixel to the border, each fades on its way.")
 sweeps.sweep_sliders(spot)
