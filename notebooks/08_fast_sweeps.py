@@ -189,8 +189,7 @@ assert torch.allclose(act(second, act(first, h)), act(both, h))
 maps = {"first": first, "second": second, "first, then second": both}
 curves = {name: act(map, h) for name, map in maps.items()}
 plots.show(speed.draw_maps(h, curves), "The first map rises from 0, the second "
-           "falls to 0. One after the other they are flat at 3, fall, and are flat "
-           "at 0.")
+           "falls to 0. One after the other: flat at 3, falling, flat at 0.")
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 08.1 · Two steps as one
@@ -526,8 +525,8 @@ assert speedup(forward["tree"], forward["by unbind"]) > 1
 # how a picture is taken apart.
 #
 # The tree is slower than the loop over `unbind`: it does many times the work, and a processor with few
-# cores has to do all of it. It may pay
-# where thousands of cores compute at once; this course has not measured that.
+# cores has to do all of it. It may pay where thousands of cores compute at once; this course has not
+# measured that.
 
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
