@@ -212,3 +212,31 @@ def three_splits() -> Diagram:
     drawing.arrow(report.left, you.right, words="never", accent=True, dashed=True)
     drawing.text(350, 180, "no scene may be in two of the three", size=12)
     return drawing
+
+
+def grafted_host() -> Diagram:
+    """Return a host with a grafted attention module, and the gate that starts as nothing."""
+    drawing = Diagram(
+        700, 190,
+        "The host as a row of boxes: rainy picture, head, blocks 1 and 2, blocks 3 to 5, tail, "
+        "derained picture. The grafted module is a coloured box below: it reads the features after "
+        "block 2 and makes the map A. A goes through the gate, 1 + γ·(2A − 1), into blocks 3 to 5, "
+        "where it multiplies the branch. At γ = 0 the gate is 1: the network is its host.",
+    )
+    names = (("rainy",), ("head",), ("blocks", "1–2"), ("blocks", "3–5"), ("tail",), ("derained",))
+    places = ((1, 70), (105, 70), (209, 80), (425, 90), (550, 50), (629, 70))
+    boxes = [
+        drawing.box(x, 20, width, 46, *lines)
+        for (x, width), lines in zip(places, names, strict=True)
+    ]
+    for start, end in zip(boxes, boxes[1:], strict=False):
+        drawing.arrow(start.right, end.left)
+    drawing.dot(325, 43)
+    module = drawing.box(260, 120, 130, 46, "the module (SAM)", "from SPANet", accent=True)
+    gate = drawing.box(425, 120, 150, 46, "gate", "1 + γ·(2A − 1)", accent=True)
+    drawing.arrow((325, 43), module.top, accent=True)
+    drawing.arrow(module.right, gate.left, words="A", accent=True)
+    drawing.arrow((470, 120), (470, 66), accent=True)
+    drawing.text(480, 94, "× branch", anchor="start", size=12, colour=ACCENT)
+    drawing.text(500, 181, "γ = 0: the host as it was", size=12, colour=ACCENT)
+    return drawing
