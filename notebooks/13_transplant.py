@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | build a module of one network into another; choose controls; tell a problem of scale from a problem of meaning; start a graft so that it can't do harm; report that nothing was gained |
 # | **Before you start** | lessons 03, 04 and 09 |
-# | **Time** | 60 minutes, 33 of them for the exercises; the cells take 40 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 60 minutes, 33 of them for the exercises; the cells take 50 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538); Ren et al., CVPR 2019 (PRN, arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]

@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | work to a budget, and know who may look at which pictures; check a network of your own before it costs time; look at failures before the mean; decide one change with pairs of seeds; hand over a card and a score that others can trust |
 # | **Before you start** | lessons 03 and 04; lesson 15 helps |
-# | **Time** | 60 minutes, 26 of them for the exercises; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 60 minutes, 26 of them for the exercises; the cells take 75 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Mitchell et al., FAT* 2019 (model cards, arXiv 1810.03993) |
 
 # %% tags=["bootstrap"]
@@ -517,9 +517,9 @@ except de.DerainError as refused:
 #
 # **Are the course's own scores untouched?** No. The first versions of its PReNet were four to six
 # decibels behind the authors' network on Rain100L. *Because of that*, photos and a second kind of rain
-# were added and the network was trained again, and each version was scored on Rain100L and on the test
-# pictures of the board. The board counts looks at one name, not at the versions before. So
-# these scores may be a little too good, and this paragraph is the honest way to report them.
+# (*swept noise*, blurred in one direction) were added and the network was trained again, and each version
+# was scored on Rain100L and on the test pictures of the board. The board counts looks at one name, not at
+# the versions before. So these scores may be a little too good, and we say so.
 
 # %% [markdown]
 # ## 6 · Where to go next
