@@ -68,7 +68,10 @@ def wrong_matches(x: Tensor, home: Tensor) -> dict[str, Tensor]:
     mean, spread = x.mean(axes, keepdim=True), x.std(axes, keepdim=True)
     mean_home, spread_home = home.mean(axes, keepdim=True), home.std(axes, keepdim=True)
     standard = (x - mean) / spread
+    flat = (x - x.mean(axes)) / x.std(axes) * home.std(axes) + home.mean(axes)
     return {
+        "without keepdim=True the means of the channels meet the columns: keep (1, C, 1, 1)":
+            flat,
         "torch's std divides by n - 1, yours by n: with other sizes of x and home that is another "
         "number": matched(x, home, correction=0),
         "each channel has its own mean and spread: don't take them over the channels":

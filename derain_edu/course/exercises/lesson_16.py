@@ -27,7 +27,10 @@ _LISTS = [
 def check_shared_scenes(answer: Callable[..., Any]) -> None:
     """Try ``shared_scenes(train, test)`` on lists with a hyphen in a scene, and on none."""
     for train, test, truth in _LISTS:
-        found = attempt(answer, list(train), list(test))
+        try:
+            found = attempt(answer, list(train), list(test))
+        except Wrong as reason:
+            raise Wrong(_of_lists(str(reason))) from None
         example = f"(train {train}, test {test})"
         expect(
             isinstance(found, list | tuple | set | frozenset)
@@ -39,6 +42,18 @@ def check_shared_scenes(answer: Callable[..., Any]) -> None:
             expect(not holds, f"{words} {example}")
         expect(scenes == truth, f"yours is {sorted(scenes)}, expected {sorted(truth)} {example}")
         expect(len(found) == len(scenes), f"return each scene once, not {list(found)} {example}")
+
+
+def _of_lists(reason: str) -> str:
+    """Say what a usual error means here."""
+    if "to unpack" in reason:
+        return (
+            "a scene's name may hold a hyphen, such as old-town, so split gives more than three "
+            "parts: cut from the right, rsplit('-', 2)"
+        )
+    if "unsupported operand" in reason and "list" in reason:
+        return "lists have no &: make sets of the scenes first, set(…)"
+    return reason
 
 
 def _wrong_scenes(

@@ -23,6 +23,10 @@ def scaled(x, home, axes=AXES, correction=1, eps=1e-9):
     return (x - m) / (s + eps) * home.std(AXES, keepdim=True, correction=correction) + m_home
 
 
+def without_keepdim(x, home):
+    return (x - x.mean(AXES)) / x.std(AXES) * home.std(AXES) + home.mean(AXES)
+
+
 def population(x, home):
     return scaled(x, home, correction=0)
 
@@ -185,6 +189,7 @@ ANSWERS = {
     "13.1": {
         "second": by_channel,
         "wrong": [
+            (without_keepdim, "without keepdim=True"),
             (population, "divides by n - 1"),
             (each_picture, "over all pictures"),
             (all_channels, "don't take them over the channels"),

@@ -50,6 +50,18 @@ def several_times(train, test):
     return [n.rsplit("-", 2)[0] for n in train if n.rsplit("-", 2)[0] in scenes_of(test)]
 
 
+def unpacks_three(train, test):
+    scenes = []
+    for name in train:
+        scene, rain, number = name.split("-")
+        scenes.append(scene)
+    return scenes
+
+
+def list_and_list(train, test):
+    return [n.rsplit("-", 2)[0] for n in train] & [n.rsplit("-", 2)[0] for n in test]
+
+
 def yes_or_no(train, test):
     return bool(scenes_of(train) & scenes_of(test))
 
@@ -205,6 +217,8 @@ ANSWERS = {
             (of_the_test, "scenes of one list"),
             (parts_of_names, "compare whole names"),
             (several_times, "return each scene once"),
+            (unpacks_three, r"cut from the right, rsplit"),
+            (list_and_list, "lists have no &"),
             (yes_or_no, "return a list or a set of scenes"),
         ],
     },
