@@ -1,89 +1,25 @@
-"""The exercises of lesson 13: gradients per part, equal loudness, a parity test, a safe start."""
+"""The exercises of lesson 13: features of one scale, a gate, a safe start."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
-
-
-class House(nn.Module):
-    """Four parts with gradients that are written down, at two depths; one part has none."""
-
-    def __init__(self, scale: float = 1.0) -> None:
-        super().__init__()
-        self.head = nn.Linear(1, 1)  # gradients 3 and 4
-        self.body = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Sequential(nn.Linear(2, 1)))
-        self.frozen = nn.Linear(2, 2)  # no gradient at all
-        self.gate = nn.Linear(2, 1)  # a gradient for the weight only
-        self.act = nn.ReLU()  # no weights
-        some = [[3.0], [-4.0], [1.0, -2.0], [2.0, 4.0], [4.0, 2.0], [2.0]]
-        weights = [*self.head.parameters(), *self.body.parameters()]
-        for weight, values in zip(weights, some, strict=True):
-            weight.grad = scale * torch.tensor(values).reshape(weight.shape)
-        self.gate.weight.grad = scale * torch.tensor([[6.0, -8.0]])
-
-
-_SQUARED = ("take the root of the sum of the squares",)
-# the right norms, and what mistakes make of them, for the parts head, body and gate
-_NORMS = {"head": 5.0, "body": 7.0, "frozen": 0.0, "gate": 10.0, "act": 0.0}
-_WRONG_NORMS: dict[str, tuple[float, ...]] = {
-    "norms don't add up: 3 and 4 make 5, the root of the sum of the squares": (
-        7.0, 5 * math.sqrt(5) + 2, 10.0,
-    ),
-    "take the root of the sum of the squares": (25.0, 49.0, 100.0),
-    "gradients of two signs must not cancel: square them": (-1.0, 13.0, -2.0),
-    "that is the largest entry": (4.0, 4.0, 8.0),
-    "don't divide by the number of weights": (5 / math.sqrt(2), math.sqrt(7), 10 / math.sqrt(2)),
-    "the bias is missing: take all weights of the part": (3.0, math.sqrt(41), 10.0),
-}
+from derain_edu.course.exercises.checking import (
+    Wrong,
+    attempt,
+    checker,
+    expect,
+    expect_close,
+    show,
+)
 
 
 @checker("13.1")
-def check_gradient_norms(answer: Callable[..., Any]) -> None:
-    """Try ``gradient_norms(network)`` on a network with known gradients, twice."""
-    for scale in (1.0, 0.5):
-        house, untouched = House(scale), House(scale)
-        try:
-            found = attempt(answer, house)
-        except Wrong as reason:
-            if "NoneType" not in str(reason):
-                raise
-            raise Wrong(f"where no gradient came by, .grad is None: skip it ({reason})") from None
-        expect(
-            str([p.grad for p in house.parameters()])
-            == str([p.grad for p in untouched.parameters()]),
-            "your function changed the gradients: measure them, and leave them as they are",
-        )
-        expect(isinstance(found, dict), f"return a dictionary, not a {type(found).__name__}")
-        _check_names(found)
-        for k, name in enumerate(("head", "body", "gate")):
-            weights = house.get_submodule(name).parameters()
-            own = math.sqrt(sum(float(p.detach().square().sum()) for p in weights))
-            mistakes = {"that is the norm of the weights, not of their gradients": own}
-            for text, values in _WRONG_NORMS.items():
-                mistakes[text] = values[k] * (scale**2 if text in _SQUARED else scale)
-            right = scale * _NORMS[name]
-            expect_close(found[name], right, f"the norm of {name!r}", mistakes=mistakes)
-        for name in ("frozen", "act"):
-            expect_close(found[name], 0.0, f"the norm of {name!r}, which has no gradient,")
-
-
-def _check_names(found: Mapping[str, Any]) -> None:
-    deeper = [name for name in found if name not in _NORMS]
-    missing = [name for name in _NORMS if name not in found]
-    hint = ": named_children() gives the direct parts, not what is inside of them" * bool(deeper)
-    expect(not missing, f"the part {missing[:1]} is missing, you have {list(found)}{hint}")
-    expect(not deeper, f"{deeper[:1]} is not a direct part of the network{hint}")
-
-
-@checker("13.2")
 def check_match_scale(answer: Callable[..., Any]) -> None:
     """Try ``match_scale(x, home)`` on two channels to read, on quiet ones, and on a dead one."""
     x = torch.tensor([[[[0.0, 1.0]], [[5.0, 5.0]]], [[[2.0, 5.0]], [[1.0, 9.0]]]])  # (2, 2, 1, 2)
@@ -132,7 +68,10 @@ def wrong_matches(x: Tensor, home: Tensor) -> dict[str, Tensor]:
     mean, spread = x.mean(axes, keepdim=True), x.std(axes, keepdim=True)
     mean_home, spread_home = home.mean(axes, keepdim=True), home.std(axes, keepdim=True)
     standard = (x - mean) / spread
+    flat = (x - x.mean(axes)) / x.std(axes) * home.std(axes) + home.mean(axes)
     return {
+        "without keepdim=True the means of the channels meet the columns: keep (1, C, 1, 1)":
+            flat,
         "torch's std divides by n - 1, yours by n: with other sizes of x and home that is another "
         "number": matched(x, home, correction=0),
         "each channel has its own mean and spread: don't take them over the channels":
@@ -152,92 +91,49 @@ def wrong_matches(x: Tensor, home: Tensor) -> dict[str, Tensor]:
     }
 
 
-class Witness(nn.Module):
-    """A network that remembers what it was asked, and adds ``change(x)`` to x / 2."""
-
-    def __init__(self, change: Callable[[Tensor], Tensor] = torch.zeros_like) -> None:
-        super().__init__()
-        self.change, self.asked = change, []
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.asked.append(x.detach().clone())
-        return x / 2 + self.change(x)
-
-
-_SIZES = [(1, 8, 8), (2, 5, 7), (1, 6, 4)]  # the second one is odd, and a batch
-_ONE_SIZE = (
-    "one bad size is enough: keep the largest of all sizes, not the first, the last or a mean"
-)
-
-
-def _only(height: int, value: float) -> Callable[[Tensor], Tensor]:
-    return lambda x: torch.full_like(x, value if x.shape[-2] == height else 0.0)
+@checker("13.2")
+def check_gated_block(answer: Callable[..., Any]) -> None:
+    """Try ``gated_block(x, branch, A, gamma)`` on numbers to read, and on features."""
+    shape = (1, 2, 1, 2)
+    x = torch.tensor([0.4, -0.3, 1.0, -2.0]).reshape(shape)
+    branch = torch.tensor([1.0, 2.0, -0.5, 1.5]).reshape(shape)
+    A = torch.tensor([0.9, 0.2]).reshape(1, 1, 1, 2)
+    features = [torch.randn(2, 5, 3, 4), torch.randn(2, 5, 3, 4), torch.rand(2, 1, 3, 4)]
+    for tensors in ([x, branch, A], features):
+        for gamma in (0.5, 0.0, -1.0):
+            got = attempt(answer, *tensors, gamma)
+            small = tensors[0].numel() < 9
+            numbers = "x = {}, branch = {}, A = {}".format(*(show(t.flatten()) for t in tensors))
+            example = f"γ = {gamma}" + f", {numbers}" * small
+            expect_close(got, _gated(*tensors, gamma), "the output", example=example,
+                         mistakes=_wrong_gates(*tensors, gamma))  # fmt: skip
 
 
-def _one_pixel(x: Tensor) -> Tensor:
-    changed = torch.zeros_like(x)
-    changed[1:, 1, -1, 0] = 0.5
-    return changed
+def _gated(x: Tensor, branch: Tensor, A: Tensor, gamma: float) -> Tensor:
+    return F.relu((1 + gamma * (2 * A - 1)) * branch + x)
 
 
-# how the second network differs from the first one, and what to say to whom that escapes
-_PAIRS: list[tuple[str, Callable[[Tensor], Tensor], str]] = [
-    ("they are the same", torch.zeros_like, "give both networks the same pictures"),
-    ("0.5 too low everywhere", lambda x: torch.full_like(x, -0.5), "a difference below zero "
-     "counts, too (abs); and it is the largest one, not a sum, that is asked for"),
-    ("0.25 too high for (1, 8, 8) only", _only(8, 0.25), _ONE_SIZE),
-    ("0.25 too high for (2, 5, 7) only", _only(5, 0.25), _ONE_SIZE),
-    ("0.25 too high for (1, 6, 4) only", _only(6, 0.25), _ONE_SIZE),
-    ("0.5 too high in one pixel of the second picture", _one_pixel, "one bad pixel is enough: take "
-     "the largest difference of all pixels, channels and pictures, not a mean"),
-    ("half of x too high", lambda x: x / 2, "the difference hangs on the picture here"),
-]
+def _wrong_gates(x: Tensor, branch: Tensor, A: Tensor, gamma: float) -> dict[str, Tensor]:
+    """Return what typical mistakes make of a gated block."""
+    gate = 1 + gamma * (2 * A - 1)
+    return {
+        "that is the graft dropped, with the gate A: where is γ?": F.relu(A * branch + x),
+        "at γ = 0 the branch is gone, and it should be as in the host: the 1 is missing":
+            F.relu(gamma * (2 * A - 1) * branch + x),
+        "the gate is 1 + γ·A: then A = ½ is not neutral. Take 2A − 1":
+            F.relu((1 + gamma * A) * branch + x),
+        "2A − 1 and not A − 1": F.relu((1 + gamma * (A - 1)) * branch + x),
+        "only γ·(2A − 1) belongs together, and 1 is added to it":
+            F.relu((1 + gamma) * (2 * A - 1) * branch + x),
+        "the gate is for the branch, not for x": F.relu(branch + gate * x),
+        "only the branch is gated: you gated the sum": F.relu(gate * (branch + x)),
+        "the relu is missing": gate * branch + x,
+        "the relu is for the sum, not for the branch": F.relu(gate * branch) + x,
+        "x is missing: out = relu(gate · branch + x)": F.relu(gate * branch),
+    }  # fmt: skip
 
 
 @checker("13.3")
-def check_largest_difference(answer: Callable[..., Any]) -> None:
-    """Try ``largest_difference(one, other, sizes)`` on pairs that differ in a known way."""
-    for words, change, reason in _PAIRS:
-        for turned in (False, True):
-            pair = Witness(), Witness(change)
-            got = attempt(answer, *(pair[::-1] if turned else pair), list(_SIZES))
-            _check_pictures(*pair)
-            truth = max(float(change(x).abs().max()) for x in pair[1].asked)
-            expect_close(
-                got, truth, "the largest difference", mistakes={reason: got}, tolerance=1e-6,
-                example=f"{'the first' if turned else 'the second'} network: {words}",
-            )
-    lost = "NaN came out at the size (2, 5, 7), and your result is {}: a NaN must not get lost"
-    for around in (0.0, 0.5):
-        pair = Witness(), Witness(
-            lambda x, v=around: torch.full_like(x, math.nan if x.shape[-2] == 5 else v)
-        )
-        got = attempt(answer, *pair, list(_SIZES))
-        expect(not math.isfinite(float(got)), lost.format(got))
-
-
-def _check_pictures(one: Witness, other: Witness) -> None:
-    """Both were asked for each size, with the same pictures, in which something can be seen."""
-    for network in (one, other):
-        shapes = {tuple(x.shape) for x in network.asked}
-        for batch, height, width in _SIZES:
-            expect(
-                (batch, 3, height, width) in shapes,
-                f"one of the networks was never given pictures of the shape "
-                f"{(batch, 3, height, width)}: use every size, as (B, 3, H, W), for both",
-            )
-    same = [torch.equal(a, b) for a, b in zip(one.asked, other.asked, strict=False)]
-    expect(all(same), "each network got pictures of its own: make x once, and give it to both")
-    for x in one.asked:
-        expect(0 <= x.min() and x.max() <= 1, "pictures lie in [0, 1]: take torch.rand")
-        expect(
-            x.std() > 0.05,
-            f"all pixels are {x.flatten()[0]:.2g}: on such a picture different networks may agree. "
-            "Take random ones",
-        )
-
-
-@checker("13.4")
 def check_start_as_nothing(answer: Callable[..., Any]) -> None:
     """Try ``start_as_nothing(first, second)`` on two sizes: exactly nothing, and it learns."""
     for channels, inside in ((2, 5), (4, 3)):

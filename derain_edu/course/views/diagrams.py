@@ -404,3 +404,89 @@ def scan_tree(values: Sequence[float], results: Sequence[float]) -> Diagram:
         drawing.text(76 * t + 108, 24, f"x = {x:.1f}".replace("-", "−"), size=12)
         drawing.text(76 * t + 108, 74 * rounds + 88, f"h = {h:.2f}", size=12)
     return drawing
+
+
+def from_code_to_runtime() -> Diagram:
+    """Return the way of a network out of Python, and that of a photo through the file."""
+    drawing = Diagram(
+        700, 232,
+        "Two rows. Above, in Python: the code, which is eager, is exported to a graph, and saved "
+        "as a file, network.onnx. Below, without Python: a photo in bytes passes the contract "
+        "(RGB, divided by 255), the runtime, which reads the file, and the contract again (cut to "
+        "0 to 1, times 255, rounded), and is a derained photo in bytes. A dashed orange arrow from "
+        "the code to the runtime asks: the same, at every size?",
+    )
+    drawing.text(0, 12, "in Python", anchor="start", size=12)
+    code = drawing.box(1, 26, 150, 50, "your code", "eager, line by line")
+    graph = drawing.box(275, 26, 150, 50, "graph", "operations, weights")
+    saved = drawing.box(549, 26, 150, 50, "network.onnx", "the file")
+    drawing.arrow(code.right, graph.left, words="export")
+    drawing.arrow(graph.right, saved.left, words="save")
+    photo = drawing.box(1, 180, 80, 50, "photo", "bytes")
+    entry = drawing.box(130, 180, 120, 50, "contract", "RGB, ÷ 255")
+    runtime = drawing.box(300, 180, 110, 50, "runtime", "C++", accent=True)
+    leave = drawing.box(460, 180, 120, 50, "contract", "cut, × 255, round")
+    derained = drawing.box(619, 180, 80, 50, "derained", "bytes")
+    for start, end in ((photo, entry), (entry, runtime), (runtime, leave), (leave, derained)):
+        drawing.arrow(start.right, end.left)
+    drawing.arrow((625, 76), (625, 118), (385, 118), (385, 180))
+    drawing.arrow((75, 76), (75, 142), (325, 142), (325, 180), accent=True, dashed=True)
+    drawing.text(90, 128, "the same, at every size?", anchor="start", size=12, colour=ACCENT)
+    drawing.text(0, 168, "without Python", anchor="start", size=12)
+    return drawing
+
+
+def three_splits() -> Diagram:
+    """Return the three splits of the photos, and who may look at which of them, and when."""
+    drawing = Diagram(
+        700, 200,
+        "Three boxes side by side. The training photos go to the optimizer, at every step, which "
+        "changes the weights. The validation pictures go to you, as often as you like: you choose, "
+        "and an arrow goes from you back to the optimizer: change one thing, train again. The test "
+        "pictures go to the report, once, and each look is counted. A dashed orange arrow from the "
+        "report back to you is marked as forbidden: nothing is chosen by it.",
+    )
+    columns = (
+        ("training", "changes the weights", "optimizer", "at every step", False),
+        ("validation", "for choosing", "you", "as often as you like", False),
+        ("test", "for the score", "report", "once, counted", True),
+    )
+    seen = []
+    for k, (split, use, who, when, accent) in enumerate(columns):
+        above = drawing.box(1 + 259 * k, 10, 180, 46, split, use, accent=accent)
+        seen.append(drawing.box(26 + 259 * k, 110, 130, 40, who))
+        drawing.arrow(above.bottom, seen[-1].top)
+        drawing.text(99 + 259 * k, 84, when, anchor="start", size=12)
+    optimizer, you, report = seen
+    drawing.arrow(you.left, optimizer.right, words="one change")
+    drawing.arrow(report.left, you.right, words="never", accent=True, dashed=True)
+    drawing.text(350, 180, "no scene may be in two of the three", size=12)
+    return drawing
+
+
+def grafted_host() -> Diagram:
+    """Return a host with a grafted attention module, and the gate that starts as nothing."""
+    drawing = Diagram(
+        700, 190,
+        "The host as a row of boxes: rainy picture, head, blocks 1 and 2, blocks 3 to 5, tail, "
+        "derained picture. The grafted module is a coloured box below: it reads the features after "
+        "block 2 and makes the map A. A goes through the gate, 1 + γ·(2A − 1), into blocks 3 to 5, "
+        "where it multiplies the branch. At γ = 0 the gate is 1: the network is its host.",
+    )
+    names = (("rainy",), ("head",), ("blocks", "1–2"), ("blocks", "3–5"), ("tail",), ("derained",))
+    places = ((1, 70), (105, 70), (209, 80), (425, 90), (550, 50), (629, 70))
+    boxes = [
+        drawing.box(x, 20, width, 46, *lines)
+        for (x, width), lines in zip(places, names, strict=True)
+    ]
+    for start, end in zip(boxes, boxes[1:], strict=False):
+        drawing.arrow(start.right, end.left)
+    drawing.dot(325, 43)
+    module = drawing.box(260, 120, 130, 46, "the module (SAM)", "from SPANet", accent=True)
+    gate = drawing.box(425, 120, 150, 46, "gate", "1 + γ·(2A − 1)", accent=True)
+    drawing.arrow((325, 43), module.top, accent=True)
+    drawing.arrow(module.right, gate.left, words="A", accent=True)
+    drawing.arrow((470, 120), (470, 66), accent=True)
+    drawing.text(480, 94, "× branch", anchor="start", size=12, colour=ACCENT)
+    drawing.text(500, 181, "γ = 0: the host as it was", size=12, colour=ACCENT)
+    return drawing

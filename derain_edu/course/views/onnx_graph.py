@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from derain_edu.course.views.plots import COLOURS, new_figure
-from derain_edu.course.views.sliders import shell
 from derain_edu.errors import DerainError
 
 PICTURE_COLOUR, MEMORY_COLOUR, WEIGHT_COLOUR = COLOURS[1], COLOURS[2], COLOURS[0]
@@ -48,44 +49,20 @@ def node_line(node: Any) -> str:
     return f"{', '.join(node.output)} = {node.op_type}({', '.join(node.input)})"
 
 
-def scan_nodes(graph: Any) -> list[Any]:
-    """Return the loops of a graph."""
-    return [node for node in graph.node if node.op_type == "Scan"]
+def run_graph(proto: Any, rainy: Tensor) -> Tensor:
+    """Run a graph (an ``onnx.ModelProto``) on pictures, without the checks of ``load_onnx``.
 
-
-def scan_lines(scan: Any) -> list[str]:
-    """Return a ``Scan`` node as a loop that a Python programmer can read.
-
-    A Scan carries states from step to step, and reads one slice of its inputs per step.
-
-    Raises
-    ------
-    DerainError
-        If the node is another one.
+    Whatever ONNX Runtime raises comes out as it is; it prints nothing by itself.
     """
-    if scan.op_type != "Scan":
-        raise DerainError(f"{scan.name} is a {scan.op_type}, not a Scan: choose from scan_nodes")
-    options = {item.name: item for item in scan.attribute}
-    body, slices = options["body"].g, options["num_scan_inputs"].i
-    states = len(scan.input) - slices
-    before, after = ([value.name for value in values] for values in (body.input, body.output))
-    lines = [f"{', '.join(before[:states])} = {', '.join(scan.input[:states])}"]
-    for k in range(slices):
-        axis, reverse = (
-            _at(options, name, k) for name in ("scan_input_axes", "scan_input_directions")
-        )
-        order = ", from the last one to the first" if reverse else ""
-        what = f"{before[states + k]} in {scan.input[states + k]}"
-        lines.append(f"for {what} along axis {axis}{order}:")
-    lines += [f"    {node_line(node)}" for node in body.node]
-    lines.append(f"    {', '.join(before[:states])} = {', '.join(after[:states])}")
-    written = zip(after[states:], scan.output[states:], strict=True)
-    return lines + [f"    append {name} to {to}" for name, to in written]
+    import onnxruntime
 
-
-def _at(options: Mapping[str, Any], name: str, position: int) -> int:
-    """Return an entry of a list of the node; what is left out is 0 by the standard."""
-    return options[name].ints[position] if name in options else 0
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # its errors are raised anyway
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    (found,) = session.run(None, {session.get_inputs()[0].name: rainy.numpy()})
+    return torch.from_numpy(found)
 
 
 # -- the stages -----------------------------------------------------------------------------------
@@ -212,14 +189,3 @@ def _arrows(graph: Any, uses: list[Use], stage: int) -> list[tuple[Use, Use]]:
         read = next(k for k, node in enumerate(graph.node) if k >= border and name in node.input)
         pairs.append((start[-1], next(use for use in uses if use.position >= read)))
     return pairs
-
-
-# -- sliders --------------------------------------------------------------------------------------
-
-
-def frames_slider(name: str, frames: Mapping[str, bytes], start: int = 0) -> Any:
-    """Return a slider over pictures that are drawn already, PNG bytes by label."""
-    import ipywidgets
-
-    slider = ipywidgets.SelectionSlider(options=list(frames), index=start, description=name)
-    return shell([slider], lambda: frames[slider.value])

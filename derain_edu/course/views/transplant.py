@@ -1,4 +1,4 @@
-"""What a transplanted module changes: sizes and gradients layer by layer, and what it understands.
+"""What a transplanted module hears and says, and how much of its map is good for the host.
 
 The measurements, pictures and the slider of lesson 13. Nothing here trains a network, and every
 hook is gone after its call.
@@ -13,14 +13,15 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain_edu.course.views.depth import least_squares
 from derain_edu.course.views.plots import (
+    COLOURS,
     chart,
     coloured,
+    draw_bars,
     draw_curves,
     enlarged,
     new_figure,
@@ -28,94 +29,20 @@ from derain_edu.course.views.plots import (
 )
 from derain_edu.course.views.sliders import slider_with_stops
 from derain_edu.errors import DerainError
+from derain_edu.experiments.statistics import interval
 from derain_edu.metrics import psnr
 from derain_edu.models.spanet import SpatialAttention
 from derain_edu.models.transplant import Transplant, branch_of
-from derain_edu.training.losses import make_loss
 
 ZOOM = 2  # pixels of the screen per pixel of the picture
 
 
-# -- layer by layer -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LayerView:
-    """One part of a network, in one pass forward and back.
-
-    Attributes
-    ----------
-    name : str
-        Of the part.
-    branch : float
-        Standard deviation of what the part adds, after its gate.
-    gradient : float
-        Norm of the loss's gradient for its weights.
-    """
-
-    name: str
-    branch: float
-    gradient: float
-
-
-def layer_views(model: Transplant, rainy: Tensor, clean: Tensor) -> list[LayerView]:
-    """Run a network on pairs (B, 3, H, W), forward and back, and measure its parts in order.
-
-    Head, blocks, tail. The sizes are those of the first stage; the gradient is the one of
-    −SSIM + L1 of the last picture, summed over all stages.
-    """
-    blocks = [*model.host.blocks, *getattr(model, "extra", ())]
-    with torch.enable_grad():
-        model.zero_grad()
-        make_loss("neg_ssim+l1")(model(rainy), clean).backward()
-    sizes = list(_sizes(model, blocks, rainy))
-    parts = [model.host.head, *blocks, model.host.tail]
-    names = ["head", *(f"block {k}" for k in range(1, len(blocks) + 1)), "tail"]
-    views = [
-        LayerView(name, size, gradient_norm(part))
-        for name, size, part in zip(names, sizes, parts, strict=True)
-    ]
-    model.zero_grad()
-    return views
-
-
-@torch.no_grad()
-def _sizes(model: Transplant, blocks: Sequence[nn.Module], rainy: Tensor) -> Iterator[float]:
-    x = model.enter(rainy, None, None)[0]  # (B, 3, H, W) -> (B, C, H, W)
-    yield x.std().item()
-    attention = None
-    for k, block in enumerate(blocks):
-        if hasattr(model, "attention") and k == model.config.before:
-            attention = model.attention(x)  # (B, 1, H, W)
-        branch = branch_of(block, x)  # (B, C, H, W)
-        if attention is not None:
-            branch = branch * model.gate(k - model.config.before, attention)
-        yield branch.std().item()
-        x = F.relu(branch + x)
-    yield model.host.tail(x).std().item()
+# -- what a module hears and says -----------------------------------------------------------------
 
 
 def gradient_norm(part: nn.Module) -> float:
     """Return the norm of all gradients of a part's weights, as they are now."""
     return nn.utils.get_total_norm([p.grad for p in part.parameters() if p.grad is not None]).item()
-
-
-def draw_layers(found: Mapping[str, Sequence[LayerView]]) -> Figure:
-    """Draw sizes and gradients of several networks over their parts, on logarithmic axes."""
-    figure, axes = new_figure(1, 2, width=12, height=3.6)
-    labels = (("branch", "what a part adds (std)"), ("gradient", "gradient norm"))
-    for axis, (what, label) in zip(axes.flat, labels, strict=True):
-        for name, views in found.items():
-            axis.plot([v.name for v in views], [getattr(v, what) for v in views], "o-", label=name)
-        axis.set(yscale="log", ylabel=label)
-        axis.yaxis.set_minor_formatter(NullFormatter())  # 3·10⁻¹ and 4·10⁻¹ would overlap
-        axis.tick_params(axis="x", labelsize=8, rotation=30)
-        axis.grid(alpha=0.25)
-    axes[0, 0].legend(fontsize=8, frameon=False)
-    return figure
-
-
-# -- what a module hears and says -----------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -148,6 +75,13 @@ def saying(module: SpatialAttention, change: Callable[[Tensor], Tensor]) -> Iter
         yield
     finally:
         hook.remove()
+
+
+def match_channels(x: Tensor, home: Tensor) -> Tensor:
+    """Return x (B, C, H, W) with the mean and the spread of each channel of ``home``."""
+    axes = (0, 2, 3)
+    standard = (x - x.mean(axes, keepdim=True)) / x.std(axes, keepdim=True).clamp_min(1e-6)
+    return standard * home.std(axes, keepdim=True) + home.mean(axes, keepdim=True)
 
 
 @torch.no_grad()
@@ -277,3 +211,35 @@ def gain_slider(
     return slider_with_stops(
         lambda k: draw_gain(found, maps, k, clean), "γ", [f"{g:+.2f}" for g in gains], start, words
     )
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def draw_aucs(found: Mapping[str, float]) -> Figure:
+    """Draw the AUC of some maps as bars, in the host (its name says so) in another colour."""
+    figure, axes = new_figure(width=9, height=3.2)
+    axis = axes[0, 0]
+    draw_bars(axis, list(found), list(found.values()), ylabel="AUC of the map")
+    axis.axhline(0.5, linestyle=":", color="grey", zorder=0)
+    axis.set_ylim(0, 1.1)
+    for bar, value, name in zip(axis.patches, axis.texts, found, strict=True):
+        bar.set_color(COLOURS["host" in name])
+        value.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
+    return figure
+
+
+def draw_against_host(gains: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Draw what each way gains over its host, by host and way: a dot per seed, mean, interval."""
+    figure, axes = new_figure(1, len(gains), width=11, height=3.6, sharey=True)
+    for axis, (host, by_way) in zip(axes[0], gains.items(), strict=True):
+        names = [way.replace(" and ", "\n+ ") for way in by_way]
+        for k, values in enumerate(by_way.values()):
+            mean, half = interval(values)
+            axis.errorbar(k, mean, half, fmt="o", capsize=4, color=COLOURS[0])
+            axis.plot([k + 0.2] * len(values), values, "o", color="grey", markersize=4)
+        axis.axhline(0, color="grey", linewidth=0.8)
+        axis.set_xticks(range(len(names)), names, fontsize=8)
+        axis.set_title(host, fontsize=10)
+    axes[0, 0].set_ylabel("against the host alone, dB")
+    return figure

@@ -3,65 +3,7 @@
 import torch
 from torch import nn
 
-# -- 09.1: gradient_norms(network) ----------------------------------------------------------------
-
-
-def with_one_vector(network):
-    def vector(part):
-        grads = [p.grad.flatten() for p in part.parameters() if p.grad is not None]
-        return torch.cat([torch.zeros(1), *grads])
-
-    return {name: torch.linalg.vector_norm(vector(part)) for name, part in network.named_children()}
-
-
-def grads_of(part):
-    return [p.grad for p in part.parameters() if p.grad is not None]
-
-
-def sum_of_norms(network):
-    return {n: float(sum(g.norm() for g in grads_of(p))) for n, p in network.named_children()}
-
-
-def without_root(network):
-    return {n: float(sum((g**2).sum() for g in grads_of(p))) for n, p in network.named_children()}
-
-
-def root_of_mean(network):
-    def root(grads):
-        return torch.cat([g.flatten() for g in grads]).square().mean().sqrt() if grads else 0.0
-
-    return {n: root(grads_of(p)) for n, p in network.named_children()}
-
-
-def of_weights(network):
-    return {n: torch.cat([w.flatten() for w in p.parameters()] or [torch.zeros(1)]).norm()
-            for n, p in network.named_children()}
-
-
-def no_none(network):
-    return {n: sum(p.grad.square().sum() for p in part.parameters()) ** 0.5
-            for n, part in network.named_children()}
-
-
-def every_module(network):
-    return {n: sum(g.square().sum() for g in grads_of(m)) ** 0.5
-            for n, m in network.named_modules() if n}
-
-
-def skips_the_frozen(network):
-    return {n: norm for n, norm in with_one_vector(network).items() if norm > 0}
-
-
-def clips_on_the_way(network):
-    return {n: nn.utils.clip_grad_norm_(list(p.parameters()), 1.0).item()
-            for n, p in network.named_children()}
-
-
-def signed_sum(network):
-    return {n: float(sum(g.sum() for g in grads_of(p))) for n, p in network.named_children()}
-
-
-# -- 09.2: match_scale(x, home) -------------------------------------------------------------------
+# -- 13.1: match_scale(x, home) -------------------------------------------------------------------
 
 AXES = (0, 2, 3)
 
@@ -79,6 +21,10 @@ def scaled(x, home, axes=AXES, correction=1, eps=1e-9):
     m, s = x.mean(axes, keepdim=True), x.std(axes, keepdim=True, correction=correction)
     m_home = home.mean(AXES, keepdim=True)
     return (x - m) / (s + eps) * home.std(AXES, keepdim=True, correction=correction) + m_home
+
+
+def without_keepdim(x, home):
+    return (x - x.mean(AXES)) / x.std(AXES) * home.std(AXES) + home.mean(AXES)
 
 
 def population(x, home):
@@ -124,90 +70,59 @@ def turned_round(x, home):
     return scaled(home, x)
 
 
-# -- 09.3: largest_difference(one, other, sizes) --------------------------------------------------
+# -- 13.2: gated_block(x, branch, A, gamma) --------------------------------------------------------
 
 
-def pixel_by_pixel(one, other, sizes):
-    largest = 0.0
-    for b, h, w in sizes:
-        x = torch.rand(b, 3, h, w)
-        a, c = one(x), other(x)
-        if not (a.isfinite().all() and c.isfinite().all()):
-            return float("inf")
-        largest = max(largest, max((a - c).max().item(), (c - a).max().item()))
-    return largest
+def in_parts(x, branch, A, gamma):
+    """Keep the host's branch, and add what the map changes of it."""
+    return (x + branch + gamma * (A - (1 - A)) * branch).clamp(min=0)
 
 
-def pictures(size):
-    return torch.rand(size[0], 3, *size[1:])
+def dropped(x, branch, A, gamma):
+    return torch.relu(A * branch + x)
 
 
-def differences(one, other, sizes):
-    return [one(x) - other(x) for x in map(pictures, sizes)]
+def without_the_one(x, branch, A, gamma):
+    return torch.relu(gamma * (2 * A - 1) * branch + x)
 
 
-def without_abs(one, other, sizes):
-    return max(d.max().item() for d in differences(one, other, sizes))
+def a_alone(x, branch, A, gamma):
+    return torch.relu((1 + gamma * A) * branch + x)
 
 
-def mean_of_pixels(one, other, sizes):
-    return torch.stack([d.abs().mean() for d in differences(one, other, sizes)]).max()
+def a_minus_one(x, branch, A, gamma):
+    return torch.relu((1 + gamma * (A - 1)) * branch + x)
 
 
-def last_size(one, other, sizes):
-    return differences(one, other, sizes)[-1].abs().max()
+def brackets(x, branch, A, gamma):
+    return torch.relu((1 + gamma) * (2 * A - 1) * branch + x)
 
 
-def returns_in_the_loop(one, other, sizes):
-    for size in sizes:
-        x = pictures(size)
-        return (one(x) - other(x)).abs().max()
+def gates_x(x, branch, A, gamma):
+    return torch.relu(branch + (1 + gamma * (2 * A - 1)) * x)
 
 
-def loses_nan(one, other, sizes):
-    largest = 0.0
-    for d in differences(one, other, sizes):
-        largest = max(largest, d.abs().max().item())
-    return largest
+def gates_the_sum(x, branch, A, gamma):
+    return torch.relu((1 + gamma * (2 * A - 1)) * (branch + x))
 
 
-def nan_to_num(one, other, sizes):
-    return max(d.nan_to_num().abs().max().item() for d in differences(one, other, sizes))
+def no_relu(x, branch, A, gamma):
+    return (1 + gamma * (2 * A - 1)) * branch + x
 
 
-def two_pictures(one, other, sizes):
-    found = [(one(pictures(s)) - other(pictures(s))).abs().max() for s in sizes]
-    return torch.stack(found).max()
+def relu_of_the_branch(x, branch, A, gamma):
+    return torch.relu((1 + gamma * (2 * A - 1)) * branch) + x
 
 
-def black_pictures(one, other, sizes):
-    found = [(one(x) - other(x)).abs().max() for x in (0 * pictures(s) for s in sizes)]
-    return torch.stack(found).max()
+def no_skip(x, branch, A, gamma):
+    return torch.relu((1 + gamma * (2 * A - 1)) * branch)
 
 
-def normal_pictures(one, other, sizes):
-    found = [(one(x) - other(x)).abs().max() for x in (torch.randn(s[0], 3, *s[1:]) for s in sizes)]
-    return torch.stack(found).max()
+def gate_only(x, branch, A, gamma):
+    return 1 + gamma * (2 * A - 1)
 
 
-def first_of_the_batch(one, other, sizes):
-    return torch.stack([d[0].abs().max() for d in differences(one, other, sizes)]).max()
-
-
-def one_picture_each(one, other, sizes):
-    found = [(one(x) - other(x)).abs().max() for x in (pictures((1, *s[1:])) for s in sizes)]
-    return torch.stack(found).max()
-
-
-def with_itself(one, other, sizes):
-    return torch.stack([d.abs().max() for d in differences(one, one, sizes)]).max()
-
-
-def sum_of_sizes(one, other, sizes):
-    return sum(d.abs().max().item() for d in differences(one, other, sizes))
-
-
-# -- 09.4: start_as_nothing(first, second) --------------------------------------------------------
+# -- 13.3: start_as_nothing(first, second) --------------------------------------------------------
 
 
 def by_hand(first, second):
@@ -272,23 +187,9 @@ def changed_copies(first, second):
 
 ANSWERS = {
     "13.1": {
-        "second": with_one_vector,
-        "wrong": [
-            (sum_of_norms, "norms don't add up"),
-            (without_root, "take the root"),
-            (root_of_mean, "don't divide by the number"),
-            (of_weights, "norm of the weights, not of their gradients"),
-            (no_none, r"\.grad is None: skip it"),
-            (every_module, "is not a direct part"),
-            (skips_the_frozen, r"the part \['frozen'\] is missing"),
-            (signed_sum, "must not cancel"),
-            (clips_on_the_way, "changed the gradients"),
-            (lambda network: [5.0], "return a dictionary"),
-        ],
-    },
-    "13.2": {
         "second": by_channel,
         "wrong": [
+            (without_keepdim, "without keepdim=True"),
             (population, "divides by n - 1"),
             (each_picture, "over all pictures"),
             (all_channels, "don't take them over the channels"),
@@ -301,25 +202,23 @@ ANSWERS = {
             (turned_round, "The shape should be"),
         ],
     },
-    "13.3": {
-        "second": pixel_by_pixel,
+    "13.2": {
+        "second": in_parts,
         "wrong": [
-            (without_abs, r"\(abs\)"),
-            (mean_of_pixels, "one bad pixel is enough"),
-            (last_size, "one bad size is enough"),
-            (first_of_the_batch, "one bad pixel is enough"),
-            (returns_in_the_loop, "was never given pictures of the shape"),
-            (loses_nan, "a NaN must not get lost"),
-            (nan_to_num, "a NaN must not get lost"),
-            (two_pictures, "make x once"),
-            (black_pictures, "different networks may agree"),
-            (normal_pictures, r"pictures lie in \[0, 1\]"),
-            (one_picture_each, r"never given pictures of the shape \(2, 3, 5, 7\)"),
-            (with_itself, "one of the networks was never given"),
-            (sum_of_sizes, "not a sum"),
+            (dropped, "where is γ"),
+            (without_the_one, "the 1 is missing"),
+            (a_alone, "not neutral"),
+            (a_minus_one, "2A − 1 and not A − 1"),
+            (brackets, "1 is added to it"),
+            (gates_x, "not for x"),
+            (gates_the_sum, "you gated the sum"),
+            (no_relu, "the relu is missing"),
+            (relu_of_the_branch, "the relu is for the sum"),
+            (no_skip, "x is missing"),
+            (gate_only, "The shape should be"),
         ],
     },
-    "13.4": {
+    "13.3": {
         "second": by_hand,
         "wrong": [
             (both_zero, "both are zero"),

@@ -7,7 +7,7 @@ import torch
 
 from derain_edu.inference.onnx_export import sizes
 
-# ------------------------------------------------------------------------------------------ 08.1
+# ------------------------------------------------------------------------------------------ 15.1
 
 
 def operations_by_counter(graph):
@@ -18,6 +18,13 @@ def operations_by_name(graph):
     return dict(Counter(node.name for node in graph.node))
 
 
+def operations_without_a_start(graph):
+    counts = {}
+    for node in graph.node:
+        counts[node.op_type] += 1
+    return counts
+
+
 def operations_once(graph):
     return {node.op_type: 1 for node in graph.node}
 
@@ -26,7 +33,7 @@ def operations_without_the_last(graph):
     return dict(Counter(node.op_type for node in graph.node[:-1]))
 
 
-# ------------------------------------------------------------------------------------------ 08.2
+# ------------------------------------------------------------------------------------------ 15.2
 
 
 def frozen_by_comprehension(graph):
@@ -48,6 +55,25 @@ def names_instead_of_numbers(graph):
     return [(v.name, k) for v in values for k in (0, 2, 3) if isinstance(sizes(v)[k], str)]
 
 
+def size_instead_of_axis(graph):
+    found = [(v.name, sizes(v)[k]) for v in [*graph.input, *graph.output] for k in (0, 2, 3)]
+    return [(name, size) for name, size in found if isinstance(size, int)]
+
+
+def axis_first(graph):
+    return [(k, name) for name, k in frozen_by_comprehension(graph)]
+
+
+def entry_instead_of_name(graph):
+    values = [*graph.input, *graph.output]
+    return [(v, k) for v in values for k in (0, 2, 3) if isinstance(sizes(v)[k], int)]
+
+
+def letters_of_the_size(graph):
+    values = [*graph.input, *graph.output]
+    return [(v.name, size) for v in values for size in sizes(v) if isinstance(size, str)]
+
+
 def skips_the_number_three(graph):
     values = [*graph.input, *graph.output]
     return [
@@ -58,7 +84,7 @@ def skips_the_number_three(graph):
     ]
 
 
-# ------------------------------------------------------------------------------------------ 08.3
+# ------------------------------------------------------------------------------------------ 15.3
 
 
 def apart_by_list(model, network, shapes):
@@ -173,112 +199,7 @@ def loses_what_is_no_number(model, network, shapes):
     return worst
 
 
-# ------------------------------------------------------------------------------------------ 08.4
-
-
-def count_with_numpy(x, low, high):
-    """Count steps of float64 with NumPy, and add half a step in place of rounding."""
-    x, low, high = (np.asarray(value, dtype=np.float64) for value in (x, low, high))
-    step = (high - low) / 255
-    zero = np.rint(-low / step)
-    q = np.minimum(np.maximum(np.floor(x / step + zero + 0.5), 0), 255)
-    return torch.tensor(q.astype(np.uint8)), torch.tensor(q * step - zero * step)
-
-
-def int8(x, low, high, steps=255, zero=None, how=torch.round, cut=(0, 255)):
-    """Return q (not yet bytes), zero and scale, with room for mistakes."""
-    scale = (high - low) / steps
-    zero = (-low / scale).round() if zero is None else zero
-    return how(x / scale + zero).clamp(*cut), zero, scale
-
-
-def truncates(x, low, high):
-    q, zero, scale = int8(x, low, high, how=torch.floor)
-    return q.to(torch.uint8), scale * (q - zero)
-
-
-def truncates_from_low(x, low, high):
-    scale = (high - low) / 255
-    q = ((x - low) / scale).clamp(0, 255).to(torch.uint8)
-    return q, q * scale + low
-
-
-def rounds_from_low(x, low, high):
-    scale = (high - low) / 255
-    q = ((x - low) / scale).round().clamp(0, 255).to(torch.uint8)
-    return q, q * scale + low
-
-
-def never_clamps(x, low, high):
-    q, zero, scale = int8(x, low, high, cut=(-9999, 9999))
-    q = q.to(torch.int64).to(torch.uint8)
-    return q, scale * (q.float() - zero)
-
-
-def whole_but_free(x, low, high):
-    q, zero, scale = int8(x, low, high, cut=(-9999, 9999))
-    return q, scale * (q - zero)
-
-
-def signed_bytes(x, low, high):
-    q, zero, scale = int8(x, low, high, cut=(-128, 127))
-    return q.to(torch.int8), scale * (q - zero)
-
-
-def has_256_steps(x, low, high):
-    q, zero, scale = int8(x, low, high, steps=256)
-    return q.to(torch.uint8), scale * (q - zero)
-
-
-def has_no_zero_point(x, low, high):
-    q, _, scale = int8(x, low, high, zero=0)
-    return q.to(torch.uint8), scale * q
-
-
-def has_one_range(x, low, high):
-    q, zero, scale = int8(x, low.min(), high.max())
-    return q.to(torch.uint8), scale * (q - zero)
-
-
-def measures_the_range_itself(x, low, high):
-    return count_with_numpy(x, x.min().clamp(max=0), x.max())
-
-
-def returns_floats(x, low, high):
-    q, zero, scale = int8(x, low, high)
-    return q, scale * (q - zero)
-
-
-def forgets_zero_on_the_way_back(x, low, high):
-    q, _, scale = int8(x, low, high)
-    return q.to(torch.uint8), scale * q
-
-
-def adds_low_on_the_way_back(x, low, high):
-    q, _, scale = int8(x, low, high)
-    return q.to(torch.uint8), scale * q + low
-
-
-def subtracts_bytes(x, low, high):
-    q, zero, scale = int8(x, low, high)
-    return q.to(torch.uint8), scale * (q.to(torch.uint8) - zero.to(torch.uint8))
-
-
-def gives_x_back(x, low, high):
-    q, _, _ = int8(x, low, high)
-    return q.to(torch.uint8), x
-
-
-def zero_with_decimals_on_the_way_back(x, low, high):
-    q, _, scale = int8(x, low, high)
-    return q.to(torch.uint8), scale * (q + low / scale)
-
-
-def only_back(x, low, high):
-    return count_with_numpy(x, low, high)[1]
-
-
-# ------------------------------------------------------------------------------------------ 08.5
+# ------------------------------------------------------------------------------------------ 15.4
 
 
 def with_torch(network, photo):
@@ -385,6 +306,7 @@ ANSWERS = {
         "second": operations_by_counter,
         "wrong": [
             (operations_by_name, r"names of the nodes: take \.op_type"),
+            (operations_without_a_start, r"counts\.get\(kind, 0\)"),
             (operations_once, "counted it once: add 1 for each node"),
             (operations_without_the_last, r"yours is {}, expected {'Relu': 1}"),
             (lambda graph: [node.op_type for node in graph.node], r"return a dict, not \['Relu'\]"),
@@ -397,6 +319,10 @@ ANSWERS = {
             (input_only, r"did you look at the outputs, too\?"),
             (counts_colours, "axis 1 is the three colours"),
             (names_instead_of_numbers, "is free, it is a name"),
+            (size_instead_of_axis, r"\('rainy', 19\): 19 is the size; give the axis"),
+            (axis_first, r"the name comes first: \('rainy', 3\)"),
+            (entry_instead_of_name, r"take value\.name"),
+            (letters_of_the_size, "not 'w'|not 'batch'"),
             (skips_the_number_three, r"\('rainy', 0\) is a number, and you did not find it"),
             (lambda graph: 3, r"return a list of \(name, axis\)"),
         ],
@@ -432,28 +358,6 @@ ANSWERS = {
         ],
     },
     "15.4": {
-        "second": count_with_numpy,
-        "wrong": [
-            (truncates, "you cut off the decimals"),
-            (truncates_from_low, "you cut off the decimals"),
-            (rounds_from_low, "0 falls between two: round zero"),
-            (never_clamps, "wraps around: clamp first"),
-            (whole_but_free, r"q is torch\.float32: a byte"),
-            (signed_bytes, "q should run from 0 to 255"),
-            (has_256_steps, "256 values have 255 steps"),
-            (has_no_zero_point, "where is the zero point"),
-            (has_one_range, "one for each row"),
-            (measures_the_range_itself, "you took the range of x"),
-            (returns_floats, r"a byte is torch\.uint8"),
-            (forgets_zero_on_the_way_back, "the zero point goes off before the scale"),
-            (adds_low_on_the_way_back, "low is not the zero point"),
-            (subtracts_bytes, "computed in bytes, where 3 − 5 is 254"),
-            (gives_x_back, "this is x as it was"),
-            (zero_with_decimals_on_the_way_back, "low is not the zero point"),
-            (only_back, "return two tensors: return q, back"),
-        ],
-    },
-    "15.5": {
         "second": with_torch,
         "wrong": [
             (named("bgr", outside(lambda x: x[:, ::-1], lambda y: y[::-1])), "in the order BGR"),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 from PIL import Image
 
@@ -18,20 +17,12 @@ from derain_edu.course.views import onnx_graph as views
 from derain_edu.course.views.plots import figure_png
 from derain_edu.errors import DerainError
 
-LESSON = Path(__file__).resolve().parents[3] / "notebooks" / "15_onnx_export.py"
-
 
 @pytest.fixture(scope="module")
 def prenet(tmp_path_factory):
     model = de.create_model("prenet", blocks=1, stages=3)  # the exporter rewrites tiny weights
     path = de.export_onnx(model, tmp_path_factory.mktemp("views") / "prenet.onnx")
     return model, onnx.load(path).graph
-
-
-@pytest.fixture(scope="module")
-def spanet(tmp_path_factory):
-    model = de.create_model("spanet", channels=4, blocks=1, stages=1)
-    return onnx.load(de.export_onnx(model, tmp_path_factory.mktemp("views") / "s.onnx")).graph
 
 
 def test_nodes_and_tensors_are_counted(prenet):
@@ -81,28 +72,10 @@ def test_a_graph_without_stored_weights_is_a_sentence():
         views.weight_uses(small_graph(["b", 3, "h", "w"], ["b", 3, "h", "w"]))
 
 
-def test_a_scan_reads_as_a_loop(spanet):
-    scans = views.scan_nodes(spanet)
-    assert len(scans) == 8
-    loops = [next(x for x in views.scan_lines(s) if x.startswith("for ")) for s in scans[:4]]
-    ends = [("axis 2", True), ("axis 3", False), ("axis 2", False), ("axis 3", True)]
-    for line, (axis, backwards) in zip(loops, ends, strict=True):  # up, right, down, left
-        assert axis in line and ("from the last one" in line) == backwards
-    lines = views.scan_lines(scans[0])
-    operations = re.findall(r"= (\w+)\(", "\n".join(lines))
-    assert operations[:4] == ["Mul", "Add", "Add", "Relu"]
-    assert lines[-1].endswith(f"to {scans[0].output[2]}")
-    with pytest.raises(DerainError, match="not a Scan"):
-        views.scan_lines(helper.make_node("Relu", ["x"], ["y"], name="n"))
-
-
-# ------------------------------------------------------------------------------ the slider
-
-
-def test_the_slider_shows_each_frame():
-    box = views.frames_slider("bits", {"8": b"a", "4": b"b", "2": b"c"}, start=1)
-    slider, image = box.children
-    assert image.value == b"b"
-    for label, png in (("8", b"a"), ("2", b"c")):
-        slider.value = label
-        assert image.value == png
+def test_a_graph_is_run_as_it_is():
+    graph = small_graph(["b", 3, "h", "w"], ["b", 3, "h", "w"])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    x = torch.randn(2, 3, 4, 5)
+    assert torch.equal(views.run_graph(proto, x), x.relu())
+    with pytest.raises(Exception, match="(?i)rank|dim"):
+        views.run_graph(proto, x[0])

@@ -1,0 +1,223 @@
+"""The exercises of lesson 16: a leak between splits, the interval of pairs, one honest score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
+
+# ------------------------------------------------------------------------------------ 16.1, a leak
+
+# train, test, the scenes that are in both
+_LISTS = [
+    (["pier-light-01.png", "quay-light-01.png"], ["pier-light-02.png", "quay-heavy-01.png"],
+     {"pier", "quay"}),
+    (["bridge-light-01.png", "old-town-light-01.png", "old-town-heavy-02.png", "port-mix-04.png"],
+     ["old-town-heavy-07.png", "old-gate-light-02.png", "bridge-mix-09.png"],
+     {"bridge", "old-town"}),
+    (["gate-light-01.png"], ["gatehouse-light-01.png"], set()),
+]  # fmt: skip
+
+
+@checker("16.1")
+def check_shared_scenes(answer: Callable[..., Any]) -> None:
+    """Try ``shared_scenes(train, test)`` on lists with a hyphen in a scene, and on none."""
+    for train, test, truth in _LISTS:
+        try:
+            found = attempt(answer, list(train), list(test))
+        except Wrong as reason:
+            raise Wrong(_of_lists(str(reason))) from None
+        example = f"(train {train}, test {test})"
+        expect(
+            isinstance(found, list | tuple | set | frozenset)
+            and all(isinstance(scene, str) for scene in found),
+            f"return a list or a set of scenes, strings, not {found!r}",
+        )
+        scenes = set(found)
+        for words, holds in _wrong_scenes(scenes, train, test, truth).items():
+            expect(not holds, f"{words} {example}")
+        expect(scenes == truth, f"yours is {sorted(scenes)}, expected {sorted(truth)} {example}")
+        expect(len(found) == len(scenes), f"return each scene once, not {list(found)} {example}")
+
+
+def _of_lists(reason: str) -> str:
+    """Say what a usual error means here."""
+    if "to unpack" in reason:
+        return (
+            "a scene's name may hold a hyphen, such as old-town, so split gives more than three "
+            "parts: cut from the right, rsplit('-', 2)"
+        )
+    if "unsupported operand" in reason and "list" in reason:
+        return "lists have no &: make sets of the scenes first, set(…)"
+    return reason
+
+
+def _wrong_scenes(
+    scenes: set[str], train: Sequence[str], test: Sequence[str], truth: set[str]
+) -> dict[str, bool]:
+    """Return what may be wrong with the scenes that were found, and whether it is."""
+    parts = [[name.rsplit("-", 2) for name in names] for names in (train, test)]
+    both = [{scene for scene, _, _ in names} for names in parts]
+    with_rain = [{f"{scene}-{rain}" for scene, rain, _ in names} for names in parts]
+    first_parts = {name.split("-")[0] for name in train} & {name.split("-")[0] for name in test}
+    return {
+        "you found none: no file is in both lists, because rain and number differ. Compare the "
+        "scenes": bool(truth) and not scenes,
+        "give the scenes, not the names of files": any(name.endswith(".png") for name in scenes),
+        "this is scene and rain together: the same scene in other rain leaks, too":
+            scenes == with_rain[0] & with_rain[1] != truth,
+        "a scene's name may hold a hyphen, such as old-town: cut from the right":
+            scenes == first_parts != truth,
+        "these are all scenes: return those that are in both lists":
+            scenes == both[0] | both[1] != truth,
+        "'gate' and 'gatehouse' are two scenes: compare whole names":
+            not truth and scenes == {"gate"},
+        "these are the scenes of one list: return those that are in both":
+            scenes in both and scenes != truth,
+    }  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------- 16.2, in pairs
+
+# before, after (in another order), Student's t
+_RUNS: list[tuple[dict[int, float], dict[int, float], float]] = [
+    ({0: 30.0, 1: 32.0, 2: 31.0}, {2: 31.5, 0: 31.0, 1: 33.5}, 4.30),
+    ({7: 25.0, 3: 28.0, 4: 26.0, 1: 27.0}, {1: 26.5, 3: 28.0, 7: 24.0, 4: 25.0}, 3.18),
+]
+
+
+@checker("16.2")
+def check_paired_interval(answer: Callable[..., Any]) -> None:
+    """Try ``paired_interval(before, after, t)`` on seeds in two orders."""
+    for before, after, t in _RUNS:
+        try:
+            found = attempt(answer, dict(before), dict(after), t)
+        except Wrong as reason:
+            raise Wrong(_in_words(str(reason))) from None
+        if not (isinstance(found, tuple | list | np.ndarray) and len(found) == 2):
+            raise Wrong(f"return two numbers, the mean and half the width, not {found!r}")
+        mean, half = found
+        pairs = np.array([after[seed] - before[seed] for seed in before])
+        in_order = np.array(list(after.values())) - np.array(list(before.values()))
+        example = f"before {before}, after {after}, t = {t}"
+        mistakes = {
+            "that is before − after: a gain should be positive": -pairs.mean(),
+            "that is the sum: divide by the number of pairs": pairs.sum(),
+        }
+        expect_close(mean, pairs.mean(), "the mean", example=example, mistakes=mistakes)
+        right = t * pairs.std(ddof=1) / math.sqrt(len(pairs))
+        expect_close(half, right, "half the width", example=example, tolerance=1e-4,
+                     mistakes=_wrong_halves(pairs, in_order, before, after, t))  # fmt: skip
+
+
+def _in_words(reason: str) -> str:
+    """Say what a usual error means here."""
+    if "unsupported operand" in reason and "dict" in reason:
+        return "dicts can't be subtracted: go seed by seed, after[seed] - before[seed]"
+    if "KeyError" in reason:
+        return f"the seeds are not 0, 1, 2, …: go through the keys of the dict ({reason})"
+    return reason
+
+
+def _wrong_halves(
+    pairs: np.ndarray, in_order: np.ndarray, before: Mapping[int, float],
+    after: Mapping[int, float], t: float,
+) -> dict[str, float]:
+    """Return what typical mistakes make of half the width."""
+    n, spread = len(pairs), pairs.std(ddof=1)
+    sides = [np.std(list(side.values()), ddof=1) for side in (before, after)]
+    return {
+        "the standard deviation of a sample divides by n − 1: ddof=1":
+            t * pairs.std() / math.sqrt(n),
+        "√n is missing: more seeds make the interval narrower": t * spread,
+        "divide by √n, not by n": t * spread / n,
+        "t is missing": spread / math.sqrt(n),
+        "1.96 is for many seeds: take t": 1.96 * spread / math.sqrt(n),
+        "that is the whole width: give half of it": 2 * t * spread / math.sqrt(n),
+        "the two dicts have their seeds in another order: take the same seed from both":
+            t * in_order.std(ddof=1) / math.sqrt(n),
+        "that is the interval of two means. In pairs: first the differences, then their spread":
+            t * math.hypot(*sides) / math.sqrt(n),
+        "this is the spread of one side: take that of the differences":
+            t * sides[1] / math.sqrt(n),
+    }  # fmt: skip
+
+
+# -------------------------------------------------------------------------- 16.3, one honest score
+
+# name -> (validation, test); the best one on validation is not the best one on test
+_NETWORKS = [
+    {"a": (30.0, 29.0), "b": (32.5, 28.5), "c": (31.0, 31.5)},
+    {"wide": (27.0, 26.0), "deep": (26.5, 28.0), "small": (26.0, 25.0), "old": (25.0, 27.0)},
+]
+
+
+@checker("16.3")
+def check_hand_over(answer: Callable[..., Any]) -> None:
+    """Try ``hand_over(networks, validation, test)``, and count who looks at what."""
+    for scores in _NETWORKS:
+        looks: dict[str, list[str]] = {"validation": [], "test": []}
+
+        def measure(
+            name: Any, split: str, scores: Any = scores, looks: Any = looks
+        ) -> float:
+            if not isinstance(name, str) or name not in scores:
+                raise Wrong(f"{split} was given {name!r}: give it the name of a network")
+            looks[split].append(name)
+            return scores[name][split == "test"]
+
+        try:
+            found = attempt(
+                answer, list(scores), lambda name, m=measure: m(name, "validation"),
+                lambda name, m=measure: m(name, "test"),
+            )
+        except Wrong as reason:
+            text = str(reason)
+            raise Wrong(text.split("Wrong", 1)[-1].split(": ", 1)[-1] if "raised Wrong" in text
+                        else text) from None  # fmt: skip
+        _check_looks(looks, list(scores))
+        _check_report(found, scores, looks["test"])
+
+
+def _check_looks(looks: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
+    tested, judged = looks["test"], set(looks["validation"])
+    expect(tested, "you never called test: the score that you report comes from the test pictures")
+    expect(
+        len(set(tested)) == 1,
+        f"you looked at the test pictures of {len(set(tested))} networks: choose by validation, "
+        "and call test for the chosen one only",
+    )
+    expect(
+        len(tested) == 1,
+        f"you called test {len(tested)} times for one network, and each call is a look: call it "
+        "once, and keep the number",
+    )
+    missing = [name for name in names if name not in judged]
+    expect(not missing, f"you never called validation for {', '.join(missing)}")
+
+
+def _check_report(found: Any, scores: Mapping[str, Any], tested: Sequence[str]) -> None:
+    best = max(scores, key=lambda name: scores[name][0])
+    table = ", ".join(f"{name} {pair[0]} dB" for name, pair in scores.items())
+    if not (isinstance(found, tuple | list) and len(found) == 3):
+        raise Wrong(f"return three things: name, score, looks; not {found!r}")
+    name, score, count = found
+    expect(isinstance(name, str), f"the first of the three is a name, not {name!r}")
+    expect(
+        name == best == tested[0],
+        f"you handed over {name!r} and tested {tested[0]!r}; the best on validation is {best!r} "
+        f"(validation: {table})",
+    )
+    mistakes = {"this is the validation score, by which you chose: report the one of test":
+                scores[best][0]}  # fmt: skip
+    expect_close(score, scores[best][1], "the score", mistakes=mistakes, example=f"{best!r}")
+    mistakes = {
+        "only calls of test are looks": len(scores),
+        "the call of test is a look": 0,
+        "calls of validation are free: only calls of test are looks": len(scores) + 1,
+    }
+    expect_close(count, 1, "the number of looks", mistakes=mistakes)
