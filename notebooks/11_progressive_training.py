@@ -129,8 +129,8 @@ u = solved["all at once"](x, t)[0]  # seed 0
 waves = {"truth": truth, "all at once": u, "all at once − truth": u - truth}
 plots.show(
     views.draw_waves(waves),
-    "Three maps over x and, downwards, t: the true wave, which closes to a sharp step in "
-    "the middle; that of the network, too flat; and their difference.",
+    "Three maps over x and, downwards, t: the true wave, which closes to a sharp "
+    "step in the middle; that of the network, too flat; and their difference.",
 )
 errors = {"all at once": pinn.relative_error(solved["all at once"]).tolist()}
 print("relative error by seed:", *(f"{e:.0%}" for e in errors["all at once"]))
@@ -192,7 +192,7 @@ show_terms("all at once")
 
 # %% tags=["exercise"]
 def plucked(network, start, x, t):
-    """Return u (N,): held at both ends, and at t = 0 of the form `start`, at rest."""
+    """Return u (N,): held at both ends; at t = 0 of the form `start`, at rest."""
     # BEGIN SOLUTION
     return start(x) + t**2 * x * (1 - x) * network(x, t)
     # END SOLUTION
@@ -231,8 +231,8 @@ for name in ("initial first", "hard constraint"):
     waves[name] = solved[name](x, t)[0]
 plots.show(
     views.draw_waves(waves),
-    "Four maps over x and t: the truth; all at once and initial first, both too flat; and "
-    "the hard constraint, closest to the truth.",
+    "Four maps over x and t: the truth; all at once and initial first, both too "
+    "flat; and the hard constraint, closest to the truth.",
 )
 assert mean["initial first"] > mean["all at once"] > mean["hard constraint"]
 assert min(errors["initial first"]) > max(errors["hard constraint"])
@@ -338,8 +338,8 @@ angles = {n: [np.mean(row["cosine"]) for row in solved[n].log] for n in names}
 figure, axes = plots.new_figure(width=8, height=3)
 steps = [row["step"] for row in solved["all at once"].log]
 plots.draw_curves(axes[0, 0], angles, steps, "step", "cosine")
-plots.show(figure, "The cosine between the gradients of equation and initial condition "
-           "over the steps: all four ways end near minus one.")
+plots.show(figure, "The cosine between the gradients of equation and initial "
+           "condition over the steps: all four ways end near minus one.")
 compare_guess(my_guess, angles["all at once"][-1], decimals=2)
 for name in names:
     row = solved[name].log[-1]
@@ -447,8 +447,9 @@ print(f"smallest error: {best}, {np.mean(errors[best]):.0%}")
 plots.show(
     views.draw_flow_chart(),
     "A flow chart. Does plain training fail? Does every simpler cure fail? Does a "
-    "solution of the easy task start the hard one well? Does it beat the same steps in "
-    "random order? Each no ends in don't; four times yes: use it, and say what it cost.",
+    "solution of the easy task start the hard one well? Does it beat the same "
+    "steps in random order? Each no ends in don't; four times yes: use it, and say "
+    "what it cost.",
 )
 
 # %% [markdown]

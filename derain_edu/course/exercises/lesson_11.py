@@ -157,7 +157,8 @@ def _check_conditions(answer: Function, network: Function, start: Function, exam
     x = torch.tensor([0.25, 0.5, 0.8], dtype=torch.float64)
     none = torch.zeros_like(x)
     expect_close(
-        hinted(answer, _STRING_HINTS, network, start, x, none), start(x), "u at t = 0, x = [0.25, 0.5, 0.8],",
+        hinted(answer, _STRING_HINTS, network, start, x, none), start(x),
+        "u at t = 0, x = [0.25, 0.5, 0.8],",
         example=example, mistakes={
             "at t = 0 the string is straight: did you forget start(x)?": none,
             "the network acts at t = 0: its factor must be zero there":
@@ -196,7 +197,9 @@ def _check_freedom(answer: Function, start: Function, form: str) -> None:
     )
     x, t = x.flatten(), t.flatten()
     networks = (lambda x, t: torch.zeros_like(x), lambda x, t: torch.ones_like(x), _spot)
-    nothing, ones, marked = (hinted(answer, _STRING_HINTS, network, start, x, t) for network in networks)
+    nothing, ones, marked = (
+        hinted(answer, _STRING_HINTS, network, start, x, t) for network in networks
+    )
     same = (ones - nothing).abs() < 1e-6
     if same.any():
         k = int(same.int().argmax())

@@ -102,7 +102,8 @@ def check_steps_for(answer: Callable[..., Any]) -> None:
         hints = {"ZeroDivisionError": "you divided by 0: the cost of a mean step is never 0. Does "
                  "each level last from its start to the next one, the last one to 1?"}
         expect_close(
-            hinted(answer, hints, steps, full, costs, starts), math.floor(most), "the number of steps",
+            hinted(answer, hints, steps, full, costs, starts), math.floor(most),
+            "the number of steps",
             mistakes=mistakes, tolerance=1e-9,
             example=f"steps = {steps}, full = {full}, costs = {costs}, starts = {starts}",
         )

@@ -202,7 +202,8 @@ def same_budget() -> Diagram:
         "twelve times level 4, as many steps, but more compute if a higher level costs more.",
     )
     notes = {
-        "curriculum": "levels from easy to hard", "shuffled twin": "the same steps: only the order differs",
+        "curriculum": "levels from easy to hard",
+        "shuffled twin": "the same steps: only the order differs",
         "fixed training": "as many steps, all at the hardest level",
     }
     for row, (name, levels) in enumerate(lines.items()):

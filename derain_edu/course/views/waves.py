@@ -67,7 +67,7 @@ def errors_in_words(errors: Mapping[str, Sequence[float]]) -> str:
 # question -> what to do if the answer is no; yes leads on
 QUESTIONS = (
     ("Does plain training fail,\nby numbers, over seeds?", "Don't. There is nothing to cure."),
-    ("Does every simpler cure fail?\n(constraint, weights, lr, more steps)", "Don't. Use that one."),
+    ("Does every simpler cure fail?\n(constraint, weights, more steps)", "Don't. Use that one."),
     ("Does a solution of the easy task\nstart the hard one well?", "Don't. It is another task."),
     ("Does it beat the same steps in\nrandom order, over seeds?", "Don't. It is not the order."),
 )
