@@ -159,13 +159,22 @@ def test_weights_and_viscosity_follow_the_progress():
     assert falls == sorted(falls, reverse=True) and falls[0] == 32 * NU and falls[-1] == NU
 
 
-def test_a_shuffled_way_has_the_same_steps_in_another_order():
+def test_a_shuffled_way_has_the_same_steps_in_another_order_and_the_same_end():
     logs = [
-        pinn.solve(WAYS[f"viscosity {kind}"], (0,), steps=20, log_every=1).log
+        pinn.solve(WAYS[f"viscosity {kind}"], (0, 1), steps=20, log_every=1).log
         for kind in ("falls", "shuffled")
     ]
-    falls, shuffled = ([row["viscosity"] for row in log] for log in logs)
-    assert sorted(falls) == sorted(shuffled) and falls != shuffled
+    falls, shuffled = (np.array([row["viscosity"] for row in log]) for log in logs)  # (20, 2)
+    assert np.array_equal(np.sort(falls, 0), np.sort(shuffled, 0))
+    assert (falls[:12] != shuffled[:12]).any(0).all(), "each seed is shuffled"
+    assert (shuffled[:, 0] != shuffled[:, 1]).any(), "by an order of its own"
+    assert np.allclose(shuffled[12:], NU) and np.array_equal(falls[12:], shuffled[12:])
+
+
+def test_a_seed_keeps_its_shuffle_without_its_neighbour():
+    way = WAYS["viscosity shuffled"]
+    alone, both = (pinn.solve(way, seeds, 20, log_every=1).log for seeds in ((1,), (0, 1)))
+    assert [row["viscosity"][0] for row in alone] == [row["viscosity"][1] for row in both]
 
 
 def test_every_way_runs_and_reports():
@@ -173,7 +182,7 @@ def test_every_way_runs_and_reports():
         solved = pinn.solve(way, seeds=(0, 1), steps=3, log_every=2)
         assert [row["step"] for row in solved.log] == [0, 2]
         for row in solved.log:
-            assert len(row["error"]) == len(row["cosine"]) == 2
+            assert len(row["cosine"]) == len(row["viscosity"]) == 2
             assert set(row["gradients"]) == set(row["losses"]) == set(pinn.TERMS)
             assert np.isfinite(list(row["gradients"].values())).all()
         assert solved(*pinn.grid(5, 4)).shape == (2, 20)

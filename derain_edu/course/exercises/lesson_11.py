@@ -1,4 +1,4 @@
-"""The exercises of lesson 11: a residual, a hard constraint, an angle, a schedule, a budget."""
+"""The exercises of lesson 11: a residual, a hard constraint, an angle between gradients."""
 
 from __future__ import annotations
 
@@ -28,10 +28,18 @@ _KEEP_GRAPH = (
     "a first derivative is differentiated again: for u_xx, and when the loss is. "
     "Pass create_graph=True each time"
 )
+_TUPLE = (
+    "torch.autograd.grad returns a tuple, also for one derivative: take its first entry, "
+    "grad(…)[0]"
+)
 _GRAPH_HINTS = {
     "does not require grad": _KEEP_GRAPH,
     "backward through the graph a second time": _KEEP_GRAPH,
     "scalar outputs": "autograd.grad wants one number: give it the sum over the points",
+    "'tuple'": _TUPLE,
+    "multiply sequence": _TUPLE,
+    "'function'": "u is a function: call it first, value = u(x, t)",
+    "not function": "u is a function: call it first, value = u(x, t)",
 }
 
 
@@ -117,6 +125,10 @@ def flat_gradient(loss: Tensor, weights: list[Tensor]) -> Tensor:
 
 
 Function = Callable[..., Tensor]
+_STRING_HINTS = {
+    "'function'": "`network` and `start` are functions: call them, network(x, t) and start(x)",
+    "positional argument": "call network(x, t) with both, and start(x) with x only",
+}
 _NETWORKS: dict[str, Function] = {
     "a network that says 1 everywhere": lambda x, t: torch.ones_like(x),
     "a network that says -2": lambda x, t: torch.full_like(x, -2),
@@ -132,7 +144,7 @@ _FORMS: dict[str, Function] = {
 def check_plucked(answer: Callable[..., Any]) -> None:
     """Try ``plucked(network, start, x, t)``: held, of the right form, at rest, and free."""
     half = torch.tensor([0.5], dtype=torch.float64)
-    found = attempt(answer, lambda x, t: x, lambda x: x * (1 - x), half, half)
+    found = hinted(answer, _STRING_HINTS, lambda x, t: x, lambda x: x * (1 - x), half, half)
     expect(isinstance(found, Tensor), f"return u, a tensor (N,), not a {type(found).__name__}")
     for form, start in _FORMS.items():
         for words, network in _NETWORKS.items():
@@ -145,7 +157,8 @@ def _check_conditions(answer: Function, network: Function, start: Function, exam
     x = torch.tensor([0.25, 0.5, 0.8], dtype=torch.float64)
     none = torch.zeros_like(x)
     expect_close(
-        attempt(answer, network, start, x, none), start(x), "u at t = 0, x = [0.25, 0.5, 0.8],",
+        hinted(answer, _STRING_HINTS, network, start, x, none), start(x),
+        "u at t = 0, x = [0.25, 0.5, 0.8],",
         example=example, mistakes={
             "at t = 0 the string is straight: did you forget start(x)?": none,
             "the network acts at t = 0: its factor must be zero there":
@@ -158,12 +171,12 @@ def _check_conditions(answer: Function, network: Function, start: Function, exam
         burgers = "1 - x² is zero at -1 and 1, the walls of Burgers' equation, but not at 0"
         mistakes = {burgers: t**2 * network(wall, t)} if side == 0 else {}
         expect_close(
-            attempt(answer, network, start, wall, t), torch.zeros_like(t),
+            hinted(answer, _STRING_HINTS, network, start, wall, t), torch.zeros_like(t),
             f"the string is not held: u at x = {side:.0f}, t = [0.5, 1, 3],",
             mistakes=mistakes, example=example,
         )
     little = torch.full_like(x, 1e-4)
-    velocity = (attempt(answer, network, start, x, little) - start(x)) / little
+    velocity = (hinted(answer, _STRING_HINTS, network, start, x, little) - start(x)) / little
     expect(
         velocity.abs().max() < 0.02,
         f"the string does not start at rest: at t = 0 and x = 0.5 it has the velocity "
@@ -184,7 +197,9 @@ def _check_freedom(answer: Function, start: Function, form: str) -> None:
     )
     x, t = x.flatten(), t.flatten()
     networks = (lambda x, t: torch.zeros_like(x), lambda x, t: torch.ones_like(x), _spot)
-    nothing, ones, marked = (attempt(answer, network, start, x, t) for network in networks)
+    nothing, ones, marked = (
+        hinted(answer, _STRING_HINTS, network, start, x, t) for network in networks
+    )
     same = (ones - nothing).abs() < 1e-6
     if same.any():
         k = int(same.int().argmax())
@@ -221,12 +236,19 @@ def linear_loss(*gradient: float) -> Callable[[Three], Tensor]:
 
 
 _UNUSED = "of a weight that a loss does not use the gradient is 0 (autograd.grad says None)"
+_FLAT = "the weights have different shapes: flatten each gradient, then torch.cat them"
 _NONE_HINTS = {
     "allow_unused=True": _UNUSED + ": pass allow_unused=True, and put zeros there",
     "NoneType": _UNUSED,
     "inconsistent tensor size": _UNUSED,
     "must match the size of tensor": _UNUSED,
     "a second time": "call each loss on its own, or pass retain_graph=True",
+    "same number of dimensions": _FLAT,
+    "equal size": _FLAT,
+    "Sizes of tensors must match": _FLAT,
+    "Dimension out of range": "these are vectors, with one dimension: pass dim=0",
+    "'function'": "`one` and `other` are functions: one(network) is the loss",
+    "'tuple'": "autograd.grad returns a tuple, a tensor per weight: flatten each, then torch.cat",
 }
 
 
@@ -276,90 +298,3 @@ def _check_on_a_network(answer: Callable[..., Any]) -> None:
     got = hinted(answer, _NONE_HINTS, network, *tasks)
     words = "a network of two layers, two squared errors"
     expect_close(got, _cos(*gradients), "the cosine", example=words, tolerance=1e-4)
-
-
-_RAINS, _SIDES = ("drizzle", "light", "heavy"), (64, 32, 16, 32)
-_MOMENTS = [  # progress, values, starts, the right one
-    (0.0, _RAINS, (0.0, 0.4, 0.7), "drizzle"),
-    (0.39, _RAINS, (0.0, 0.4, 0.7), "drizzle"),
-    (0.3, _SIDES, (0.0, 0.25, 0.5, 0.75), 32),
-    (0.6, _SIDES, (0.0, 0.25, 0.5, 0.75), 16),
-    (0.4, _RAINS, (0.0, 0.4, 0.7), "light"),
-    (0.65, _RAINS, (0.0, 0.1, 0.7), "light"),
-    (0.7, _RAINS, (0.0, 0.4, 0.7), "heavy"),
-    (1.0, _RAINS, (0.0, 0.4, 0.7), "heavy"),
-    (0.5, _SIDES, (0.0, 0.25, 0.5, 0.75), 16),
-    (1.0, _SIDES, (0.0, 0.25, 0.5, 0.75), 32),
-    (0.9, (4,), (0.0,), 4),
-]
-
-
-def wrong_level(got: Any, progress: float, values: tuple[Any, ...], starts: Any) -> str:
-    """Return why this value does not count at this progress."""
-    last = len(values) - 1
-    if not isinstance(got, str | int | float):
-        return "return one of the values, as it is"
-    if isinstance(got, int) and got not in values and got <= last:
-        return "that is the place in the list: return the value there"
-    if progress in starts[1:] and got == values[starts.index(progress) - 1]:
-        return "at its start a phase has begun: there the new value counts"
-    if got == values[min(int(progress * len(values)), last)]:
-        return "the phases are not equally long: look at starts"
-    if got in values and starts[values.index(got)] > progress:
-        return "that value has not begun yet"
-    if got in (values[0], max(values)):
-        return "of those that have begun the last one counts, not the first or the largest"
-    return "that value does not count there"
-
-
-@checker("11.4")
-def check_level_at(answer: Callable[..., Any]) -> None:
-    """Try ``level_at(progress, values, starts)`` inside phases, at their borders and at the end."""
-    for progress, values, starts, want in _MOMENTS:
-        missing = f"at progress {progress} no value was found: each one counts from its start on, "
-        missing += "the first one from 0, and the last one to the end"
-        hints = {"IndexError": missing, "StopIteration": missing}
-        got = hinted(answer, hints, progress, values, starts)
-        if not (isinstance(got, type(want)) and got == want):
-            raise Wrong(
-                f"{wrong_level(got, progress, values, starts)}. At progress {progress} yours is "
-                f"{got!r}, expected {want!r} (for values = {values}, starts = {starts})"
-            )
-
-
-_BUDGETS: list[tuple[int, int, tuple[int, ...], tuple[float, ...]]] = [
-    (100, 4, (1, 2, 4), (0.0, 0.4, 0.7)),
-    (1000, 4, (1, 2, 3, 4), (0.0, 0.25, 0.5, 0.75)),
-    (300, 4096, (256, 1024, 4096), (0.0, 0.3, 0.6)),
-    (50, 2, (5, 3, 6), (0.0, 0.25, 0.5)),  # dearer than in one step: fewer steps
-    (77, 3, (2,), (0.0,)),
-]
-
-
-@checker("11.5")
-def check_steps_for(answer: Callable[..., Any]) -> None:
-    """Try ``steps_for(steps, full, costs, starts)`` on stages, on pixels, and on dear steps."""
-    for steps, full, costs, starts in _BUDGETS:
-        shares = [b - a for a, b in zip(starts, (*starts[1:], 1.0), strict=True)]
-        mean = sum(share * cost for share, cost in zip(shares, costs, strict=True))
-        most = steps * full / mean
-        plain = steps * full * len(costs) / sum(costs)
-        unended = mean - shares[-1] * costs[-1]
-        mistakes = {
-            "a whole number of steps, please": most,
-            "that overspends: round down": math.ceil(most),
-            "the levels have different shares of the run: weight their costs": math.floor(plain),
-            "the last level is missing: it lasts until progress 1":
-                math.floor(steps * full / unended) if unended else 0,
-            "that is the other way round: so many one-step steps cost as much as the growing "
-            "training": math.floor(steps * mean / full),
-            "these are as many steps as before: count what a step costs": steps,
-            "`full` is missing: a step of the one-step training costs more than 1":
-                math.floor(steps / mean),
-            "that is the total cost, not a number of steps": steps * full,
-        }
-        expect_close(
-            attempt(answer, steps, full, costs, starts), math.floor(most), "the number of steps",
-            mistakes=mistakes, tolerance=1e-9,
-            example=f"steps = {steps}, full = {full}, costs = {costs}, starts = {starts}",
-        )

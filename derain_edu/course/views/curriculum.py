@@ -1,4 +1,4 @@
-"""What lesson 12 draws: any curriculum step by step, what it costs, and when to try one.
+"""What lesson 12 draws: any curriculum step by step, what it costs, and how it did.
 
 The functions that draw know nothing of notebooks and are tested without them;
 :func:`schedule_dial` puts controls above them.
@@ -6,18 +6,20 @@ The functions that draw know nothing of notebooks and are tested without them;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from derain_edu.course.views.plots import COLOURS, chart, new_figure, strip_png
+from derain_edu.course.views.plots import COLOURS, chart, draw_picture, new_figure, strip_png
 from derain_edu.course.views.sliders import shell
 from derain_edu.errors import DerainError
+from derain_edu.experiments.statistics import interval
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.curriculum import ORDERS, Curriculum, StepSchedule
-from derain_edu.training.plan import Plan
+from derain_edu.training.plan import Plan, PlannedRain
 
 # what may become harder -> its levels, from easy to hard, for each field of a Curriculum
 LEVELS: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -38,7 +40,8 @@ def curriculum_of(what: str, hardest: float, order: str = "easy_to_hard") -> Cur
     what : str
         A key of :data:`LEVELS`.
     hardest : float
-        From above 0 to 1; the easier levels share the rest equally. 1 is training in one step.
+        From above 0 to 1; the easier levels share the rest equally. 1 is fixed
+        training, all of it at the hardest level.
     order : str
         One of :data:`~derain_edu.training.curriculum.ORDERS`.
     """
@@ -63,7 +66,7 @@ def levels_of(plan: Plan, name: str) -> list[Any]:
 
 
 def draw_plan(plan: Plan, what: str, stages: int = 4) -> bytes:
-    """Return the PNG of a plan: its level at every step, and its budget beside one-step training.
+    """Return the PNG of a plan: its level at every step, and its budget beside fixed training.
 
     Parameters
     ----------
@@ -86,7 +89,7 @@ def draw_plan(plan: Plan, what: str, stages: int = 4) -> bytes:
     axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
     axis.axhline(1, linestyle=":", color="grey")
     axis.set_ylim(0, max(1.25, 1.15 * max(shares.values())))
-    return strip_png({f"{what}: level by step": left, "spent; one step = 1": right})
+    return strip_png({f"{what}: level by step": left, "spent; fixed training = 1": right})
 
 
 def budget_shares(plan: Plan, stages: int = 4) -> dict[str, float]:
@@ -103,7 +106,7 @@ def plan_in_words(plan: Plan, what: str, stages: int = 4) -> str:
     shares = budget_shares(plan, stages)
     return (
         f"{what}: {counts}; {shares['samples']:.2f} of the samples and "
-        f"{shares['compute']:.2f} of the compute of one-step training"
+        f"{shares['compute']:.2f} of the compute of fixed training"
     )
 
 
@@ -126,34 +129,70 @@ def schedule_dial(config: TrainConfig, stages: int = 4) -> Any:
     )
 
 
-# question -> what to do if the answer is no; yes leads on
-QUESTIONS = (
-    ("Does one-step training fail,\nby numbers, over seeds?", "Don't. There is nothing to cure."),
-    ("Is it the order?\n(not the weights, lr, clipping, data)", "Don't. Cure that instead."),
-    ("Does a solution of the easy task\nstart the hard one well?", "Don't. It is another task."),
-    ("Does it beat random order and\nequal compute, over seeds?", "Don't. Keep the simple way."),
-)
+def draw_patches(plans: Mapping[str, Plan]) -> Figure:
+    """Draw what the network sees early, in the middle and late: ``plans`` are patches and rain."""
+    shares = (0.1, 0.5, 0.95)
+    figure, axes = new_figure(1, len(plans) * len(shares), width=11, height=2.3)
+    moments = [(what, plan, share) for what, plan in plans.items() for share in shares]
+    for axis, (what, plan, share) in zip(axes.flat, moments, strict=True):
+        step = int(share * plan.steps)
+        patch = PlannedRain(plan)[plan.samples(step)[0]]["rainy"]  # (3, P, P)
+        now = plan.at(step)
+        level = f"{now.patch_size} px" if what == "patches" else now.rain
+        draw_picture(axis, patch, f"{what}, {share:.0%}: {level}")
+        largest = max(plan.at(k).patch_size for k in range(plan.steps))
+        axis.set(xlim=(-0.5, largest - 0.5), ylim=(largest - 0.5, -0.5))  # one scale for three
+    return figure
 
 
-def draw_flow_chart(questions: Sequence[tuple[str, str]] = QUESTIONS) -> Figure:
-    """Draw when to try a curriculum: questions from top to bottom, the noes at the side."""
-    figure, axes = new_figure(width=8.5, height=0.95 * (len(questions) + 1))
+def draw_differences(differences: Mapping[str, Sequence[float]], unit: str = "dB") -> Figure:
+    """Draw paired differences: a dot per seed, and their mean with its 95 % interval."""
+    figure, axes = new_figure(width=9, height=0.6 + 0.5 * len(differences))
     axis = axes[0, 0]
-    axis.set_axis_off()
-    axis.set(xlim=(0, 10), ylim=(-0.5, len(questions) + 0.5))
-    box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": COLOURS[0]}
-    stop = {**box, "edgecolor": COLOURS[1]}
-    arrow = {"arrowstyle": "-|>", "color": "grey"}
-    for k, (question, otherwise) in enumerate(questions):
-        y = len(questions) - k
-        axis.text(2.8, y, question, ha="center", va="center", fontsize=9, bbox=box)
-        axis.text(8.1, y, otherwise, ha="center", va="center", fontsize=9, bbox=stop)
-        axis.annotate("", (6.2, y), (4.9, y), arrowprops=arrow)
-        axis.text(5.6, y + 0.08, "no", ha="center", fontsize=9, color="grey")
-        axis.annotate("", (2.8, y - 0.72), (2.8, y - 0.28), arrowprops=arrow)
-        axis.text(2.95, y - 0.52, "yes", fontsize=9, color="grey")
-    last = {**box, "edgecolor": COLOURS[2]}
-    axis.text(
-        2.8, 0, "Use it, and say what it cost.", ha="center", va="center", fontsize=9, bbox=last
-    )
+    for k, values in enumerate(differences.values()):
+        middle, half = interval(list(values))
+        colour = COLOURS[k % len(COLOURS)]
+        axis.errorbar(middle, -k, xerr=half, fmt="s", capsize=4, color=colour)
+        axis.plot(values, [-k + 0.25] * len(values), "o", markersize=4, color=colour, alpha=0.6)
+        axis.text(1.01, -k, f"{middle:+.2f} ± {half:.2f}", va="center", fontsize=8,
+                  transform=axis.get_yaxis_transform())
+    axis.axvline(0, linestyle=":", color="grey")
+    axis.set_yticks([-k for k in range(len(differences))], differences, fontsize=8)
+    axis.set(xlabel=unit, ylim=(0.6 - len(differences), 0.6))
+    return figure
+
+
+def curves_of(rows: Sequence[Mapping[str, Any]], variant: str) -> np.ndarray:
+    """Return the recorded curves of a variant, (seeds, 10): validation PSNR at each tenth."""
+    curves = [row["curve"].split() for row in rows if row["variant"] == variant]
+    return np.array([[float(value) for value in curve[:10]] for curve in curves])
+
+
+def draw_histories(panels: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Draw learning curves in panels: lines are means, bands go from the worst to the best seed.
+
+    Parameters
+    ----------
+    panels : mapping
+        By the title of each panel: curves (seeds, 10) by their names.
+    """
+    figure, axes = new_figure(1, len(panels), width=4.6 * len(panels), height=3.2)
+    tenths = np.arange(1, 11) / 10
+    for axis, (title, curves) in zip(axes.flat, panels.items(), strict=True):
+        for name, some in curves.items():
+            [line] = axis.plot(tenths, some.mean(axis=0), label=name)
+            low, high = some.min(axis=0), some.max(axis=0)
+            axis.fill_between(tenths, low, high, color=line.get_color(), alpha=0.15)
+        axis.set(xlabel="share of the budget", title=title, ylabel="validation PSNR, dB")
+        axis.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def draw_schedule(panels: Mapping[str, Sequence[float]], mark: int) -> Figure:
+    """Draw several values over thousands of iterations, with a dotted line at ``mark``."""
+    figure, axes = new_figure(1, len(panels), width=12, height=2.8)
+    for axis, (label, values) in zip(axes.flat, panels.items(), strict=True):
+        axis.plot(values, color=COLOURS[0])
+        axis.axvline(mark, linestyle=":", color="grey")
+        axis.set(xlabel="thousand iterations", ylabel=label, ylim=(0, None))
     return figure

@@ -490,3 +490,66 @@ def grafted_host() -> Diagram:
     drawing.text(480, 94, "× branch", anchor="start", size=12, colour=ACCENT)
     drawing.text(500, 181, "γ = 0: the host as it was", size=12, colour=ACCENT)
     return drawing
+
+
+def pinn_terms() -> Diagram:
+    """Return a physics-informed network: one function u(x, t), three losses, no solution shown."""
+    drawing = Diagram(
+        700, 230,
+        "A physics-informed network. A place x and a time t go into a small network, which returns "
+        "u. Three losses look at u. Equation: at 400 points inside, do u and its derivatives obey "
+        "Burgers' equation? Initial: at t = 0, is u equal to minus sine of pi x? Boundary: at the "
+        "two walls, is u zero? Each loss has a weight, and their sum trains the network. The true "
+        "solution is shown to nobody: it is used at the end, to measure the error.",
+    )
+    place = drawing.box(0, 93, 60, 44, "x, t")
+    network = drawing.box(105, 93, 100, 44, "network", "3 layers")
+    u = drawing.box(250, 93, 50, 44, "u")
+    names = (
+        ("equation", "400 points: u, uₜ, uₓ, uₓₓ"),
+        ("initial", "t = 0: u = −sin πx ?"),
+        ("boundary", "x = ±1: u = 0 ?"),
+    )
+    total = drawing.box(610, 93, 90, 44, "Σ weight", "· loss")
+    drawing.arrow(place.right, network.left)
+    drawing.arrow(network.right, u.left)
+    for k, (name, asks) in enumerate(names):
+        term = drawing.box(350, 8 + 69 * k + 8, 210, 44, name, asks, accent=k == 0)
+        drawing.arrow(u.right, term.left)
+        drawing.arrow(term.right, total.left)
+    drawing.arrow(total.bottom, (655, 222), (155, 222), network.bottom, dashed=True)
+    drawing.text(250, 209, "gradient", size=12)
+    return drawing
+
+
+def same_budget() -> Diagram:
+    """Return three timelines of equal length: a curriculum, fixed training, a shuffled twin."""
+    sorted_levels = [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
+    lines = {
+        "curriculum": sorted_levels,
+        "shuffled twin": [sorted_levels[k] for k in (7, 2, 10, 4, 0, 9, 5, 11, 1, 6, 3, 8)],
+        "fixed training": [4] * 12,
+    }
+    drawing = Diagram(
+        660, 190,
+        "Three timelines of twelve steps. Curriculum: levels 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4. "
+        "Shuffled twin: the same twelve steps in random order, 3, 1, 4, 2, 1, 4, 2, 4, 1, 3, 2, 3. "
+        "It has the same steps, samples and compute, so only the order differs. Fixed training: "
+        "twelve times level 4, as many steps, but more compute if a higher level costs more.",
+    )
+    notes = {
+        "curriculum": "levels from easy to hard",
+        "shuffled twin": "the same steps: only the order differs",
+        "fixed training": "as many steps, all at the hardest level",
+    }
+    for row, (name, levels) in enumerate(lines.items()):
+        y = 8 + 62 * row
+        drawing.text(108, y + 15, name, anchor="end")
+        for step, level in enumerate(levels):
+            drawing.box(
+                120 + 45 * step, y, 41, 30, str(level), accent=ACCENT if level == 4 else False
+            )
+        drawing.text(120, y + 43, notes[name], anchor="start", size=12)
+    drawing.arrow((530, 51), (655, 51))
+    drawing.text(520, 51, "steps of the training", anchor="end", size=12)
+    return drawing

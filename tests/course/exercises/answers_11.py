@@ -1,11 +1,10 @@
 """Answers to the exercises of lesson 11: a second right one, and wrong ones with the reason."""
 
 import math
-from bisect import bisect_left, bisect_right
 
 import torch
 
-# -- 07.1: residual(u, x, t, nu) ------------------------------------------------------------------
+# -- 11.1: residual(u, x, t, nu) ------------------------------------------------------------------
 
 
 def d(y, by, keep=True):
@@ -69,7 +68,23 @@ def detached(u, x, t, nu):
     return one_derivative_at_a_time(u, x, t, nu).detach()
 
 
-# -- 07.2: plucked(network, start, x, t) ----------------------------------------------------------
+def grads_tuple(u, x, t, nu):
+    v = u(x, t)
+    u_x, u_t = torch.autograd.grad(v.sum(), (x, t), create_graph=True)
+    return u_t + v * u_x - nu * torch.autograd.grad(u_x.sum(), x, create_graph=True)
+
+
+def tuple_at_first(u, x, t, nu):
+    v = u(x, t)
+    u_x = torch.autograd.grad(v.sum(), x, create_graph=True)
+    return d(v, t) + v * u_x[0] - nu * d(u_x.sum(), x)
+
+
+def without_a_call(u, x, t, nu):
+    return d(u, t) + u * d(u, x)
+
+
+# -- 11.2: plucked(network, start, x, t) ----------------------------------------------------------
 
 
 def with_sines(network, start, x, t):
@@ -109,7 +124,7 @@ def subtracts_the_start(network, start, x, t):
     return start(x) + x * (1 - x) * (network(x, t) - network(x, zero))
 
 
-# -- 07.3: cosine(network, one, other) ------------------------------------------------------------
+# -- 11.3: cosine(network, one, other) ------------------------------------------------------------
 
 
 def with_backward(network, one, other):
@@ -186,90 +201,19 @@ def absolute(network, one, other):
     return abs(with_backward(network, one, other))
 
 
+def not_flat(network, one, other):
+    a, b = (torch.cat([torch.zeros(1) if g is None else g for g in gradients(network, loss)])
+            for loss in (one, other))
+    return torch.cosine_similarity(a, b, dim=0)
+
+
+def without_dim(network, one, other):
+    a, b = (torch.cat([g.flatten() for g in gradients(network, loss)]) for loss in (one, other))
+    return torch.cosine_similarity(a, b)
+
+
 def in_radians(network, one, other):
     return math.acos(with_backward(network, one, other))
-
-
-# -- 07.4: level_at(progress, values, starts) -----------------------------------------------------
-
-
-def by_bisection(progress, values, starts):
-    return values[bisect_right(starts, progress) - 1]
-
-
-def border_to_the_old(progress, values, starts):
-    return values[max(0, bisect_left(starts, progress) - 1)]
-
-
-def equal_parts(progress, values, starts):
-    return values[int(progress * len(values))]
-
-
-def equal_parts_with_an_end(progress, values, starts):
-    return values[min(int(progress * len(values)), len(values) - 1)]
-
-
-def place_only(progress, values, starts):
-    return bisect_right(starts, progress) - 1
-
-
-def the_largest(progress, values, starts):
-    return max(v for v, s in zip(values, starts, strict=True) if s <= progress)
-
-
-def first_that_fits(progress, values, starts):
-    for value, start in zip(values, starts, strict=True):
-        if progress >= start:
-            return value
-
-
-def until_the_next(progress, values, starts):
-    ends = (*starts[1:], 1)
-    return [v for v, a, b in zip(values, starts, ends, strict=True) if a <= progress < b][0]
-
-
-def all_that_began(progress, values, starts):
-    return [v for v, s in zip(values, starts, strict=True) if s <= progress]
-
-
-# -- 07.5: steps_for(steps, full, costs, starts) --------------------------------------------------
-
-
-def by_integral(steps, full, costs, starts):
-    """Growing by ``costs[i] - costs[i - 1]`` for the rest of the run, at each start."""
-    before = (0, *costs[:-1])
-    jumps = zip(costs, before, starts, strict=True)
-    return int(steps * full // sum((now - last) * (1 - start) for now, last, start in jumps))
-
-
-def unweighted(steps, full, costs, starts):
-    return int(steps * full * len(costs) / sum(costs))
-
-
-def without_the_last(steps, full, costs, starts):
-    lengths = [b - a for a, b in zip(starts, starts[1:], strict=False)]
-    return int(steps * full / sum(n * c for n, c in zip(lengths, costs, strict=False)))
-
-
-def exact(steps, full, costs, starts):
-    lengths = [b - a for a, b in zip(starts, (*starts[1:], 1), strict=True)]
-    return steps * full / sum(n * c for n, c in zip(lengths, costs, strict=True))
-
-
-def rounded(steps, full, costs, starts):
-    return round(exact(steps, full, costs, starts))
-
-
-def one_step_for_the_compute(steps, full, costs, starts):
-    return int(steps * steps / exact(steps, full, costs, starts))
-
-
-def same_steps(steps, full, costs, starts):
-    return steps
-
-
-def of_cost_one(steps, full, costs, starts):
-    return int(exact(steps, 1, costs, starts))
 
 
 ANSWERS = {
@@ -284,6 +228,9 @@ ANSWERS = {
             (of_the_mean, "take that of the sum over the points"),
             (square_for_second, "not its square"),
             (swapped, "x and t changed places"),
+            (grads_tuple, "returns a tuple, also for one derivative"),
+            (tuple_at_first, "returns a tuple, also for one derivative"),
+            (without_a_call, "u is a function: call it first"),
             (detached, "cut off from its weights"),
             (lambda u, x, t, nu: one_derivative_at_a_time(u, x, t, nu) ** 2, "the loss will"),
         ],
@@ -291,6 +238,8 @@ ANSWERS = {
     "11.2": {
         "second": with_sines,
         "wrong": [
+            (lambda network, start, x, t: start + t**2 * network(x, t), "functions: call them"),
+            (lambda network, start, x, t: start(x) + t**2 * network(x), "with both"),
             (starts_moving, "does not start at rest"),
             (walls_of_the_lesson, "walls of Burgers' equation"),
             (one_wall, "not held: u at x = 1"),
@@ -313,32 +262,9 @@ ANSWERS = {
             (without_a_copy, "keep a copy of the first"),
             (scalar_product, "divide by both norms"),
             (absolute, "keep the sign"),
+            (not_flat, "flatten each gradient"),
+            (without_dim, "pass dim=0"),
             (in_radians, "the angle in radians"),
-        ],
-    },
-    "11.4": {
-        "second": by_bisection,
-        "wrong": [
-            (border_to_the_old, "there the new value counts"),
-            (equal_parts, "not equally long"),
-            (equal_parts_with_an_end, "not equally long"),
-            (place_only, "return the value there"),
-            (the_largest, "not the first or the largest"),
-            (first_that_fits, "not the first or the largest"),
-            (until_the_next, "at progress 1.0 no value was found"),
-            (all_that_began, "return one of the values"),
-        ],
-    },
-    "11.5": {
-        "second": by_integral,
-        "wrong": [
-            (unweighted, "weight their costs"),
-            (without_the_last, "the last level is missing"),
-            (exact, "a whole number of steps"),
-            (rounded, "round down"),
-            (one_step_for_the_compute, "the other way round"),
-            (same_steps, "count what a step costs"),
-            (of_cost_one, "`full` is missing"),
         ],
     },
 }

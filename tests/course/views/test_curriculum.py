@@ -1,4 +1,4 @@
-"""The curricula that lesson 12 draws: their levels, their budgets, the widget."""
+"""The curricula that lesson 12 draws: their levels, their budgets, the widget, how they did."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from derain_edu.course.views import curriculum as views
-from derain_edu.course.views.plots import figure_png
 from derain_edu.errors import DerainError
 from derain_edu.training.config import TrainConfig
 from derain_edu.training.curriculum import ORDERS
@@ -73,9 +72,28 @@ def test_the_widget_draws_at_its_ends_and_in_the_middle():
     assert len(seen) == 12
 
 
-def test_every_no_of_the_flow_chart_says_dont():
-    assert all(no.startswith("Don't.") for _, no in views.QUESTIONS)
-    figure = views.draw_flow_chart()
-    said = [text.get_text() for text in figure.axes[0].texts]
-    assert sum("Don't" in text for text in said) == len(views.QUESTIONS)
-    assert Image.open(BytesIO(figure_png(figure))).width == 850
+def test_patches_grow_and_rain_gets_heavier_in_the_picture():
+    plans = {what: plan_of(what, 1 / 3) for what in ("patches", "rain")}
+    figure = views.draw_patches(plans)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles[0] == "patches, 10%: 16 px" and titles[-1] == "rain, 95%: heavy"
+
+
+def test_differences_have_a_dot_per_seed_and_an_interval():
+    axis = views.draw_differences({"a": [1.0, 2.0, 3.0], "b": [0.0, 0.1]}).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["+2.00 ± 2.48", "+0.05 ± 0.64"]
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    assert [len(line.get_xdata()) for line in dots] == [3, 2]
+
+
+def test_recorded_curves_are_one_row_per_seed():
+    row = {"variant": "a", "curve": " ".join(map(str, range(20, 31)))}
+    curves = views.curves_of([row, row, {**row, "variant": "b"}], "a")
+    assert curves.shape == (2, 10) and curves[0].tolist() == list(range(20, 30))
+    figure = views.draw_histories({"one": {"a": curves}, "two": {"a": curves, "b": curves}})
+    assert [len(axis.lines) for axis in figure.axes] == [1, 2]
+
+
+def test_a_schedule_has_a_panel_per_value_and_a_mark():
+    figure = views.draw_schedule({"side": [1, 2, 3], "count": [3, 2, 1]}, mark=1)
+    assert [axis.get_ylabel() for axis in figure.axes] == ["side", "count"]
