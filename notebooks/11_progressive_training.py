@@ -164,8 +164,8 @@ def show_terms(name):
 show_terms("all at once")
 
 # %% [markdown]
-# The losses of equation and initial condition fall early, then only slowly. What could help?
-# Three ideas:
+# The losses of equation and initial condition soon settle, far above that of the boundary. What could
+# help? Three ideas:
 #
 # - **Order.** The equation builds on the initial condition. Learn that first, then the rest.
 # - **Balance.** One loss counts too little. Give it more weight.

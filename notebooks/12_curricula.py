@@ -269,8 +269,9 @@ for what in kinds:
     gains[what] = differences(recorded, *names)  # five seeds
 plots.show(
     views.draw_differences(gains),
-    "Sorted minus shuffled in dB, five dots for each of the four curricula and "
-    "their interval: stages and patches near zero, loss from zero to −4, rain far below.",
+    "Sorted minus shuffled in dB, five dots for each of the four curricula, and "
+    "their interval: stages and patches near zero, loss from zero to −4, rain far "
+    "below.",
 )
 claim = CLAIMS[9]
 findings = claim.findings()
