@@ -136,7 +136,7 @@ assert share > 2 * wet.float().mean()
 # | promise | how we test it here |
 # |---|---|
 # | a small shallow network, applied several times, is enough | lesson 04: parameters stay, the picture gets better |
-# | a recurrent layer between the stages helps | lesson 05: PRN against PReNet |
+# | a recurrent layer between the stages helps | lesson 06: PRN against PReNet |
 # | showing the rainy picture to each stage helps | lesson 04: switch it off |
 # | one simple loss, −SSIM, is enough | `TrainConfig(loss=...)` in lesson 03 |
 

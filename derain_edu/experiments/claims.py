@@ -242,7 +242,7 @@ CLAIMS = (
     ),
     Claim(
         4, "ReLU in the head hurts the baseline and helps PRN.",
-        "04", ("head_relu",), "Both networks with and without it.", _head_relu,
+        "", ("head_relu",), "Both networks with and without it.", _head_relu,
     ),
     Claim(
         5, "Predicting the rain layer and predicting the clean image differ.",

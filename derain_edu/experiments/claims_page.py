@@ -130,7 +130,7 @@ class Claim:
     text : str
         The sentence.
     lesson : str
-        Where it is tested, such as ``"03"``.
+        Where it is tested, such as ``"03"``; empty if in no lesson.
     experiments : tuple[str, ...]
         Names of the result files that it is judged by.
     test : str
@@ -210,7 +210,7 @@ def page(claims: Iterable[Claim]) -> str:
     ]
     for claim, findings in judged:
         link = f"[{claim.number}](#claim-{claim.number})"
-        lines.append(f"| {link} | {claim.text} | {verdict(findings)} | {claim.lesson} |")
+        lines.append(f"| {link} | {claim.text} | {verdict(findings)} | {claim.lesson or "–"} |")
     lines += [
         "",
         f"{len(answers)} findings: {', '.join(counted)}.",
@@ -230,7 +230,8 @@ def page(claims: Iterable[Claim]) -> str:
     for claim, findings in judged:
         files = ", ".join(f"[{name}.csv]({name}.csv)" for name in claim.experiments)
         lines += ["", f"## Claim {claim.number}", "", f"**{claim.text}**", ""]
-        lines += [f"Test: {claim.test} Lesson {claim.lesson}; {files}.", ""]
+        where = f"Lesson {claim.lesson}; " if claim.lesson else ""
+        lines += [f"Test: {claim.test} {where}{files}.", ""]
         lines += [
             f"- ({letter(k)}) {finding.text}: **{finding.answer}**"
             for k, finding in enumerate(findings)

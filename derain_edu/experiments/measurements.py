@@ -45,7 +45,7 @@ def missing_blocks(config: TrainConfig, model: nn.Module, pairs: Pairs) -> dict[
     """Leave out one residual block, and say how many dB the final picture loses.
 
     Mean over the blocks. For a progressive network three times: the block is away in the first
-    stage only, in the last one only, or in all of them. (Lesson 04, section 8.)
+    stage only, in the last one only, or in all of them. (Lesson 04.)
     """
     rainy, clean = _stacked(pairs)
     full = psnr(model(rainy), clean)
