@@ -210,7 +210,8 @@ def page(claims: Iterable[Claim]) -> str:
     ]
     for claim, findings in judged:
         link = f"[{claim.number}](#claim-{claim.number})"
-        lines.append(f"| {link} | {claim.text} | {verdict(findings)} | {claim.lesson or "–"} |")
+        where = claim.lesson or "none"
+        lines.append(f"| {link} | {claim.text} | {verdict(findings)} | {where} |")
     lines += [
         "",
         f"{len(answers)} findings: {', '.join(counted)}.",
