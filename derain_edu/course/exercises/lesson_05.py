@@ -1,4 +1,4 @@
-"""The exercises of lesson 05: the shares of a shared weight, a backward by hand, an LSTM step."""
+"""The exercises of lesson 05: the shares of a shared weight, and a backward by hand."""
 
 from __future__ import annotations
 
@@ -6,13 +6,40 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from derain_edu.course.exercises.checking import attempt, checker, expect, expect_close, show
+from derain_edu.course.exercises import checking
+from derain_edu.course.exercises.checking import Wrong, checker, expect, expect_close
 from derain_edu.evaluation.timing import LiveMemory
-from derain_edu.models.blocks import ConvLSTM
 
 Step = Callable[[Tensor, Tensor], Tensor]  # (x_{t-1}, w) to x_t
+
+# What PyTorch and Python say, and what it means in these exercises.
+ERRORS = {
+    "does not require grad": "nothing leads from the loss back to what you ask for: does each copy "
+    "of w call `.requires_grad_()`, and does the stage run outside of torch.no_grad()?",
+    "to not have been used": "one of the copies does not reach the loss: is it used in its stage, "
+    "and is a draft cut off by detach?",
+    "only for scalar outputs": "autograd.grad starts at one number: at the loss of x_T, or at x_t "
+    "with the error that comes back to it as third argument",
+    "backward through the graph a second time": "the same graph is walked twice: run the stage "
+    "again, or ask for all gradients in one call",
+    "float division by zero": "w may be 0: multiply by w once for each later use, and don't divide",
+    "0.0 cannot be raised to a negative power": "w may be 0: an exponent of yours is negative, "
+    "and the error of use t passes T - t later uses",
+}
+
+
+def attempt(answer: Callable[..., Any], *given: Any) -> Any:
+    """Call the answer, and put the errors that beginners meet here into words."""
+    try:
+        return checking.attempt(answer, *given)
+    except Wrong as wrong:
+        known = [words for error, words in ERRORS.items() if error in str(wrong)]
+        if known:
+            raise Wrong(f"{known[0]} ({wrong})") from None
+        raise
+
 
 # ------------------------------------------------------------------------- one number, used T times
 
@@ -63,6 +90,10 @@ def _wrong_shares(w: float, x: list[float], truth: list[float]) -> dict[str, Ten
         f"{way}, not the ones before": [x[t - 1] * w ** (t - 1) for t in uses],
         f"{way}, on its way back: w^(T - t) is missing": x[:last],
         "that is the error alone: multiply it by what came in": [w ** (last - t) for t in uses],
+        "that is the share without the o that each stage adds: here the uses have different ones": [
+            w ** (last - 1)
+        ]
+        * last,
         "you left out the o that each stage adds": [x[0] * w ** (last - 1)] * last,
         "the order is from the first use to the last one": truth[::-1],
         "the uses have different shares, and you split the sum evenly": [total / last] * last,
@@ -228,108 +259,3 @@ def _wrong_backwards(
         ),
         "you divided the sum by T": shares.mean(dim=0),
     }
-
-
-# ------------------------------------------------------------------------------------ an LSTM step
-
-
-class Gates(nn.Module):
-    """The convolution of the four gates; it says what it expects."""
-
-    def __init__(self, conv: nn.Module, inputs: int) -> None:
-        super().__init__()
-        self.conv, self.inputs = conv, inputs
-
-    def forward(self, both: Tensor) -> Tensor:
-        if both.ndim != 4 or both.shape[1] != self.inputs:
-            raise ValueError(
-                f"the convolution takes (B, {self.inputs}, H, W), z and h side by side along dim "
-                f"1, and it got {tuple(both.shape)}"
-            )
-        return self.conv(both)
-
-
-def _one_pixel() -> tuple[ConvLSTM, Tensor]:
-    """Return a memory of one channel whose gates see ``raw`` at z = 1 and h = 2, and z, h, c."""
-    memory = ConvLSTM(1)
-    nn.init.zeros_(memory.gate_conv.weight)
-    memory.gate_conv.weight.data[:, 0, 1, 1] = torch.tensor([0.5, 2.0, 1.0, -1.0])
-    nn.init.zeros_(memory.gate_conv.bias)
-    return memory, torch.tensor([1.0, 2.0, 0.4]).view(3, 1, 1, 1, 1)
-
-
-@checker("05.4")
-def check_lstm_step(answer: Callable[..., Any]) -> None:
-    """Try ``lstm_step(conv, z, h, c)`` against the package's cell, then its way back."""
-    first = "one pixel, conv(cat(z, h)) = [0.5, 2, 1, -1], c = 0.4"
-    random = ConvLSTM(3)
-    cases = [(*_one_pixel(), first), (random, torch.randn(3, 2, 3, 4, 5), "random, C = 3")]
-    for memory, (z, h, c), words in cases:
-        conv = Gates(memory.gate_conv, 2 * z.shape[1])
-        got = attempt(answer, conv, z, h, c)
-        two = isinstance(got, tuple | list) and [isinstance(x, Tensor) for x in got] == [True] * 2
-        expect(two, f"return two tensors, the new h and the new c, not {type(got).__name__}")
-        _, truth = memory(z, (h, c))
-        wrong = _wrong_steps(memory, z, h, c)
-        for place, name in ((1, "the new c"), (0, "the new h")):
-            mistakes = {reason: pair[place] for reason, pair in wrong.items()}
-            expect_close(got[place], truth[place], name, mistakes=mistakes, example=words)
-    _check_way_back(answer, random, torch.randn(3, 2, 3, 4, 5))
-
-
-def _wrong_steps(
-    memory: ConvLSTM, z: Tensor, h: Tensor, c: Tensor
-) -> dict[str, tuple[Tensor, Tensor]]:
-    raw = memory.gate_conv(torch.cat((z, h), dim=1))
-    i, f, g, o = memory.gates(z, h)
-    i_raw, f_raw, g_raw, o_raw = raw.chunk(4, dim=1)
-    new = f * c + i * g
-
-    def end(c: Tensor, o: Tensor = o) -> tuple[Tensor, Tensor]:
-        return o * torch.tanh(c), c
-
-    swapped = memory(h, (z, c))[1]
-    return {
-        "the two results are swapped: first h, then c": end(new)[::-1],
-        "the channels of the gates come in the order i, f, g, o, and you took i, f, o, g": (
-            end(f * c + i * o_raw.tanh(), g_raw.sigmoid())
-        ),
-        "f (forget) belongs to the old c and i (write) to g, and you exchanged them": (
-            end(i * c + f * g)
-        ),
-        "g is not a gate but what may be written: tanh, not a sigmoid": end(
-            f * c + i * g_raw.sigmoid()
-        ),
-        "the gates i, f and o are sigmoids": end(f_raw * c + i_raw * g, o_raw),
-        "g goes through a tanh first": end(f * c + i * g_raw),
-        "h shows tanh(c), and you left out the tanh": (o * new, new),
-        "h shows the new c, and you took the old one": (o * torch.tanh(c), new),
-        "the forget gate f is a gate of its own, not 1 - i": end((1 - i) * c + i * g),
-        "the write gate i is a gate of its own, not 1 - f": end(f * c + (1 - f) * g),
-        "the old c is multiplied by the forget gate f": end(c + i * g),
-        "the old c counts, too: f · c": end(i * g),
-        "what is written is i · g, and you left out the gate": end(f * c + g),
-        "the convolution wants z first and h second": swapped,
-        "the memory is c: the old h only helps to set the gates": end(f * h + i * g),
-    }
-
-
-def _check_way_back(answer: Callable[..., Any], memory: ConvLSTM, values: Tensor) -> None:
-    """Compare the gradients that come back to z, h and c: a detached memory has none."""
-    conv = Gates(memory.gate_conv, 2 * values.shape[2])
-    leaves = [value.clone().requires_grad_() for value in values]
-    marks = torch.randn(2, *values.shape[1:])
-
-    def back(pair: Sequence[Tensor]) -> list[Tensor | None]:
-        end = sum((mark * result).sum() for mark, result in zip(marks, pair, strict=True))
-        if not end.requires_grad:
-            return [None] * 3
-        return list(torch.autograd.grad(end, leaves, allow_unused=True))
-
-    got = back(attempt(lambda: answer(conv, *leaves)))
-    truth = back(memory(leaves[0], (leaves[1], leaves[2]))[1])
-    for name, found, want in zip("zhc", got, truth, strict=True):
-        cut = f"h and c are right, but no gradient comes back to {name}: is it cut off (detach)?"
-        expect(found is not None, f"{cut} Training needs this road (section 8)")
-        what = f"h and c are right, but the gradient that comes back to {name}"
-        expect_close(found, want, what, example=f"random, {show(values[0])} each")

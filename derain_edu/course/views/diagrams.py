@@ -553,3 +553,67 @@ def same_budget() -> Diagram:
     drawing.arrow((530, 51), (655, 51))
     drawing.text(520, 51, "steps of the training", anchor="end", size=12)
     return drawing
+
+
+def sum_over_uses() -> Diagram:
+    """Return an unrolled loop: one weight at three uses, and the gradients that come back."""
+    drawing = Diagram(
+        660, 230,
+        "A loop unrolled into three stages. The draft goes from left to right: x of 0, stage 1, "
+        "stage 2, stage 3, loss. Each stage uses the same weight w, which stands below. The error "
+        "goes back from right to left. At each stage it leaves a share of the gradient, and the "
+        "three shares meet below at w, where they are added: the sum is the gradient of w.",
+    )
+    start = drawing.box(0, 20, 70, 46, "x₀ = O")
+    stages = [drawing.box(130 + 160 * k, 20, 90, 46, f"stage {k + 1}") for k in range(3)]
+    loss = drawing.box(600, 20, 60, 46, "loss")
+    row = [start, *stages, loss]
+    for k, (before, after) in enumerate(zip(row[:-1], row[1:], strict=True)):
+        (x0, y), (x1, _) = before.right, after.left
+        name = f"x{'₁₂₃'[k - 1]}" if k else ""
+        drawing.arrow((x0, y - 10), (x1, y - 10), words=name)
+        if k:
+            drawing.arrow((x1, y + 10), (x0, y + 10), accent=True, dashed=True)
+    weight = drawing.box(235, 172, 200, 46, "one weight w", ".grad = sum of the shares")
+    ends = (275, 335, 395)
+    for k, (stage, end) in enumerate(zip(stages, ends, strict=True)):
+        x, y = stage.bottom
+        drawing.arrow((x, y), (x, 125), (end, 172), accent=True, dashed=True)
+        drawing.text(x + 10, 98, f"share {k + 1}", anchor="start", size=12, colour=ACCENT)
+    drawing.text(0, 190, "black: forward", anchor="start", size=12)
+    drawing.text(0, 210, "orange: the error, back", anchor="start", size=12, colour=ACCENT)
+    return drawing
+
+
+def memory_pipe() -> Diagram:
+    """Return a ConvLSTM as a pipe, c, with three taps: forget, write and output."""
+    drawing = Diagram(
+        660, 250,
+        "The memory of PReNet as a pipe with three taps. The pipe leads from left to right, from c "
+        "of t−1 to c of t. The first tap, f, lets the old content pass. Then new content g is "
+        "added from above, through the second tap, i. Below the pipe, a third tap, o, lets tanh of "
+        "c of t out as h of t, which goes to the blocks and, at the next stage, to the gates. "
+        "All three taps and g are set by z, the features of this stage, and by h of t−1.",
+    )
+    line = 120
+    forget = drawing.box(150, line - 22, 100, 44, "× f", "forget gate", accent=True)
+    plus = drawing.box(330, line - 18, 36, 36, "+", round=18)
+    write = drawing.box(298, 34, 100, 44, "× i", "write gate", accent=True)
+    shown = drawing.box(430, 196, 100, 44, "× o", "output gate", accent=True)
+    drawing.arrow((70, line), forget.left)
+    drawing.text(40, line, "cₜ₋₁")
+    drawing.arrow(forget.right, plus.left)
+    drawing.arrow(plus.right, (600, line))
+    drawing.text(624, line, "cₜ")
+    drawing.arrow((348, 4), write.top)
+    drawing.text(356, 12, "g, new content (tanh)", anchor="start", size=12)
+    drawing.arrow(write.bottom, plus.top)
+    drawing.dot(480, line)
+    drawing.arrow((480, line), shown.top)
+    drawing.text(488, 160, "tanh", anchor="start", size=12)
+    drawing.arrow(shown.right, (600, 218))
+    drawing.text(610, 218, "hₜ", anchor="start")
+    drawing.text(0, 200, "z and hₜ₋₁ go through one convolution;", anchor="start", size=12)
+    drawing.text(0, 218, "it makes f, i, o and g, for each pixel", anchor="start", size=12)
+    drawing.text(0, 236, "and channel", anchor="start", size=12)
+    return drawing

@@ -14,7 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from derain_edu.course.views.plots import colour_bar, coloured, strip_png
+from derain_edu.course.views.plots import (
+    colour_bar,
+    coloured,
+    draw_map,
+    draw_picture,
+    strip_png,
+)
 from derain_edu.course.views.sliders import slider_over
 from derain_edu.errors import DerainError
 from derain_edu.models.blocks import ConvLSTM
@@ -89,6 +95,79 @@ def _stages_and_gates(
     finally:
         hook.remove()
     return list(zip(pictures, caught, strict=True))
+
+
+@torch.no_grad()
+def memory_inputs(
+    model: PRN, picture: Tensor, stages: int | None = None
+) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+    """Return what the memory is given at each stage, (z, h), and the picture after each stage.
+
+    Parameters
+    ----------
+    model : PRN
+        With ``recurrent="lstm"``.
+    picture : Tensor
+        (3, H, W) in [0, 1].
+    stages : int, optional
+        Default: the network's own T.
+
+    Returns
+    -------
+    list of tuple
+        z, the features of this stage, and h of the stage before, (1, C, H, W) each.
+    list of Tensor
+        (3, H, W) each.
+    """
+    caught = []
+
+    def catch(memory: ConvLSTM, inputs: Any, _output: Any) -> None:
+        z, (h, _c) = inputs
+        caught.append((z, h))
+
+    hook = model.memory.register_forward_hook(catch)
+    try:
+        pictures = [x[0] for x in model.unroll(picture[None], stages)]
+    finally:
+        hook.remove()
+    return caught, pictures
+
+
+@torch.no_grad()
+def forget_gates(model: PRN, picture: Tensor, stages: int | None = None) -> Tensor:
+    """Return the forget gates of all stages on a picture (3, H, W): (T, C, H, W)."""
+    inputs, _ = memory_inputs(model, picture, stages)
+    return torch.cat([model.memory.gates(z, h)[1] for z, h in inputs])
+
+
+@torch.no_grad()
+def forget_changes(
+    model: PRN, rainy: Tensor, clean: Tensor, where: Tensor
+) -> dict[str, list[float]]:
+    """Return how much rain changes the forget gate where ``where`` is True, stage by stage.
+
+    A gate sees two things: z, which comes from the pictures, and h, the memory. ``"both"`` is the
+    mean |with − without rain|. For ``"by the memory"`` only h is taken from the run with rain, and
+    for ``"by the pictures"`` only z. The two need not add up.
+    """
+    (wet, _), (dry, _) = memory_inputs(model, rainy), memory_inputs(model, clean)
+    changes: dict[str, list[float]] = {"both": [], "by the memory": [], "by the pictures": []}
+    for (z_wet, h_wet), (z_dry, h_dry) in zip(wet, dry, strict=True):
+        normal = model.memory.gates(z_dry, h_dry)[1]
+        given = ((z_wet, h_wet), (z_dry, h_wet), (z_wet, h_dry))
+        for values, (z, h) in zip(changes.values(), given, strict=True):
+            change = (model.memory.gates(z, h)[1] - normal).abs()[0]  # (C, H, W)
+            values.append(change[:, where].mean().item())
+    return changes
+
+
+def draw_gate_table(figure_axes: Any, views: Sequence[GateView]) -> None:
+    """Draw the picture and the changes of the three gates, a column per stage, into 4 × T axes."""
+    top = max(float(change.max()) for view in views for change in view.changes.values())
+    for column, view in zip(figure_axes.T, views, strict=True):
+        draw_picture(column[0], view.picture, f"after stage {view.stage}")
+        for axis, (name, change) in zip(column[1:], view.changes.items(), strict=True):
+            draw_map(axis, change, name, vmin=0, vmax=top)
 
 
 def draw_gates(views: Sequence[GateView], stage: int, zoom: int = 1) -> bytes:

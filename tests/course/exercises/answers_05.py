@@ -3,7 +3,7 @@
 import torch
 from torch.utils.checkpoint import checkpoint
 
-# ------------------------------------------------------------------------------------------- 04.1
+# ------------------------------------------------------------------------------------------- 05.1
 
 
 def from_the_end(w, o, stages):
@@ -38,7 +38,8 @@ SHARES_WRONG = [
     (of_each_use(lambda x, w, T, t: w ** (T - t)), "that is the error alone"),
     (of_each_use(lambda x, w, T, t: x[0] * w ** (T - 1)), "you left out the o"),
     (of_each_use(lambda x, w, T, t: x[T] / w), "the list of shares is not right"),
-    (of_each_use(lambda x, w, T, t: x[t - 1] * w**T / w**t), "raised ZeroDivisionError"),
+    (of_each_use(lambda x, w, T, t: x[t - 1] * w**T / w**t), "w may be 0"),
+    (of_each_use(lambda x, w, T, t: w ** (T - 1)), "without the o that each stage adds"),
     (lambda w, o, T: right(w, o, T)[::-1], "from the first use to the last one"),
     (lambda w, o, T: [sum(right(w, o, T)) / T] * T, "you split the sum evenly"),
     (lambda w, o, T: [sum(right(w, o, T))] * T, "you gave the sum to each"),
@@ -49,7 +50,7 @@ SHARES_WRONG = [
     (lambda w, o, T: right(w, o, T + 1)[1:], "you took x_t, what went out"),
 ]
 
-# ------------------------------------------------------------------------------------------- 04.2
+# ------------------------------------------------------------------------------------------- 05.2
 
 
 def by_differences(step, w, x, stages, loss):
@@ -125,6 +126,20 @@ def one_leaf_for_all(step, w, x, stages, loss):
     return torch.stack(torch.autograd.grad(loss(x), own))
 
 
+def no_copies_that_learn(step, w, x, stages, loss):
+    copies = [w.detach().clone() for _ in range(stages)]
+    for own in copies:
+        x = step(x, own)
+    return torch.stack(torch.autograd.grad(loss(x), copies))
+
+
+def without_the_loss(step, w, x, stages, loss):
+    own = leaves(w, stages)
+    for weight in own:
+        x = step(x, weight)
+    return torch.stack(torch.autograd.grad(x, own))
+
+
 SPLIT_WRONG = [
     (total_gradient, "that is the sum, the gradient of the shared weight"),
     (the_same_for_each, "each use has the gradient of the shared weight: give each one a copy"),
@@ -133,14 +148,16 @@ SPLIT_WRONG = [
     (losses_of_all_stages, "you added up the losses of all"),
     (loss_of_each_stage, "and you took the loss of each stage"),
     (detached_drafts, "only the last use got something"),
-    (detached_and_not_used, r"raised RuntimeError in line \d+: .*to not have been used"),
+    (detached_and_not_used, "is a draft cut off by detach"),
+    (no_copies_that_learn, "does each copy of w call"),
+    (without_the_loss, "starts at one number"),
     (lambda *given: by_differences(*given).flip(0), "from the first use to the last one"),
     (lambda *given: by_differences(*given)[:1], "The shape should be"),
     (lambda *given: by_differences(*given).abs(), "what you return is not right"),
     (lambda *given: [g.norm() for g in by_differences(*given)], "what you return is not right"),
 ]
 
-# ------------------------------------------------------------------------------------------- 04.3
+# ------------------------------------------------------------------------------------------- 05.3
 
 
 def by_checkpoint(step, w, x, stages, loss):
@@ -217,118 +234,11 @@ WALK_WRONG = [
     (graphs_of_all_stages, "keep its drafts alone, and run one stage again when its turn comes"),
     (by_differences, "The shape should be"),
     (forgets_the_loss, "the gradient is not right"),
-    (no_gradient_at_all, "raised RuntimeError"),
-]
-
-# ------------------------------------------------------------------------------------------- 04.4
-
-
-def four_parts(conv, z, h, c):
-    raw = conv(torch.cat([z, h], 1)).unflatten(1, (4, -1))  # (B, 4, C, H, W)
-    i, f, o = (1 / (1 + (-raw[:, k]).exp()) for k in (0, 1, 3))
-    written = raw[:, 2].tanh()
-    c = torch.addcmul(f * c, i, written)
-    return [o * c.tanh(), c]
-
-
-def lstm(rule, before=lambda z, h, c: (z, h, c), both=lambda z, h: (z, h)):
-    """Make an answer of a rule (raw i, f, g, o, the old h and c)."""
-
-    def step(conv, z, h, c):
-        z, h, c = before(z, h, c)
-        return rule(*conv(torch.cat(both(z, h), dim=1)).chunk(4, dim=1), h, c)
-
-    return step
-
-
-def cell(i, f, g, o, h, c):
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def raw_gates(i, f, g, o, h, c):
-    c = f * c + i * g.tanh()
-    return o * c.tanh(), c
-
-
-def sigmoid_everywhere(i, f, g, o, h, c):
-    c = f.sigmoid() * c + i.sigmoid() * g.sigmoid()
-    return o.sigmoid() * c.tanh(), c
-
-
-def shows_c(i, f, g, o, h, c):
-    c = cell(i, f, g, o, h, c)[1]
-    return o.sigmoid() * c, c
-
-
-def shows_the_old_c(i, f, g, o, h, c):
-    return o.sigmoid() * c.tanh(), cell(i, f, g, o, h, c)[1]
-
-
-def tied(i, f, g, o, h, c):
-    c = (1 - i.sigmoid()) * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def remembers_h(i, f, g, o, h, c):
-    return cell(i, f, g, o, c, h)
-
-
-def never_forgets(i, f, g, o, h, c):
-    c = c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def no_past(i, f, g, o, h, c):
-    return cell(i, f, g, o, h, 0 * c)
-
-
-def only_the_gates_see_h(conv, z, h, c):
-    return cell(*conv(z).chunk(4, dim=1), h, c)
-
-
-def splits_the_batch(conv, z, h, c):
-    i, f, g, o = conv(torch.cat((z, h), dim=1)).chunk(4, dim=0)
-    return cell(i, f, g, o, h, c)
-
-
-def three_channels(conv, z, h, c):
-    return cell(*conv(torch.cat((z, h), dim=1)).split(3, dim=1), h, c)
-
-
-def in_place(conv, z, h, c):
-    i, f, g, o = conv(torch.cat((z, h), dim=1)).chunk(4, dim=1)
-    c *= f.sigmoid()
-    c += i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-LSTM_WRONG = [
-    (lstm(lambda i, f, g, o, h, c: cell(i, f, o, g, h, c)), "and you took i, f, o, g"),
-    (lstm(lambda i, f, g, o, h, c: cell(f, i, g, o, h, c)), "and you exchanged them"),
-    (lstm(sigmoid_everywhere), "tanh, not a sigmoid"),
-    (lstm(raw_gates), "the gates i, f and o are sigmoids"),
-    (lstm(shows_c), "you left out the tanh"),
-    (lstm(shows_the_old_c), "h shows the new c, and you took the old one"),
-    (lstm(tied), "a gate of its own, not 1 - i"),
-    (lstm(remembers_h), "the memory is c"),
-    (lstm(never_forgets), "multiplied by the forget gate f"),
-    (lstm(no_past), "the old c counts, too"),
-    (lstm(lambda *gates: cell(*gates)[::-1]), "the two results are swapped: first h, then c"),
-    (lstm(cell, both=lambda z, h: (h, z)), "the convolution wants z first and h second"),
-    (lstm(cell, before=lambda z, h, c: (z, h, c.detach())), "no gradient comes back to c"),
-    (lstm(cell, before=lambda z, h, c: (z, h.detach(), c)), "no gradient comes back to h"),
-    (lstm(lambda *gates: tuple(x.detach() for x in cell(*gates))), "no gradient comes back to z"),
-    (lstm(lambda *gates: cell(*gates)[0]), "return two tensors, the new h and the new c"),
-    (only_the_gates_see_h, r"raised ValueError in line \d+: the convolution takes \(B, 2, H, W\)"),
-    (splits_the_batch, r"raised ValueError in line \d+: not enough values to unpack"),
-    (three_channels, "raised TypeError|raised ValueError|raised RuntimeError"),
-    (in_place, "changed the tensor it was given"),
+    (no_gradient_at_all, "outside of torch.no_grad"),
 ]
 
 ANSWERS = {
     "05.1": {"second": from_the_end, "wrong": SHARES_WRONG},
     "05.2": {"second": by_clones, "wrong": SPLIT_WRONG},
     "05.3": {"second": by_checkpoint, "wrong": WALK_WRONG},
-    "05.4": {"second": four_parts, "wrong": LSTM_WRONG},
 }

@@ -110,3 +110,24 @@ def test_coloured_runs_from_dark_to_bright_and_the_bar_is_its_key():
     assert bar.shape[0] == 160
     column = bar[20:-20, int(0.17 * bar.shape[1]), :3].astype(float).mean(axis=1)
     assert column[0] > column[-1]  # large values on top
+
+
+def test_forget_gates_are_read_and_exchanged_by_hand(model, pair):
+    rainy, clean = pair
+    gate = gates.forget_gates(model, rainy)
+    assert gate.shape == (3, 8, *SIZE) and 0 < gate.min() and gate.max() < 1
+    where = (rainy - clean)[0] > 0
+    changes = gates.forget_changes(model, rainy, clean, where)
+    difference = (gate - gates.forget_gates(model, clean)).abs()[:, :, where].mean(dim=(1, 2))
+    torch.testing.assert_close(torch.tensor(changes["both"]), difference)
+    assert changes["by the memory"][0] == 0  # the first stage has an empty one
+    assert changes["by the pictures"][0] == changes["both"][0]
+    assert min(changes["by the memory"][1:]) > 0
+
+
+def test_the_table_of_gates_has_a_column_for_each_stage(model, pair):
+    views = gates.gate_views(model, *pair)
+    figure, axes = plots.new_figure(4, 3)
+    gates.draw_gate_table(axes, views)
+    assert [axis.get_title() for axis in axes[0]] == [f"after stage {k}" for k in (1, 2, 3)]
+    assert axes[2, 1].get_title() == "forget gate f"
