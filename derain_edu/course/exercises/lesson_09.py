@@ -1,4 +1,4 @@
-"""The exercises of lesson 09: a map that scales, order, calibration, directions, idle tensors."""
+"""The exercises of lesson 09: a map that scales, pairs in order, calibration."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
+from derain_edu.course.exercises.checking import attempt, checker, expect, expect_close, show
 from derain_edu.map_scores import auc
 
-# -- 06.1 -----------------------------------------------------------------------------------------
+# -- 09.1 -----------------------------------------------------------------------------------------
 
 
 @checker("09.1")
@@ -50,7 +50,7 @@ def check_gated(answer: Callable[..., Any]) -> None:
                      example=example)
 
 
-# -- 06.2 -----------------------------------------------------------------------------------------
+# -- 09.2 -----------------------------------------------------------------------------------------
 
 
 def _order_cases() -> list[tuple[Tensor, Tensor]]:
@@ -96,7 +96,7 @@ def check_order(answer: Callable[..., Any]) -> None:
                      mistakes=mistakes, example=example)
 
 
-# -- 06.3 -----------------------------------------------------------------------------------------
+# -- 09.3 -----------------------------------------------------------------------------------------
 
 
 def _gap_cases() -> list[tuple[Tensor, Tensor, int]]:
@@ -177,122 +177,3 @@ def check_gap(answer: Callable[..., Any]) -> None:
                f"(for {example})")
         expect_close(got, truth, "the gap", example=example,
                      mistakes=twice | _gap_mistakes(values, mask, bins))
-
-
-# -- 06.4 -----------------------------------------------------------------------------------------
-
-
-def _weighed(answer: Callable[..., Any], swept: Tensor, scores: Tensor) -> Any:
-    """Call the answer; if its axes don't meet, say which should."""
-    try:
-        return attempt(answer, swept, scores)
-    except Wrong as reason:
-        if "size of tensor" not in str(reason):
-            raise
-        raise Wrong(
-            f"{reason}. Tensors are lined up from their last axis, and your weights met the "
-            f"channels: (B, 4, H, W) has to become (B, 4, 1, H, W) (for swept of shape "
-            f"{tuple(swept.shape)})"
-        ) from None
-
-
-@checker("09.4")
-def check_weighted(answer: Callable[..., Any]) -> None:
-    """Try ``weigh(swept, scores)`` on one pixel, and where a wrong axis raises no error."""
-    cases = [(torch.arange(1.0, 9).view(1, 4, 2, 1, 1), torch.zeros(1, 4, 1, 1))]
-    cases.append((cases[0][0], torch.tensor([0.0, 100, -100, 0]).view(1, 4, 1, 1)))
-    for batch, channels in ((1, 4), (4, 4), (2, 3)):
-        cases.append((torch.randn(batch, 4, channels, 4, 5), torch.randn(batch, 4, 4, 5)))
-    for swept, scores in cases:
-        weights = scores.double().sigmoid()[:, :, None]  # (B, 4, 1, H, W)
-        truth = (swept * weights).flatten(1, 2)
-        mistakes = {
-            "the weights did nothing: a line such as `swept.mul(w)` makes a new tensor, and drops "
-            "it unless you keep it": swept.flatten(1, 2),
-            "the sigmoid is missing: scores can be any number, weights lie between 0 and 1":
-                (swept * scores[:, :, None]).flatten(1, 2),
-            "a softmax makes the four directions share one weight; here each has its own, a "
-            "sigmoid": (swept * scores.softmax(dim=1)[:, :, None]).flatten(1, 2),
-            "the channels stand in the wrong order: all channels of up first, then all of right, "
-            "and so on": (swept * weights).transpose(1, 2).flatten(1, 2),
-            "the sigmoid went over the product: it makes weights out of scores":
-                (swept * scores[:, :, None]).sigmoid().flatten(1, 2),
-            "the four sweeps should stand side by side, (B, 4C, H, W); you added them up":
-                (swept * weights).sum(dim=1),
-            "the numbers are right: now put directions and channels into one axis":
-                swept * weights,
-        }
-        example = f"swept of shape {tuple(swept.shape)}"
-        if swept.numel() == 8:
-            example = f"swept = {show(swept.view(4, 2))}, scores = {show(scores.flatten())}"
-        expect_close(_weighed(answer, swept, scores), truth, "the weighted sweeps",
-                     mistakes=mistakes, example=example)
-
-
-# -- 06.5 -----------------------------------------------------------------------------------------
-
-# The gradient of four weights in each of three steps; None: no gradient at all.
-_ARRIVES = {
-    "all": [1.0, -2.0, 0.5, 1.0],
-    "some": [0.0, 1.0, 0.0, 0.0],  # a ReLU cuts the rest
-    "tiny": [1e-9, 0.0, 0.0, 0.0],
-    "zeros": [0.0, 0.0, 0.0, 0.0],
-    "nothing": None,
-    "cancelled": [1.0, 1.0, 1.0, 1.0],  # and then as much of the other sign
-}
-_NETWORKS = [
-    {"head": "all", "branch": "zeros", "tail": "all"},
-    {"frozen": "nothing", "head": "some", "unused": "zeros", "stopped": "nothing",
-     "deep": "tiny", "gate": "zeros", "late": "all"},
-    {"head": "all", "cancelled": "cancelled", "frozen": "nothing"},
-]
-
-
-def checkpoint_of(network: dict[str, str]) -> tuple[list[str], dict[str, Any]]:
-    """Return the names of a network's tensors and what Adam keeps of them after three steps."""
-    state = {}
-    for k, kind in enumerate(network.values()):
-        if _ARRIVES[kind] is not None:
-            gradient = torch.tensor(_ARRIVES[kind])
-            mean = 0 if kind == "cancelled" else 1 - 0.9**3
-            state[k] = {
-                "step": torch.tensor(3.0),
-                "exp_avg": mean * gradient,
-                "exp_avg_sq": (1 - 0.999**3) * gradient**2,
-            }
-    groups = [{"lr": 1e-3, "betas": (0.9, 0.999), "params": list(range(len(network)))}]
-    return list(network), {"state": state, "param_groups": groups}
-
-
-@checker("09.5")
-def check_idle(answer: Callable[..., Any]) -> None:
-    """Try ``idle_tensors(names, optimizer)`` on what Adam keeps of three small networks."""
-    why = {
-        "nothing": "has no record: it was frozen or its gradient was None, which is another story. "
-                   "An idle tensor has a record, of zeros",
-        "some": "is idle in some of its weights only: ask whether *any* number in its means is "
-                "not 0",
-        "tiny": "got a gradient, a tiny one: ask for exactly 0",
-        "cancelled": "has a mean of squares above 0: gradients came, and cancelled each other. "
-                     "Look at both means",
-        "all": "was trained: its means are not 0",
-    }
-    for network in _NETWORKS:
-        names, optimizer = checkpoint_of(network)
-        found = attempt(answer, names, optimizer)
-        good = isinstance(found, list | tuple | set) and all(name in names for name in found)
-        expect(good, f"return a list of names out of {names}, not {found!r}")
-        expect(len(set(found)) == len(found), f"a name stands twice in {found!r}")
-        records = [kind for kind in network.values() if _ARRIVES[kind] is not None]
-        shifted = {name for name, kind in zip(names, records, strict=False) if kind == "zeros"}
-        right = {name for name, kind in network.items() if kind == "zeros"}
-        expect(shifted == right or set(found) != shifted, f"the names moved: the number in `state` "
-               f"is the place in `names`, and tensors without a record leave gaps. Yours are "
-               f"{sorted(found)} (of {', '.join(names)})")
-        for name in found:
-            kind = network[name]
-            if kind != "zeros":
-                raise Wrong(f"{name!r} {why[kind]} (of {', '.join(names)})")
-        for name in sorted(right):
-            missed = f"{name!r} is missing: it has a record, and both means are 0 in all places"
-            expect(name in found, f"{missed} (of {', '.join(names)})")

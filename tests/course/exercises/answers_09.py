@@ -1,7 +1,7 @@
 """Answers to the exercises of lesson 09: a second right one, and wrong ones with the reason."""
 
 import torch
-from torch import relu, sigmoid
+from torch import relu
 
 # -------------------------------------------------------------------------------------- the gate
 
@@ -198,106 +198,6 @@ def gap_in_points(values, mask, bins):
     return 100 * gap_by_sums(values, mask, bins)
 
 
-# -------------------------------------------------------------------------------- the directions
-
-
-def weigh_one_by_one(swept, scores):
-    parts = [swept[:, d] / (1 + torch.exp(-scores[:, d : d + 1])) for d in range(4)]
-    return torch.cat(parts, dim=1)
-
-
-def weights_dropped(swept, scores):
-    swept.mul(sigmoid(scores).unsqueeze(2))
-    return swept.flatten(1, 2)
-
-
-def scores_as_weights(swept, scores):
-    return (swept * scores.unsqueeze(2)).flatten(1, 2)
-
-
-def shared(swept, scores):
-    return (swept * scores.softmax(dim=1).unsqueeze(2)).flatten(1, 2)
-
-
-def on_the_channels(swept, scores):
-    return (swept * sigmoid(scores).unsqueeze(1)).flatten(1, 2)
-
-
-def axis_left_to_luck(swept, scores):
-    return (swept * sigmoid(scores)).flatten(1, 2)
-
-
-def channels_first(swept, scores):
-    return (swept * sigmoid(scores).unsqueeze(2)).transpose(1, 2).flatten(1, 2)
-
-
-def added_up(swept, scores):
-    return (swept * sigmoid(scores).unsqueeze(2)).sum(dim=1)
-
-
-def not_flat(swept, scores):
-    return swept * sigmoid(scores).unsqueeze(2)
-
-
-def sigmoid_of_all(swept, scores):
-    return sigmoid(swept * scores.unsqueeze(2)).flatten(1, 2)
-
-
-# ------------------------------------------------------------------------------ the idle tensors
-
-
-def idle_by_size(names, optimizer):
-    found = []
-    for k, name in enumerate(names):
-        if k in optimizer["state"]:
-            record = optimizer["state"][k]
-            if max(record[key].abs().max() for key in ("exp_avg", "exp_avg_sq")) == 0:
-                found.append(name)
-    return found
-
-
-def frozen_too(names, optimizer):
-    return [n for k, n in enumerate(names) if k not in optimizer["state"]
-            or not optimizer["state"][k]["exp_avg_sq"].any()]
-
-
-def no_record_only(names, optimizer):
-    return [name for k, name in enumerate(names) if k not in optimizer["state"]]
-
-
-def any_zero(names, optimizer):
-    return [names[k] for k, r in optimizer["state"].items() if (r["exp_avg"] == 0).any()]
-
-
-def first_mean_only(names, optimizer):
-    return [names[k] for k, r in optimizer["state"].items() if not r["exp_avg"].any()]
-
-
-def nearly_zero(names, optimizer):
-    return [names[k] for k, r in optimizer["state"].items() if r["exp_avg_sq"].max() < 1e-12]
-
-
-def gaps_closed(names, optimizer):
-    records = optimizer["state"].values()
-    return [n for n, r in zip(names, records, strict=False) if not r["exp_avg_sq"].any()]
-
-
-def numbers_not_names(names, optimizer):
-    return [k for k, r in optimizer["state"].items() if not r["exp_avg_sq"].any()]
-
-
-def the_first_only(names, optimizer):
-    return idle_by_size(names, optimizer)[:1]
-
-
-def looks_at_the_steps(names, optimizer):
-    return [names[k] for k, r in optimizer["state"].items() if r["step"] == 0]
-
-
-def indexes_what_is_missing(names, optimizer):
-    return [n for k, n in enumerate(names) if not optimizer["state"][k]["exp_avg"].any()]
-
-
 ANSWERS = {
     "09.1": {
         "second": gate_each_picture,
@@ -346,35 +246,6 @@ ANSWERS = {
             (zero_lost, "a pixel with A = 0 is lost"),
             (ten_bins, "you always made ten bins"),
             (gap_in_points, "between 0 and 1, not points"),
-        ],
-    },
-    "09.4": {
-        "second": weigh_one_by_one,
-        "wrong": [
-            (weights_dropped, "the weights did nothing: a line such as `swept.mul"),
-            (scores_as_weights, "the sigmoid is missing"),
-            (shared, "a softmax makes the four directions share"),
-            (on_the_channels, r"raised RuntimeError.*your weights met the channels"),
-            (axis_left_to_luck, r"has to become \(B, 4, 1, H, W\)"),
-            (channels_first, "the channels stand in the wrong order"),
-            (added_up, "you added them up"),
-            (not_flat, "put directions and channels into one axis"),
-            (sigmoid_of_all, "the sigmoid went over the product"),
-        ],
-    },
-    "09.5": {
-        "second": idle_by_size,
-        "wrong": [
-            (frozen_too, "'frozen' has no record: it was frozen"),
-            (no_record_only, "'branch' is missing: it has a record"),
-            (any_zero, "'head' is idle in some of its weights only"),
-            (first_mean_only, "'cancelled' has a mean of squares above 0"),
-            (nearly_zero, "'deep' got a gradient, a tiny one"),
-            (gaps_closed, "the names moved: the number in `state` is the place"),
-            (numbers_not_names, "return a list of names"),
-            (the_first_only, "'gate' is missing"),
-            (looks_at_the_steps, "'branch' is missing"),
-            (indexes_what_is_missing, "your function raised KeyError"),
         ],
     },
 }
