@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | say what a spatial attention map is and does; follow SPANet's module piece by piece; judge a map by a decision, by order and as a probability; tell what a part of a network knows from what it is worth |
 # | **Before you start** | lesson 07 |
-# | **Time** | 60 minutes, 30 of them for the exercises; the cells take 25 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 60 minutes, 30 of them for the exercises; the cells take 40 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538); Guo et al., ICML 2017 (calibration, arXiv 1706.04599) |
 
 # %% tags=["bootstrap"]
@@ -165,8 +165,8 @@ for name, value in p.items():
 assert torch.equal(p["sigmoid: the map"], tiny(p["features"])), "the module itself"
 
 # %% [markdown]
-# The real network has 32 channels, so 4 · 32 = 128 after each round. The sigmoid squeezes any number
-# into (0, 1). That makes the map *look* like a probability. Section 5 measures whether it is one.
+# (The real network has 32 channels.) The sigmoid squeezes any number into (0, 1). That makes the map
+# *look* like a probability. Section 5 measures whether it is one.
 #
 # Now this course's network. It was trained on light rain, on two losses: one compares the pictures, the
 # other is the square error between its map and the true mask. We take the six test photos, which no
@@ -224,9 +224,8 @@ print(f"precision = found / pixels called so = {found / (found + false):.2f}")
 
 # %% [markdown]
 # *Recall*: how much of the rain is found? *False alarms*: how much of the dry area is called rain?
-# *Precision*: how much of what is called rain is rain? All three come from one table. Move the
-# threshold. Green: found, yellow: missed, pink: called rain by mistake. At a low threshold, look at
-# *what* is pink.
+# *Precision*: how much of what is called rain is rain? Move the threshold. Green: found, yellow: missed,
+# pink: called rain by mistake.
 
 # %%
 views.threshold_slider(rainy[f], A[f], mask[f, 0])
@@ -235,13 +234,13 @@ views.threshold_slider(rainy[f], A[f], mask[f, 0])
 for threshold in (0.1, 0.5):  # two stops of the slider
     png = views.draw_threshold(rainy[f], A[f], mask[f, 0], threshold)
     plots.show_png(png, "The flower in rain, its true mask and its map; below, "
-                   f"found, missed and false pixels at {threshold}, and the ROC curve.")
+                   f"what is found and missed at {threshold}, and the ROC curve.")
 
 # %% [markdown]
 # ## 4 · An order
 #
-# Each threshold gives one point: false alarms across, recall up. All points together make the curve
-# that the slider runs along, the **ROC curve**. A map that knows nothing finds as large a share of the
+# Each threshold gives one point: false alarms across, recall up. All points together are the **ROC
+# curve**, along which the slider runs. A map that knows nothing finds as large a share of the
 # rainy pixels as of the dry ones: the dotted diagonal. The area under the curve, the **AUC**, is 1 for
 # a perfect map and ½ for the diagonal.
 #
@@ -396,8 +395,8 @@ for rain in gap:
 # is their AUC. And what are they *worth* to the picture?
 #
 # To measure the worth, we hold a map still: at each pixel we put its own mean. The blocks behind it
-# work as much as before, but everywhere the same. A *forward hook* does it: a function that PyTorch
-# calls after a module, and whose result replaces the module's.
+# work as much as before, but everywhere the same. A *forward hook* does it: a function that is called
+# after a module, and whose result replaces the module's.
 #
 # **Predict:** the first map held still. How many dB does the picture lose?
 
@@ -405,6 +404,12 @@ for rain in gap:
 my_guess = None  # write a number
 
 # %%
+def scores_of(pictures):
+    """Return the PSNR of each photo, (6, 3, SIDE, SIDE) -> (6,)."""
+    each = [de.psnr(*pair) for pair in zip(pictures, clean, strict=True)]
+    return torch.tensor(each)
+
+
 def score_with(change, stage):
     """Return the PSNR (6,) when the map of one stage goes through `change`."""
     runs = []  # the module runs four times per picture: count
@@ -416,15 +421,14 @@ def score_with(change, stage):
     hook = model.attention.register_forward_hook(after_the_module)
     pictures = model(rainy)
     hook.remove()
-    each = [de.psnr(*pair) for pair in zip(pictures, clean, strict=True)]
-    return torch.tensor(each)
+    return scores_of(pictures)
 
 
 def hold_still(A):
     return A.mean(dim=(2, 3), keepdim=True).expand_as(A)  # one value per photo
 
 
-own = score_with(lambda A: A, stage=1)  # nothing is changed
+own = scores_of(derained)  # nothing is changed
 lost = [(own - score_with(hold_still, s)).mean().item() for s in (1, 2, 3, 4)]
 with_truth = (score_with(lambda A: mask.float(), stage=1) - own).mean()
 compare_guess(my_guess, lost[0], "dB")
@@ -434,8 +438,8 @@ print(f"stage 1 gets the true mask instead: {with_truth:+.2f} dB")
 # %%
 by_stage = [auc(attention[:, s : s + 1], mask) for s in range(4)]
 figure = views.stages_figure(attention[k], by_stage, lost)
-plots.show(figure, "Above, four maps of one photo, each with its own colour scale; below, "
-           "by stage, the AUC and the dB lost when the map is held still.")
+plots.show(figure, "Above, four maps of one photo, each with its own colour scale; "
+           "below, by stage, the AUC and the dB lost when the map is held still.")
 assert by_stage[0] == max(by_stage) and lost[0] > sum(lost[1:]) and with_truth > 0
 
 # %% [markdown]
@@ -443,9 +447,8 @@ assert by_stage[0] == max(by_stage) and lost[0] > sum(lost[1:]) and with_truth >
 # something (their AUC is above ½), but the picture hardly misses it: *knowing* and *being worth* are
 # two questions. (This is one network; a longer training may use the other maps.)
 #
-# And the true mask in place of the first map makes the picture *better*, although the mask alone was
-# worse than nothing in section 1. Here the trained branches know how much to take away, which ours
-# did not.
+# The true mask in place of the first map makes the picture *better*, although in section 1 it was worse
+# than nothing. A trained branch can say itself how much to take away; ours could not.
 #
 # ## 7 · Four direction weights
 #
@@ -459,8 +462,8 @@ assert by_stage[0] == max(by_stage) and lost[0] > sum(lost[1:]) and with_truth >
 paper = de.create_model("spanet", pretrained="open-paper")
 W = views.direction_weights(paper, rainy[k])[0]  # (4, SIDE, SIDE), of stage 1
 figure = views.directions_figure(rainy[k], W)
-plots.show(figure, "A rainy photo and four maps: the weights of up, right, down and "
-           "left. Some streaks can be seen in them.")
+plots.show(figure, "A rainy photo and four maps: the weights of up, right, down "
+           "and left. Some streaks can be seen in them.")
 response = torch.empty(2, len(names), 4)  # angle, photo, direction
 for a, angle in enumerate((0, 90)):
     for seed, picture in enumerate(clean):
@@ -567,8 +570,9 @@ verdicts.latest()
 # - tell order, decision and probability apart, and measure all three;
 # - ask what a part of a network knows, and what it is worth, by holding it still.
 #
-# What we found about this course's network: its first map finds light rain (AUC .94), it is near a
-# probability in the rain of its training only, and direction weights have not been shown to help.
+# What we found: the first map of this course's network finds light rain (AUC .94). It is near a
+# probability in the rain of its training, and not in heavy rain. Whether direction weights help, three
+# pairs of trainings can't tell.
 #
 # **Next: 10 · Forensics**. The network that the authors published has a branch for direction weights,
 # too. Does it do anything?

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from derain_edu.course.exercises.checking import attempt, checker, expect, expect_close, show
+from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
 from derain_edu.map_scores import auc
+
+_YES_OR_NO = "yes or no has no mean: make numbers of it first, `.float()`"
+
+
+def explained(call: Callable[[], Any], reasons: dict[str, str]) -> Any:
+    """Try an answer; if it raises, add the reason whose key is a part of the error's text."""
+    try:
+        return call()
+    except Wrong as error:
+        known = [reason for part, reason in reasons.items() if part in str(error)]
+        first_line = str(error).split("\n")[0]
+        words = f"{first_line}. {known[0][0].upper()}{known[0][1:]}" if known else str(error)
+        raise Wrong(words) from None
+
 
 # -- 09.1 -----------------------------------------------------------------------------------------
 
@@ -37,6 +52,10 @@ def check_gated(answer: Callable[..., Any]) -> None:
         if len(A) == x.shape[1]:  # then a wrong axis raises no error
             mistakes["the first axis of A is the batch, but it met the channels: tensors are "
                      "lined up from their last axis. Make A (B, 1, H, W) first"] = A * branch + x
+        if x.numel() == 4:  # one row: a wrong axis raises no error
+            mistakes["the new axis stands last: make A (B, 1, H, W), `A.unsqueeze(1)`"] = (
+                A.double()[..., None] * branch + x
+            )
         mistakes = {reason: value.relu() for reason, value in mistakes.items()} | {
             "the ReLU is missing": scale * branch + x,
             "the ReLU comes last, after x was added": (scale * branch).relu() + x,
@@ -46,8 +65,10 @@ def check_gated(answer: Callable[..., Any]) -> None:
             example = ", ".join(f"{name} = {show(t.flatten())}" for name, t in
                                 (("x", x), ("branch", branch), ("A", A)))
         truth = (scale * branch + x).relu()
-        expect_close(attempt(answer, x, branch, A), truth, "the block", mistakes=mistakes,
-                     example=example)
+        reasons = {"size of tensor": "tensors are lined up from their last axis: make A "
+                                     f"(B, 1, H, W) first, here {tuple(scale.shape)}"}
+        got = explained(partial(attempt, answer, x, branch, A), reasons)
+        expect_close(got, truth, "the block", mistakes=mistakes, example=example)
 
 
 # -- 09.2 -----------------------------------------------------------------------------------------
@@ -92,8 +113,11 @@ def check_order(answer: Callable[..., Any]) -> None:
             "you took the difference of the two means: count pairs": wet.mean() - dry.mean(),
         }
         example = f"A = {show(values)}, mask = {show(mask)}"
-        expect_close(attempt(answer, values, mask), truth, "the share of pairs in order",
-                     mistakes=mistakes, example=example)
+        reasons = {"size of tensor": "each rainy value meets each dry one: `wet[:, None] > dry`",
+                   "infer output dtype": _YES_OR_NO}
+        got = explained(partial(attempt, answer, values, mask), reasons)
+        expect_close(got, truth, "the share of pairs in order", mistakes=mistakes,
+                     example=example)
 
 
 # -- 09.3 -----------------------------------------------------------------------------------------
@@ -167,7 +191,8 @@ def check_gap(answer: Callable[..., Any]) -> None:
     for values, mask, bins in _gap_cases():
         rows = _bins_of(values, mask, bins)
         truth = sum(n * abs(said - true) for said, true, n, _ in rows) / values.numel()
-        got = attempt(answer, values, mask, bins)
+        got = explained(partial(attempt, answer, values, mask, bins),
+                        {"infer output dtype": _YES_OR_NO})
         example = f"A = {show(values)}, mask = {show(mask)}, {bins} bins"
         bad = isinstance(got, float | Tensor) and torch.as_tensor(got).isnan().any()
         on_edge = bool((values == 0.5).all())  # of two bins

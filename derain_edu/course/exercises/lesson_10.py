@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
+from derain_edu.course.exercises.lesson_09 import explained
 
 # -- 10.1 -----------------------------------------------------------------------------------------
 
@@ -17,31 +18,6 @@ from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect
 _MANY = (
     "a tensor holds many numbers, and `if` wants one: `t.any()` says whether any of them is not 0"
 )
-
-
-def _explained(answer: Callable[..., Any], reasons: dict[str, str], *given: Any) -> Any:
-    """Call the answer; if it raises, tell the reason whose key is a part of the error's text."""
-    try:
-        return attempt(partial(answer, *given))  # no copies: a copied loss would lose its graph
-    except Wrong as error:
-        known = [reason for part, reason in reasons.items() if part in str(error)]
-        first_line = str(error).split("\n")[0]
-        words = f"{first_line}. {known[0][0].upper()}{known[0][1:]}" if known else str(error)
-        raise Wrong(words) from None
-
-
-def _weighed(answer: Callable[..., Any], swept: Tensor, scores: Tensor) -> Any:
-    """Call the answer; if its axes don't meet, say which should."""
-    try:
-        return attempt(answer, swept, scores)
-    except Wrong as reason:
-        if "size of tensor" not in str(reason):
-            raise
-        raise Wrong(
-            f"{reason}. Tensors are lined up from their last axis, and your weights met the "
-            f"channels: (B, 4, H, W) has to become (B, 4, 1, H, W) (for swept of shape "
-            f"{tuple(swept.shape)})"
-        ) from None
 
 
 @checker("10.1")
@@ -73,8 +49,10 @@ def check_weighted(answer: Callable[..., Any]) -> None:
         example = f"swept of shape {tuple(swept.shape)}"
         if swept.numel() == 8:
             example = f"swept = {show(swept.view(4, 2))}, scores = {show(scores.flatten())}"
-        expect_close(_weighed(answer, swept, scores), truth, "the weighted sweeps",
-                     mistakes=mistakes, example=example)
+        reasons = {"size of tensor": "tensors are lined up from their last axis, and your weights "
+                   "met the channels: (B, 4, H, W) has to become (B, 4, 1, H, W)"}
+        got = explained(partial(attempt, answer, swept, scores), reasons)
+        expect_close(got, truth, "the weighted sweeps", mistakes=mistakes, example=example)
 
 
 # -- 10.2 -----------------------------------------------------------------------------------------
@@ -130,7 +108,7 @@ def check_idle(answer: Callable[..., Any]) -> None:
         reasons = {"KeyError": "not every tensor has a record: go through "
                                '`optimizer["state"].items()`, or ask whether it has one',
                    "ambiguous": _MANY}
-        found = _explained(answer, reasons, names, optimizer)
+        found = explained(partial(attempt, answer, names, optimizer), reasons)
         good = isinstance(found, list | tuple | set) and all(name in names for name in found)
         expect(good, f"return a list of names out of {names}, not {found!r}")
         expect(len(set(found)) == len(found), f"a name stands twice in {found!r}")
@@ -209,7 +187,8 @@ def check_idle_parameters(answer: Callable[..., Any]) -> None:
                "ambiguous": _MANY,
                "'tuple' object": "`model.named_parameters()` gives pairs: a name and a parameter"}
     for kinds in _MODELS:
-        found = _explained(answer, reasons, *network_of(kinds))
+        test = partial(answer, *network_of(kinds))  # no copies: a copied loss loses its graph
+        found = explained(partial(attempt, test), reasons)
         good = isinstance(found, list | tuple | set) and all(isinstance(n, str) for n in found)
         expect(good and set(found) <= set(kinds), f"return a list of names out of {list(kinds)}")
         of = f"(of {', '.join(kinds)})"

@@ -56,6 +56,10 @@ def relu_of_both(x, branch, A):
     return relu(A[:, None] * branch) + relu(x)
 
 
+def axis_at_the_end(x, branch, A):
+    return relu(A.unsqueeze(-1) * branch + x)
+
+
 # ------------------------------------------------------------------------------------- the pairs
 
 
@@ -112,6 +116,14 @@ def accuracy(values, mask):
 
 def always_right(values, mask):
     return 0.75
+
+
+def one_to_one(values, mask):
+    return (values[mask] > values[~mask]).float().mean()
+
+
+def mean_of_yes_or_no(values, mask):
+    return (values[mask][:, None] > values[~mask]).mean()
 
 
 # --------------------------------------------------------------------------------------- the gap
@@ -198,6 +210,11 @@ def gap_in_points(values, mask, bins):
     return 100 * gap_by_sums(values, mask, bins)
 
 
+def share_of_yes_or_no(values, mask, bins):
+    place = (values * bins).long().clamp(max=bins - 1)
+    return sum((values[place == k].mean() - mask[place == k].mean()).abs() for k in range(bins))
+
+
 ANSWERS = {
     "09.1": {
         "second": gate_each_picture,
@@ -208,6 +225,7 @@ ANSWERS = {
             (x_scaled, "A scales x here; it should scale the branch"),
             (gate_turned, "A is turned round"),
             (axis_forgotten, r"first axis of A is the batch, but it met the channels"),
+            (axis_at_the_end, "the new axis stands last"),
             (no_relu, "the ReLU is missing"),
             (relu_too_early, "the ReLU comes last"),
             (x_forgotten, "x is missing"),
@@ -226,6 +244,8 @@ ANSWERS = {
             (pairs_of_all, "divided by the square of the number of pixels"),
             (in_percent, "between 0 and 1, not percent"),
             (accuracy, r"you compared A with \.5"),
+            (one_to_one, "Each rainy value meets each dry one"),
+            (mean_of_yes_or_no, "Yes or no has no mean"),
             (always_right, r"pairs in order is not right\. Yours is 0\.75, expected 0\.3333"),
             (lambda values, mask: values[mask].mean() - values[~mask].mean(), "two means"),
         ],
@@ -245,6 +265,7 @@ ANSWERS = {
             (closed_bins, "a pixel where two bins meet was counted in both"),
             (zero_lost, "a pixel with A = 0 is lost"),
             (ten_bins, "you always made ten bins"),
+            (share_of_yes_or_no, "Yes or no has no mean"),
             (gap_in_points, "between 0 and 1, not points"),
         ],
     },
