@@ -1,8 +1,9 @@
-"""The exercises of lesson 09: a map that scales, order, calibration, directions, idle tensors."""
+"""The exercises of lesson 09: a map that scales, pairs in order, calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,21 @@ from torch import Tensor
 from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
 from derain_edu.map_scores import auc
 
-# -- 06.1 -----------------------------------------------------------------------------------------
+_YES_OR_NO = "yes or no has no mean: make numbers of it first, `.float()`"
+
+
+def explained(call: Callable[[], Any], reasons: dict[str, str]) -> Any:
+    """Try an answer; if it raises, add the reason whose key is a part of the error's text."""
+    try:
+        return call()
+    except Wrong as error:
+        known = [reason for part, reason in reasons.items() if part in str(error)]
+        first_line = str(error).split("\n")[0]
+        words = f"{first_line}. {known[0][0].upper()}{known[0][1:]}" if known else str(error)
+        raise Wrong(words) from None
+
+
+# -- 09.1 -----------------------------------------------------------------------------------------
 
 
 @checker("09.1")
@@ -37,6 +52,10 @@ def check_gated(answer: Callable[..., Any]) -> None:
         if len(A) == x.shape[1]:  # then a wrong axis raises no error
             mistakes["the first axis of A is the batch, but it met the channels: tensors are "
                      "lined up from their last axis. Make A (B, 1, H, W) first"] = A * branch + x
+        if x.numel() == 4:  # one row: a wrong axis raises no error
+            mistakes["the new axis stands last: make A (B, 1, H, W), `A.unsqueeze(1)`"] = (
+                A.double()[..., None] * branch + x
+            )
         mistakes = {reason: value.relu() for reason, value in mistakes.items()} | {
             "the ReLU is missing": scale * branch + x,
             "the ReLU comes last, after x was added": (scale * branch).relu() + x,
@@ -46,11 +65,13 @@ def check_gated(answer: Callable[..., Any]) -> None:
             example = ", ".join(f"{name} = {show(t.flatten())}" for name, t in
                                 (("x", x), ("branch", branch), ("A", A)))
         truth = (scale * branch + x).relu()
-        expect_close(attempt(answer, x, branch, A), truth, "the block", mistakes=mistakes,
-                     example=example)
+        reasons = {"size of tensor": "tensors are lined up from their last axis: make A "
+                                     f"(B, 1, H, W) first, here {tuple(scale.shape)}"}
+        got = explained(partial(attempt, answer, x, branch, A), reasons)
+        expect_close(got, truth, "the block", mistakes=mistakes, example=example)
 
 
-# -- 06.2 -----------------------------------------------------------------------------------------
+# -- 09.2 -----------------------------------------------------------------------------------------
 
 
 def _order_cases() -> list[tuple[Tensor, Tensor]]:
@@ -92,11 +113,14 @@ def check_order(answer: Callable[..., Any]) -> None:
             "you took the difference of the two means: count pairs": wet.mean() - dry.mean(),
         }
         example = f"A = {show(values)}, mask = {show(mask)}"
-        expect_close(attempt(answer, values, mask), truth, "the share of pairs in order",
-                     mistakes=mistakes, example=example)
+        reasons = {"size of tensor": "each rainy value meets each dry one: `wet[:, None] > dry`",
+                   "infer output dtype": _YES_OR_NO}
+        got = explained(partial(attempt, answer, values, mask), reasons)
+        expect_close(got, truth, "the share of pairs in order", mistakes=mistakes,
+                     example=example)
 
 
-# -- 06.3 -----------------------------------------------------------------------------------------
+# -- 09.3 -----------------------------------------------------------------------------------------
 
 
 def _gap_cases() -> list[tuple[Tensor, Tensor, int]]:
@@ -167,7 +191,8 @@ def check_gap(answer: Callable[..., Any]) -> None:
     for values, mask, bins in _gap_cases():
         rows = _bins_of(values, mask, bins)
         truth = sum(n * abs(said - true) for said, true, n, _ in rows) / values.numel()
-        got = attempt(answer, values, mask, bins)
+        got = explained(partial(attempt, answer, values, mask, bins),
+                        {"infer output dtype": _YES_OR_NO})
         example = f"A = {show(values)}, mask = {show(mask)}, {bins} bins"
         bad = isinstance(got, float | Tensor) and torch.as_tensor(got).isnan().any()
         on_edge = bool((values == 0.5).all())  # of two bins
@@ -177,122 +202,3 @@ def check_gap(answer: Callable[..., Any]) -> None:
                f"(for {example})")
         expect_close(got, truth, "the gap", example=example,
                      mistakes=twice | _gap_mistakes(values, mask, bins))
-
-
-# -- 06.4 -----------------------------------------------------------------------------------------
-
-
-def _weighed(answer: Callable[..., Any], swept: Tensor, scores: Tensor) -> Any:
-    """Call the answer; if its axes don't meet, say which should."""
-    try:
-        return attempt(answer, swept, scores)
-    except Wrong as reason:
-        if "size of tensor" not in str(reason):
-            raise
-        raise Wrong(
-            f"{reason}. Tensors are lined up from their last axis, and your weights met the "
-            f"channels: (B, 4, H, W) has to become (B, 4, 1, H, W) (for swept of shape "
-            f"{tuple(swept.shape)})"
-        ) from None
-
-
-@checker("09.4")
-def check_weighted(answer: Callable[..., Any]) -> None:
-    """Try ``weigh(swept, scores)`` on one pixel, and where a wrong axis raises no error."""
-    cases = [(torch.arange(1.0, 9).view(1, 4, 2, 1, 1), torch.zeros(1, 4, 1, 1))]
-    cases.append((cases[0][0], torch.tensor([0.0, 100, -100, 0]).view(1, 4, 1, 1)))
-    for batch, channels in ((1, 4), (4, 4), (2, 3)):
-        cases.append((torch.randn(batch, 4, channels, 4, 5), torch.randn(batch, 4, 4, 5)))
-    for swept, scores in cases:
-        weights = scores.double().sigmoid()[:, :, None]  # (B, 4, 1, H, W)
-        truth = (swept * weights).flatten(1, 2)
-        mistakes = {
-            "the weights did nothing: a line such as `swept.mul(w)` makes a new tensor, and drops "
-            "it unless you keep it": swept.flatten(1, 2),
-            "the sigmoid is missing: scores can be any number, weights lie between 0 and 1":
-                (swept * scores[:, :, None]).flatten(1, 2),
-            "a softmax makes the four directions share one weight; here each has its own, a "
-            "sigmoid": (swept * scores.softmax(dim=1)[:, :, None]).flatten(1, 2),
-            "the channels stand in the wrong order: all channels of up first, then all of right, "
-            "and so on": (swept * weights).transpose(1, 2).flatten(1, 2),
-            "the sigmoid went over the product: it makes weights out of scores":
-                (swept * scores[:, :, None]).sigmoid().flatten(1, 2),
-            "the four sweeps should stand side by side, (B, 4C, H, W); you added them up":
-                (swept * weights).sum(dim=1),
-            "the numbers are right: now put directions and channels into one axis":
-                swept * weights,
-        }
-        example = f"swept of shape {tuple(swept.shape)}"
-        if swept.numel() == 8:
-            example = f"swept = {show(swept.view(4, 2))}, scores = {show(scores.flatten())}"
-        expect_close(_weighed(answer, swept, scores), truth, "the weighted sweeps",
-                     mistakes=mistakes, example=example)
-
-
-# -- 06.5 -----------------------------------------------------------------------------------------
-
-# The gradient of four weights in each of three steps; None: no gradient at all.
-_ARRIVES = {
-    "all": [1.0, -2.0, 0.5, 1.0],
-    "some": [0.0, 1.0, 0.0, 0.0],  # a ReLU cuts the rest
-    "tiny": [1e-9, 0.0, 0.0, 0.0],
-    "zeros": [0.0, 0.0, 0.0, 0.0],
-    "nothing": None,
-    "cancelled": [1.0, 1.0, 1.0, 1.0],  # and then as much of the other sign
-}
-_NETWORKS = [
-    {"head": "all", "branch": "zeros", "tail": "all"},
-    {"frozen": "nothing", "head": "some", "unused": "zeros", "stopped": "nothing",
-     "deep": "tiny", "gate": "zeros", "late": "all"},
-    {"head": "all", "cancelled": "cancelled", "frozen": "nothing"},
-]
-
-
-def checkpoint_of(network: dict[str, str]) -> tuple[list[str], dict[str, Any]]:
-    """Return the names of a network's tensors and what Adam keeps of them after three steps."""
-    state = {}
-    for k, kind in enumerate(network.values()):
-        if _ARRIVES[kind] is not None:
-            gradient = torch.tensor(_ARRIVES[kind])
-            mean = 0 if kind == "cancelled" else 1 - 0.9**3
-            state[k] = {
-                "step": torch.tensor(3.0),
-                "exp_avg": mean * gradient,
-                "exp_avg_sq": (1 - 0.999**3) * gradient**2,
-            }
-    groups = [{"lr": 1e-3, "betas": (0.9, 0.999), "params": list(range(len(network)))}]
-    return list(network), {"state": state, "param_groups": groups}
-
-
-@checker("09.5")
-def check_idle(answer: Callable[..., Any]) -> None:
-    """Try ``idle_tensors(names, optimizer)`` on what Adam keeps of three small networks."""
-    why = {
-        "nothing": "has no record: it was frozen or its gradient was None, which is another story. "
-                   "An idle tensor has a record, of zeros",
-        "some": "is idle in some of its weights only: ask whether *any* number in its means is "
-                "not 0",
-        "tiny": "got a gradient, a tiny one: ask for exactly 0",
-        "cancelled": "has a mean of squares above 0: gradients came, and cancelled each other. "
-                     "Look at both means",
-        "all": "was trained: its means are not 0",
-    }
-    for network in _NETWORKS:
-        names, optimizer = checkpoint_of(network)
-        found = attempt(answer, names, optimizer)
-        good = isinstance(found, list | tuple | set) and all(name in names for name in found)
-        expect(good, f"return a list of names out of {names}, not {found!r}")
-        expect(len(set(found)) == len(found), f"a name stands twice in {found!r}")
-        records = [kind for kind in network.values() if _ARRIVES[kind] is not None]
-        shifted = {name for name, kind in zip(names, records, strict=False) if kind == "zeros"}
-        right = {name for name, kind in network.items() if kind == "zeros"}
-        expect(shifted == right or set(found) != shifted, f"the names moved: the number in `state` "
-               f"is the place in `names`, and tensors without a record leave gaps. Yours are "
-               f"{sorted(found)} (of {', '.join(names)})")
-        for name in found:
-            kind = network[name]
-            if kind != "zeros":
-                raise Wrong(f"{name!r} {why[kind]} (of {', '.join(names)})")
-        for name in sorted(right):
-            missed = f"{name!r} is missing: it has a record, and both means are 0 in all places"
-            expect(name in found, f"{missed} (of {', '.join(names)})")

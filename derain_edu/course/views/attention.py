@@ -1,34 +1,29 @@
-"""Where does a SPANet look, and do its direction weights follow the streaks?
-
-The pictures and sliders of lesson 09, and the hooks behind them: they look into a network, or
-hold one of its parts still, to see what that part is worth. After each ``with`` the network is as
-before.
-"""
+"""Where does a SPANet look? The pictures of lesson 09, and a hook that reads direction weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from derain_edu.course.views.plots import (
     chart,
-    colour_bar,
     coloured,
-    draw_curves,
+    draw_bars,
+    draw_map,
+    draw_picture,
     enlarged,
+    new_figure,
     strip_png,
 )
 from derain_edu.course.views.sliders import slider_with_stops
 from derain_edu.errors import DerainError
-from derain_edu.map_scores import MapScore, auc, score_at
+from derain_edu.map_scores import Bin, auc, roc, score_at
 from derain_edu.models.irnn import DIRECTIONS
 from derain_edu.models.spanet import SPANet
-from derain_edu.rain.synthesis import add_rain
 
 # RGB of the pixels that a threshold finds, misses, and takes for rain by mistake
 FOUND, MISSED, FALSE = (0.0, 0.62, 0.45), (0.9, 0.62, 0.0), (0.8, 0.24, 0.5)
@@ -37,7 +32,7 @@ ZOOM = 2  # pixels of the screen per pixel of the picture
 THRESHOLDS = tuple(k / 50 for k in range(51))
 
 
-# -- looking into a network and holding its parts still -------------------------------------------
+# -- looking into a network -----------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -55,111 +50,23 @@ def direction_weights(model: SPANet, rainy: Tensor) -> Tensor:
     DerainError
         If the direction weights of this network don't act.
     """
-    return _attend(model, rainy)[0]
-
-
-def _attend(model: SPANet, rainy: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the direction weights (stages, 4, H, W) and the attention maps (stages, H, W)."""
     if not model.config.direction_attention:
         raise DerainError(
             "the direction weights of this network don't act: take weights that were trained "
             "with direction_attention=True, such as 'open-paper'"
         )
     caught: list[Tensor] = []
-    with _after(model.attention.directions, caught.append):
-        maps = model.attend(rainy[None])[1][0]  # (1, stages, H, W) -> (stages, H, W)
-    return torch.cat(caught), maps  # stages × (1, 4, H, W)
-
-
-@contextmanager
-def levelled_directions(model: SPANet) -> Iterator[None]:
-    """Inside of it each direction weight is the same at every pixel: its mean over the picture."""
-    with _after(model.attention.directions, _level):
-        yield
-
-
-@contextmanager
-def changed_map(
-    model: SPANet, change: Callable[[Tensor], Tensor], stages: Sequence[int]
-) -> Iterator[None]:
-    """Inside of it the attention maps of ``stages``, counted from 1, pass through ``change``."""
-    count = 0
-
-    def at_its_turn(attention: Tensor) -> Tensor:
-        nonlocal count
-        count += 1
-        stage = (count - 1) % model.config.stages + 1
-        return change(attention) if stage in stages else attention
-
-    with _after(model.attention, at_its_turn):
-        yield
-
-
-def level_map(attention: Tensor) -> Tensor:
-    """Return a map of the same mean that says nothing: equal at every pixel."""
-    return _level(attention)
-
-
-def _level(maps: Tensor) -> Tensor:
-    return maps.mean(dim=(2, 3), keepdim=True).expand_as(maps)
-
-
-@contextmanager
-def _after(module: nn.Module, change: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
-    """Let ``change`` see, and replace unless it returns None, what a module returns."""
-    hook = module.register_forward_hook(lambda _module, _inputs, output: change(output))
+    hook = model.attention.directions.register_forward_hook(
+        lambda _module, _inputs, output: caught.append(output)
+    )
     try:
-        yield
+        model.attend(rainy[None])
     finally:
         hook.remove()
+    return torch.cat(caught)  # stages × (1, 4, H, W)
 
 
-@dataclass(frozen=True)
-class AngleView:
-    """What a network with direction weights does in rain of one angle.
-
-    Attributes
-    ----------
-    angle : float
-        Of the rain, degrees from the vertical.
-    rainy : Tensor
-        (3, H, W).
-    weights : Tensor
-        (4, H, W), the direction weights of the first stage.
-    on_streaks : list[float]
-        Mean weight of each direction on streaks.
-    elsewhere : list[float]
-        The same on the other pixels.
-    auc : float
-        Of the first attention map.
-    """
-
-    angle: float
-    rainy: Tensor
-    weights: Tensor
-    on_streaks: list[float]
-    elsewhere: list[float]
-    auc: float
-
-    @property
-    def leaning(self) -> float:
-        """How much more the streaks raise up and down than right and left; 0: no difference."""
-        pairs = zip(DIRECTIONS, self.on_streaks, self.elsewhere, strict=True)
-        raised = {name: on - off for name, on, off in pairs}
-        return (raised["up"] + raised["down"] - raised["right"] - raised["left"]) / 2
-
-
-@torch.no_grad()
-def angle_view(model: SPANet, clean: Tensor, angle: float, seed: int = 0) -> AngleView:
-    """Let it rain at one angle on ``clean`` (3, H, W), and look at the first stage."""
-    rain = add_rain(clean, "light", seed=seed, angle=angle)
-    all_weights, maps = _attend(model, rain.rainy)
-    weights, wet = all_weights[0], rain.mask[0]  # (4, H, W), (H, W)
-    means = (weights[:, wet].mean(dim=1).tolist(), weights[:, ~wet].mean(dim=1).tolist())
-    return AngleView(angle, rain.rainy, weights, *means, auc(maps[0], wet))
-
-
-# -- pictures -------------------------------------------------------------------------------------
+# -- what a threshold finds -----------------------------------------------------------------------
 
 
 def hits_and_misses(values: Tensor, mask: Tensor, threshold: float) -> Tensor:
@@ -173,10 +80,9 @@ def hits_and_misses(values: Tensor, mask: Tensor, threshold: float) -> Tensor:
 
 
 def draw_threshold(
-    rainy: Tensor, values: Tensor, mask: Tensor, scores: Sequence[MapScore], position: int,
-    zoom: int = ZOOM,
+    rainy: Tensor, values: Tensor, mask: Tensor, threshold: float, zoom: int = ZOOM
 ) -> bytes:
-    """Return what a threshold finds, as PNG bytes.
+    """Return what a threshold finds, and its place on the ROC curve, as PNG bytes.
 
     Parameters
     ----------
@@ -184,88 +90,109 @@ def draw_threshold(
         (3, H, W) in [0, 1].
     values, mask : Tensor
         (H, W): the map in [0, 1] and the truth, bool.
-    scores : sequence of MapScore
-        One per threshold: what :func:`score_at` found.
-    position : int
-        Which of them to show.
+    threshold : float
+        A pixel is called rain if its value is at least this.
     zoom : int
         Each pixel is drawn ``zoom`` × ``zoom``.
     """
-    now = scores[position]
-    figure, axis = chart(300, max(220, zoom * rainy.shape[-2]))
-    curves = {n: [getattr(s, n) for s in scores] for n in ("precision", "recall", "iou")}
-    x = [score.threshold for score in scores]
-    for name, values_of in curves.items():
-        axis.plot(x, values_of, label="IoU" if name == "iou" else name)
-        axis.plot(x[position], values_of[position], "o", color="k", markersize=4)
-    axis.axvline(now.threshold, linestyle=":", color="grey")
-    axis.set(xlabel="threshold", ylim=(0, 1.02), xlim=(0, 1))
-    axis.legend(fontsize=7, frameon=False, loc="lower center")
+    now = score_at(values, mask, threshold)
+    false_alarms, recall = roc(values, mask)
+    figure, axis = chart(2 * zoom * rainy.shape[-1] + 12, max(220, zoom * rainy.shape[-2]))
+    axis.plot(false_alarms.numpy(), recall.numpy())
+    axis.plot([0, 1], [0, 1], ":", color="grey")
+    axis.plot(now.false_alarms, now.recall, "o", markersize=9, color="k")
+    axis.set(xlabel="false alarms: share of the dry pixels called rain", ylabel="recall",
+             xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
     return strip_png(
         {
             "rainy": enlarged(rainy, zoom),
+            "true mask": enlarged(mask[None].float(), zoom),
             "map A": enlarged(coloured(values), zoom),
-            f"A ≥ {now.threshold:.2f}: IoU {now.iou:.2f}": enlarged(
-                hits_and_misses(values, mask, now.threshold), zoom
-            ),
-            f"precision {now.precision:.2f}, recall {now.recall:.2f}": figure,
-        }
-    )
-
-
-def draw_angle(views: Sequence[AngleView], position: int, zoom: int = ZOOM) -> bytes:
-    """Return the four direction weights in rain of one angle, as PNG bytes.
-
-    All angles share one colour scale. A title names the mean weight on streaks and elsewhere.
-    """
-    view = views[position]
-    top = max(float(v.weights.max()) for v in views)
-    height = zoom * view.rainy.shape[-2]
-    parts: dict[str, Any] = {}
-    for name, weights, on, off in zip(
-        DIRECTIONS, view.weights, view.on_streaks, view.elsewhere, strict=True
-    ):
-        parts[f"{name}: {on:.2f}, else {off:.2f}"] = enlarged(coloured(weights / top), zoom)
-    parts[" "] = colour_bar(top, height)
-    figure, axis = chart(420, max(220, height))
-    curves = {"": [v.leaning for v in views]}
-    draw_curves(axis, curves, [v.angle for v in views], "angle of the rain, °", "")
-    axis.plot(view.angle, view.leaning, "o", markersize=11, markerfacecolor="none", color="k")
-    axis.axhline(0, color="grey", linewidth=0.8)
-    rain = {f"rain at {view.angle:.0f}°": enlarged(view.rainy, zoom), "leaning": figure}
-    return strip_png(rain, parts)
-
-
-# -- sliders --------------------------------------------------------------------------------------
+        },
+        {
+            f"A ≥ {threshold:.2f}": enlarged(hits_and_misses(values, mask, threshold), zoom),
+            f"recall {now.recall:.2f}, false alarms {now.false_alarms:.2f}": figure,
+        },
+    )  # fmt: skip
 
 
 def threshold_slider(rainy: Tensor, values: Tensor, mask: Tensor) -> Any:
     """Return a slider over the threshold of a map (H, W): see :func:`draw_threshold`."""
-    scores = [score_at(values, mask, threshold) for threshold in THRESHOLDS]
 
     def words(k: int) -> str:
-        s = scores[k]
+        s = score_at(values, mask, THRESHOLDS[k])
         return (
-            f"A pixel with A ≥ {s.threshold:.2f} is called rain: precision {s.precision:.0%}, "
-            f"recall {s.recall:.0%}. Green: found, yellow: missed, pink: falsely called."
+            f"A pixel with A ≥ {s.threshold:.2f} is called rain: recall {s.recall:.0%}, false "
+            f"alarms {s.false_alarms:.0%}, precision {s.precision:.0%}. Green: found, yellow: "
+            "missed, pink: falsely called."
         )
 
     return slider_with_stops(
-        lambda k: draw_threshold(rainy, values, mask, scores, k),
+        lambda k: draw_threshold(rainy, values, mask, THRESHOLDS[k]),
         "threshold", [f"{t:.2f}" for t in THRESHOLDS], len(THRESHOLDS) // 2, words,
     )
 
 
-def angle_slider(views: Sequence[AngleView]) -> Any:
-    """Return a slider over the angle of the rain: the direction weights (:func:`draw_angle`)."""
+# -- figures --------------------------------------------------------------------------------------
 
-    def words(k: int) -> str:
-        return (
-            f"Rain at {views[k].angle:.0f}° from the vertical; AUC of the map "
-            f"{views[k].auc:.2f}, leaning {views[k].leaning:+.3f}."
-        )
 
-    return slider_with_stops(
-        lambda k: draw_angle(views, k),
-        "angle", [f"{view.angle:.0f}°" for view in views], len(views) // 2, words,
-    )
+def map_figure(rainy: Tensor, derained: Tensor, mask: Tensor, attention: Tensor) -> Figure:
+    """Draw a rainy picture (3, H, W), the network's answer, the true mask and the map (H, W)."""
+    figure, axes = new_figure(1, 4, width=11, height=2.9)
+    draw_picture(axes[0, 0], rainy, "rainy")
+    draw_picture(axes[0, 1], derained, "derained")
+    draw_picture(axes[0, 2], mask.float(), "true mask")
+    draw_map(axes[0, 3], attention, "map A of stage 1", 0, 1)
+    return figure
+
+
+def roc_figure(names: Sequence[str], maps: Tensor, masks: Tensor) -> Figure:
+    """Draw the ROC curve of each map (N, H, W) and its mask (N, 1, H, W), with its AUC."""
+    figure, axes = new_figure(width=5.6, height=3.9)
+    for name, values, mask in zip(names, maps, masks, strict=True):
+        curve = (axis.numpy() for axis in roc(values, mask))
+        axes[0, 0].plot(*curve, label=f"{name} {auc(values, mask):.2f}")
+    axes[0, 0].plot([0, 1], [0, 1], ":", color="grey")
+    axes[0, 0].set(xlabel="false alarms", ylabel="recall")
+    axes[0, 0].legend(fontsize=8, frameon=False, title="area", title_fontsize=8)
+    return figure
+
+
+def calibration_figure(bins: Mapping[str, Sequence[Bin]]) -> Figure:
+    """Draw what a map says and what is true, one curve per kind of rain."""
+    figure, axes = new_figure(width=6, height=4)
+    for rain, found in bins.items():
+        axes[0, 0].plot([b.value for b in found], [b.share for b in found], "o-", label=rain)
+    axes[0, 0].plot([0, 1], [0, 1], ":", color="grey")
+    axes[0, 0].set(xlabel="A: what the map says", ylabel="share of rainy pixels: what is true")
+    axes[0, 0].legend(fontsize=9, frameon=False, title="rain", title_fontsize=9)
+    return figure
+
+
+def stages_figure(maps: Tensor, areas: Sequence[float], lost: Sequence[float]) -> Figure:
+    """Draw the maps of all stages (stages, H, W), the AUC of each, and what it is worth in dB."""
+    number = len(maps)
+    figure, axes = new_figure(2, number, width=11, height=5.4)
+    for axis, k in zip(axes[0], range(number), strict=True):
+        draw_map(axis, maps[k], f"map of stage {k + 1}", 0, maps[k].max().item())
+    for axis in axes[1]:
+        axis.remove()
+    grid, names = axes[1, 0].get_gridspec(), [f"stage {k + 1}" for k in range(number)]
+    middle = number // 2
+    left, right = figure.add_subplot(grid[1, :middle]), figure.add_subplot(grid[1, middle:])
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+    draw_bars(left, names, areas, ylabel="AUC of the map")
+    left.axhline(0.5, linestyle=":", color="grey")
+    draw_bars(right, names, lost, ylabel="dB lost if held still")
+    return figure
+
+
+def directions_figure(rainy: Tensor, weights: Tensor) -> Figure:
+    """Draw a rainy picture (3, H, W) and four direction weights (4, H, W), on one scale."""
+    figure, axes = new_figure(1, 5, width=11.5, height=2.5)
+    draw_picture(axes[0, 0], rainy, "rainy")
+    low, high = weights.min().item(), weights.max().item()
+    for axis, name, values in zip(axes[0, 1:], DIRECTIONS, weights, strict=True):
+        draw_map(axis, values, f"weight of {name}", low, high)
+    return figure

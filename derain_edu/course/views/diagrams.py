@@ -617,3 +617,70 @@ def memory_pipe() -> Diagram:
     drawing.text(0, 218, "it makes f, i, o and g, for each pixel", anchor="start", size=12)
     drawing.text(0, 236, "and channel", anchor="start", size=12)
     return drawing
+
+
+def attention_module() -> Diagram:
+    """Return SPANet's attention: two rounds of four sweeps make a map, which scales a residual."""
+    drawing = Diagram(
+        700, 250,
+        "The attention module of SPANet and a block that it serves. Upper row, the module: "
+        "features x of C channels go through a 3 by 3 convolution, a first round of four sweeps "
+        "that gives 4C channels, a 3 by 3 convolution back to C, a second round of four sweeps, a "
+        "3 by 3 and a 1 by 1 convolution and a sigmoid. Out comes the map A, one number between 0 "
+        "and 1 per pixel. Lower row, the block: the result of its branch is multiplied by A, then "
+        "x is added, then comes a ReLU.",
+    )
+    features = drawing.box(2, 20, 78, 48, "features", "x: C")
+    first = drawing.box(130, 20, 120, 48, "round 1", "4 sweeps: 4C")
+    second = drawing.box(310, 20, 120, 48, "round 2", "4 sweeps: 4C")
+    squeeze = drawing.box(490, 20, 96, 48, "conv 1×1", "sigmoid")
+    the_map = drawing.box(628, 20, 70, 48, "map A", "1", accent=True)
+    drawing.arrow(features.right, first.left, words="conv")
+    drawing.arrow(first.right, second.left, words="conv: C")
+    drawing.arrow(second.right, squeeze.left, words="conv: C")
+    drawing.arrow(squeeze.right, the_map.left)
+    branch = drawing.box(130, 150, 120, 44, "branch", "3 convolutions")
+    times = drawing.box(366, 156, 32, 32, "×", round=16, accent=True)
+    plus = drawing.box(466, 156, 32, 32, "+", round=16)
+    relu = drawing.box(546, 150, 60, 44, "ReLU")
+    drawing.arrow(features.bottom, (40, 172), branch.left)
+    drawing.arrow(branch.right, times.left)
+    drawing.arrow(times.right, plus.left)
+    drawing.arrow(plus.right, relu.left)
+    drawing.arrow(relu.right, (690, 172))
+    drawing.dot(40, 172)
+    drawing.arrow((40, 172), (40, 228), (482, 228), plus.bottom)
+    drawing.arrow(the_map.bottom, (663, 112), (382, 112), times.top, accent=True)
+    drawing.text(520, 100, "one number per pixel, for all C channels", size=12)
+    drawing.text(250, 240, "x passes", size=12)
+    return drawing
+
+
+def dropped_product() -> Diagram:
+    """Return a network whose product is computed and dropped, and the way of its gradients."""
+    drawing = Diagram(
+        700, 200,
+        "A network with a dropped product. The input x goes through main and becomes y, and "
+        "through the branch and a sigmoid it becomes the weights w. y and w meet in y.mul(w), but "
+        "from there no arrow goes on: the loss is computed from y alone. A dashed arrow, the "
+        "gradient, runs from the loss back to main. None runs to the branch.",
+    )
+    x = drawing.box(2, 60, 48, 44, "x")
+    main = drawing.box(110, 20, 90, 44, "main")
+    branch = drawing.box(110, 130, 90, 44, "branch")
+    sigmoid = drawing.box(260, 130, 90, 44, "sigmoid")
+    product = drawing.box(420, 124, 110, 56, "y.mul(w)", "dropped", accent=True)
+    loss = drawing.box(600, 20, 90, 44, "loss of y")
+    drawing.arrow(x.right, (80, 82), (80, 42), main.left)
+    drawing.arrow((80, 82), (80, 152), branch.left)
+    drawing.dot(80, 82)
+    drawing.arrow(branch.right, sigmoid.left)
+    drawing.arrow(sigmoid.right, product.left, words="w")
+    drawing.arrow(main.right, loss.left)
+    drawing.text(300, 32, "y", size=12)
+    drawing.dot(475, 42)
+    drawing.arrow((475, 42), product.top)
+    drawing.text(600, 152, "no way on", colour=ACCENT)
+    drawing.arrow((645, 64), (645, 88), (155, 88), (155, 66), dashed=True, accent=SECOND)
+    drawing.text(300, 102, "gradient: back to main only", size=12, colour=SECOND)
+    return drawing

@@ -1,7 +1,7 @@
 """Answers to the exercises of lesson 09: a second right one, and wrong ones with the reason."""
 
 import torch
-from torch import relu, sigmoid
+from torch import relu
 
 # -------------------------------------------------------------------------------------- the gate
 
@@ -54,6 +54,10 @@ def first_map_for_all(x, branch, A):
 
 def relu_of_both(x, branch, A):
     return relu(A[:, None] * branch) + relu(x)
+
+
+def axis_at_the_end(x, branch, A):
+    return relu(A.unsqueeze(-1) * branch + x)
 
 
 # ------------------------------------------------------------------------------------- the pairs
@@ -112,6 +116,14 @@ def accuracy(values, mask):
 
 def always_right(values, mask):
     return 0.75
+
+
+def one_to_one(values, mask):
+    return (values[mask] > values[~mask]).float().mean()
+
+
+def mean_of_yes_or_no(values, mask):
+    return (values[mask][:, None] > values[~mask]).mean()
 
 
 # --------------------------------------------------------------------------------------- the gap
@@ -198,104 +210,9 @@ def gap_in_points(values, mask, bins):
     return 100 * gap_by_sums(values, mask, bins)
 
 
-# -------------------------------------------------------------------------------- the directions
-
-
-def weigh_one_by_one(swept, scores):
-    parts = [swept[:, d] / (1 + torch.exp(-scores[:, d : d + 1])) for d in range(4)]
-    return torch.cat(parts, dim=1)
-
-
-def weights_dropped(swept, scores):
-    swept.mul(sigmoid(scores).unsqueeze(2))
-    return swept.flatten(1, 2)
-
-
-def scores_as_weights(swept, scores):
-    return (swept * scores.unsqueeze(2)).flatten(1, 2)
-
-
-def shared(swept, scores):
-    return (swept * scores.softmax(dim=1).unsqueeze(2)).flatten(1, 2)
-
-
-def on_the_channels(swept, scores):
-    return (swept * sigmoid(scores).unsqueeze(1)).flatten(1, 2)
-
-
-def axis_left_to_luck(swept, scores):
-    return (swept * sigmoid(scores)).flatten(1, 2)
-
-
-def channels_first(swept, scores):
-    return (swept * sigmoid(scores).unsqueeze(2)).transpose(1, 2).flatten(1, 2)
-
-
-def added_up(swept, scores):
-    return (swept * sigmoid(scores).unsqueeze(2)).sum(dim=1)
-
-
-def not_flat(swept, scores):
-    return swept * sigmoid(scores).unsqueeze(2)
-
-
-def sigmoid_of_all(swept, scores):
-    return sigmoid(swept * scores.unsqueeze(2)).flatten(1, 2)
-
-
-# ------------------------------------------------------------------------------ the idle tensors
-
-
-def idle_by_size(names, optimizer):
-    found = []
-    for k, name in enumerate(names):
-        if k in optimizer["state"]:
-            record = optimizer["state"][k]
-            if max(record[key].abs().max() for key in ("exp_avg", "exp_avg_sq")) == 0:
-                found.append(name)
-    return found
-
-
-def frozen_too(names, optimizer):
-    return [n for k, n in enumerate(names) if k not in optimizer["state"]
-            or not optimizer["state"][k]["exp_avg_sq"].any()]
-
-
-def no_record_only(names, optimizer):
-    return [name for k, name in enumerate(names) if k not in optimizer["state"]]
-
-
-def any_zero(names, optimizer):
-    return [names[k] for k, r in optimizer["state"].items() if (r["exp_avg"] == 0).any()]
-
-
-def first_mean_only(names, optimizer):
-    return [names[k] for k, r in optimizer["state"].items() if not r["exp_avg"].any()]
-
-
-def nearly_zero(names, optimizer):
-    return [names[k] for k, r in optimizer["state"].items() if r["exp_avg_sq"].max() < 1e-12]
-
-
-def gaps_closed(names, optimizer):
-    records = optimizer["state"].values()
-    return [n for n, r in zip(names, records, strict=False) if not r["exp_avg_sq"].any()]
-
-
-def numbers_not_names(names, optimizer):
-    return [k for k, r in optimizer["state"].items() if not r["exp_avg_sq"].any()]
-
-
-def the_first_only(names, optimizer):
-    return idle_by_size(names, optimizer)[:1]
-
-
-def looks_at_the_steps(names, optimizer):
-    return [names[k] for k, r in optimizer["state"].items() if r["step"] == 0]
-
-
-def indexes_what_is_missing(names, optimizer):
-    return [n for k, n in enumerate(names) if not optimizer["state"][k]["exp_avg"].any()]
+def share_of_yes_or_no(values, mask, bins):
+    place = (values * bins).long().clamp(max=bins - 1)
+    return sum((values[place == k].mean() - mask[place == k].mean()).abs() for k in range(bins))
 
 
 ANSWERS = {
@@ -308,6 +225,7 @@ ANSWERS = {
             (x_scaled, "A scales x here; it should scale the branch"),
             (gate_turned, "A is turned round"),
             (axis_forgotten, r"first axis of A is the batch, but it met the channels"),
+            (axis_at_the_end, "the new axis stands last"),
             (no_relu, "the ReLU is missing"),
             (relu_too_early, "the ReLU comes last"),
             (x_forgotten, "x is missing"),
@@ -326,6 +244,8 @@ ANSWERS = {
             (pairs_of_all, "divided by the square of the number of pixels"),
             (in_percent, "between 0 and 1, not percent"),
             (accuracy, r"you compared A with \.5"),
+            (one_to_one, "Each rainy value meets each dry one"),
+            (mean_of_yes_or_no, "Yes or no has no mean"),
             (always_right, r"pairs in order is not right\. Yours is 0\.75, expected 0\.3333"),
             (lambda values, mask: values[mask].mean() - values[~mask].mean(), "two means"),
         ],
@@ -345,36 +265,8 @@ ANSWERS = {
             (closed_bins, "a pixel where two bins meet was counted in both"),
             (zero_lost, "a pixel with A = 0 is lost"),
             (ten_bins, "you always made ten bins"),
+            (share_of_yes_or_no, "Yes or no has no mean"),
             (gap_in_points, "between 0 and 1, not points"),
-        ],
-    },
-    "09.4": {
-        "second": weigh_one_by_one,
-        "wrong": [
-            (weights_dropped, "the weights did nothing: a line such as `swept.mul"),
-            (scores_as_weights, "the sigmoid is missing"),
-            (shared, "a softmax makes the four directions share"),
-            (on_the_channels, r"raised RuntimeError.*your weights met the channels"),
-            (axis_left_to_luck, r"has to become \(B, 4, 1, H, W\)"),
-            (channels_first, "the channels stand in the wrong order"),
-            (added_up, "you added them up"),
-            (not_flat, "put directions and channels into one axis"),
-            (sigmoid_of_all, "the sigmoid went over the product"),
-        ],
-    },
-    "09.5": {
-        "second": idle_by_size,
-        "wrong": [
-            (frozen_too, "'frozen' has no record: it was frozen"),
-            (no_record_only, "'branch' is missing: it has a record"),
-            (any_zero, "'head' is idle in some of its weights only"),
-            (first_mean_only, "'cancelled' has a mean of squares above 0"),
-            (nearly_zero, "'deep' got a gradient, a tiny one"),
-            (gaps_closed, "the names moved: the number in `state` is the place"),
-            (numbers_not_names, "return a list of names"),
-            (the_first_only, "'gate' is missing"),
-            (looks_at_the_steps, "'branch' is missing"),
-            (indexes_what_is_missing, "your function raised KeyError"),
         ],
     },
 }

@@ -1,4 +1,4 @@
-"""The hooks that hold parts of a network still, and what the sliders of lesson 09 show."""
+"""The hook that reads direction weights, and what the slider and figures of lesson 09 show."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.nn import functional as F
 
 from derain_edu.course.views import attention as views
 from derain_edu.errors import DerainError
-from derain_edu.map_scores import auc, score_at
+from derain_edu.map_scores import auc, calibration, score_at
 from derain_edu.models import create_model
-from derain_edu.rain.synthesis import add_rain
 
 SMALL = {"channels": 4, "blocks": 1, "stages": 3}
 
@@ -44,78 +42,6 @@ def test_without_acting_weights_there_is_nothing_to_show():
         views.direction_weights(create_model("spanet", **SMALL), torch.rand(3, 8, 8))
 
 
-def test_levelled_directions_are_equal_everywhere_and_keep_their_mean(paper):
-    rainy = torch.rand(3, 8, 9)
-    before = views.direction_weights(paper, rainy)[0]
-    with views.levelled_directions(paper):
-        level = views.direction_weights(paper, rainy)[0]
-        changed = paper.attend(rainy[None])[1]
-    assert torch.allclose(level, level[:, :1, :1].expand_as(level))
-    assert torch.allclose(level.mean(dim=(1, 2)), before.mean(dim=(1, 2)))
-    assert not torch.allclose(changed, paper.attend(rainy[None])[1], atol=1e-7)
-    assert torch.equal(views.direction_weights(paper, rainy)[0], before)
-
-
-def test_levelling_constant_weights_changes_nothing(paper):
-    with torch.no_grad():
-        paper.attention.directions.conv3.weight.zero_()  # only the biases speak
-    rainy = torch.rand(1, 3, 8, 9)
-    expected = paper(rainy)
-    with views.levelled_directions(paper):
-        assert torch.allclose(paper(rainy), expected, atol=1e-6)
-
-
-def test_a_changed_map_changes_its_stage_every_time(paper):
-    rainy = torch.rand(1, 3, 8, 9)
-    maps = paper.attend(rainy)[1]
-    with views.changed_map(paper, torch.zeros_like, stages=[2]):
-        for _ in range(2):  # the count starts anew with each picture
-            changed = paper.attend(rainy)[1]
-            assert torch.equal(changed[:, 0], maps[:, 0])
-            assert (changed[:, 1] == 0).all() and (changed[:, 2] > 0).all()
-    assert torch.equal(paper.attend(rainy)[1], maps)
-
-
-def test_with_all_maps_at_zero_the_gated_blocks_do_nothing(paper):
-    rainy = torch.rand(1, 3, 8, 9)
-    x = F.relu(paper.head(rainy))
-    for block in (paper.blocks[0], *paper.blocks[-2:]):  # the ungated ones
-        x = block(x)
-    with views.changed_map(paper, torch.zeros_like, stages=[1, 2, 3]):
-        assert torch.allclose(paper(rainy), paper.tail(x), atol=1e-6)
-
-
-def test_an_error_inside_leaves_no_hook_behind(paper):
-    rainy = torch.rand(1, 3, 8, 9)
-    expected = paper(rainy)
-    with (
-        pytest.raises(ValueError, match="stop"),
-        views.changed_map(paper, torch.zeros_like, stages=[1]),
-    ):
-        raise ValueError("stop")
-    assert torch.equal(paper(rainy), expected)
-
-
-def test_a_level_map_keeps_its_mean():
-    maps = torch.rand(2, 1, 5, 6)
-    level = views.level_map(maps)
-    assert level.shape == maps.shape and torch.allclose(level.mean((2, 3)), maps.mean((2, 3)))
-    assert (level == level[:, :, :1, :1]).all()
-
-
-def test_an_angle_view_reports_means_by_place(paper):
-    clean = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0)) * 0.4
-    view = views.angle_view(paper, clean, 30, seed=1)
-    rain = add_rain(clean, "light", seed=1, angle=30)
-    weights, wet = views.direction_weights(paper, rain.rainy)[0].detach(), rain.mask[0]
-    on = [float(w[wet].mean()) for w in weights]
-    off = [float(w[~wet].mean()) for w in weights]
-    assert view.on_streaks == pytest.approx(on) and view.elsewhere == pytest.approx(off)
-    up, right, down, left = (a - b for a, b in zip(on, off, strict=True))
-    assert view.leaning == pytest.approx((up + down - right - left) / 2)
-    assert view.auc == auc(paper.attend(rain.rainy[None])[1][0, 0].detach(), wet)
-
-
 def test_the_verdicts_are_painted_in_their_colours(map_and_mask):
     values, mask = map_and_mask
     picture, called = views.hits_and_misses(values, mask, 0.5), values >= 0.5
@@ -139,19 +65,27 @@ def test_the_threshold_slider_moves_the_picture(map_and_mask):
         seen.append(image.value)
         score = score_at(values, mask, views.THRESHOLDS[position])
         assert f"A ≥ {score.threshold:.2f}" in words.value
-        assert f"recall {score.recall:.0%}" in words.value
+        assert f"recall {score.recall:.0%}, false alarms {score.false_alarms:.0%}" in words.value
     assert len(set(seen)) == 3 and len({pixels(png).shape for png in seen}) == 1
 
 
-def test_the_angle_slider_moves_the_picture(paper):
-    clean = torch.full((3, 32, 32), 0.2)
-    looks = [views.angle_view(paper, clean, angle, seed=2) for angle in (-40, 0, 40)]
-    slider, image, words = views.angle_slider(looks).children
-    seen = []
-    for position, look in enumerate(looks):
-        slider.value = position
-        seen.append(image.value)
-        assert f"Rain at {look.angle:.0f}°" in words.value
-        assert f"leaning {look.leaning:+.3f}" in words.value
-    # the chart and its title, and below them the weights, at twice their size, and theirs
-    assert len(set(seen)) == 3 and pixels(seen[0]).shape[0] == (220 + 24) + (2 * 32 + 24)
+def test_the_first_threshold_finds_all_rain_and_the_recall_falls(map_and_mask):
+    recalls = [score_at(*map_and_mask, threshold).recall for threshold in views.THRESHOLDS]
+    assert recalls[0] == 1 and recalls == sorted(recalls, reverse=True)
+
+
+def test_the_figures_draw_one_panel_per_map(map_and_mask):
+    values, mask = map_and_mask
+    picture = torch.rand(3, *values.shape)
+    figure = views.roc_figure(["a", "b"], torch.stack([values, values]), torch.stack([mask, mask]))
+    curves = figure.axes[0].get_lines()
+    assert len(curves) == 3  # two maps and the diagonal
+    area = torch.trapezoid(*(torch.as_tensor(axis) for axis in curves[0].get_data()[::-1]))
+    assert float(area) == pytest.approx(auc(values, mask))
+    stages = views.stages_figure(values.expand(4, -1, -1), [0.9, 0.6, 0.6, 0.6], [3, 0, 0.1, 0.1])
+    assert len(stages.axes) == 4 + 4 + 2  # maps, their colour bars, two charts
+    assert len(views.directions_figure(picture, values.expand(4, -1, -1)).axes) == 5 + 4
+    assert len(views.map_figure(picture, picture, mask, values).axes) == 4 + 1
+    bins = calibration(values, mask)
+    found = views.calibration_figure({"light": bins}).axes[0].get_lines()[0].get_data()
+    assert list(found[0]) == [b.value for b in bins] and list(found[1]) == [b.share for b in bins]
