@@ -240,8 +240,9 @@ for axis, (name, values) in zip(axes.flat, percent.items(), strict=True):
     axis.set_title(f"PRN, {name}", fontsize=10)
     axis.set_xlabel("stage")
 axes[0, 0].set_ylabel("% of all lengths")
-plots.show(figure, "Bars: how much each stage contributes to the gradient of a fresh "
-           "and of a trained PRN. In the fresh one nearly all is the last stage.")
+plots.show(figure, "Bars: how much each stage contributes to the gradient of a "
+           "fresh and of a trained PRN. In the fresh one nearly all is the last "
+           "stage.")
 assert percent["fresh"][-1] > 60 and percent["trained"][0] > percent["fresh"][0]
 
 # %% [markdown]
@@ -306,8 +307,9 @@ for row, (name, values) in zip(axes, found.items(), strict=True):
     a, right = agreement(values), at_right_angles(values)
     print(f"{name:8s} agreement {a:.2f}, at right angles {right:.2f}")
 plots.show(figure, "The share of each stage as an arrow beside their sum, with its "
-           "true length and its true angle to the sum; beside it the cosines of all "
-           "pairs. Fresh: one arrow is the sum. Trained: four arrows point apart.")
+           "true length and its true angle to the sum; beside it the cosines of "
+           "all pairs. Fresh: one arrow is the sum. Trained: four arrows point "
+           "apart.")
 
 # %% [markdown]
 # (An arrow's length and its angle to the sum are exact. The angles *between* two arrows are not:
@@ -355,8 +357,8 @@ figure, axes = plots.new_figure(1, 2, width=9, height=3.4)
 for axis, (name, table) in zip(axes.flat, tables.items(), strict=True):
     title = f"PRN, {name} (colour: log₁₀)"
     views.draw_table(axis, table, title, "loss of stage 1 … 4", "use 1 … 4", "log")
-plots.show(figure, "Two triangular tables: how strongly the loss of each stage reaches "
-           "each use of the weights. Above the diagonal all is zero.")
+plots.show(figure, "Two triangular tables: how strongly the loss of each stage "
+           "reaches each use of the weights. Above the diagonal all is zero.")
 for table in tables.values():
     assert (table.triu(1) == 0).all() and (table.diagonal() > 0).all()
 fractions = (tables["fresh"][-1, :-1] / tables["fresh"][-1, 1:]).tolist()
@@ -521,11 +523,10 @@ def gradient_from_drafts(step, w, x, stages, loss):
     # END SOLUTION
 
 
-def wave(x, w):
-    return x + (x * w).sin().tanh()
-
-
 if exercises.check("05.3", gradient_from_drafts):
+    def wave(x, w):
+        return x + (x * w).sin().tanh()
+
     for count in (2, 4, 8):
         with LiveMemory() as memory:
             gradient_from_drafts(wave, torch.tensor(0.5), torch.rand(512, 512),

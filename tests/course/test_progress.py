@@ -120,7 +120,7 @@ def test_the_page_says_who_and_what_and_replaces_only_itself(file, tmp_path):
 def test_the_map_of_lesson_00_leads_to_the_lessons(file, monkeypatch):
     progress.keep("04.1", "right")
     shown = progress.course_map().data
-    assert 'href="04_progressive_prn.ipynb">04 · ' in shown and "<td>1 of 4</td>" in shown
+    assert 'href="04_progressive_prn.ipynb">04 · ' in shown and "<td>1 of 3</td>" in shown
     monkeypatch.setenv("DERAIN_EDU_BOOK", "1")
     assert 'href="04_progressive_prn.html">' in progress.course_map().data
     monkeypatch.setitem(sys.modules, "google.colab", None)
