@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book"))
 import teachers  # noqa: E402
 
-from derain_edu.course.notebooks import lessons  # noqa: E402
+from derain_edu.course.notebooks import lesson_folder, lessons  # noqa: E402
 from derain_edu.course.plans import Session  # noqa: E402
 from derain_edu.errors import DerainError  # noqa: E402
 
@@ -32,6 +32,19 @@ def test_every_lesson_has_its_notes():
             assert f"**{words}.**" in part, part.splitlines()[0]
         question_and_answer = r"\*\*For the exam\.\*\*[^*]+\*[^*]+\*"
         assert re.search(question_and_answer, part), part.splitlines()[0]
+
+
+def test_the_sections_to_skip_exist():
+    page = teachers.PAGE.read_text(encoding="utf-8")
+    named = re.findall(r"^### (\d\d) ·|Skip first\.\*\*.*?[Ss]ection (\d)", page, re.MULTILINE)
+    lesson, seen = "", 0
+    for number, section in named:
+        lesson = number or lesson
+        if section:
+            [source] = lesson_folder().glob(f"{lesson}_*.py")
+            assert f"# ## {section} · " in source.read_text(encoding="utf-8"), (lesson, section)
+            seen += 1
+    assert seen >= 15
 
 
 def test_the_mistakes_are_what_the_checkers_say():
