@@ -175,7 +175,7 @@ def sum_over_uses() -> Diagram:
         drawing.arrow((x0, y - 10), (x1, y - 10), words=name)
         if k:
             drawing.arrow((x1, y + 10), (x0, y + 10), accent=True, dashed=True)
-    weight = drawing.box(235, 172, 200, 46, "one weight w", ".grad = sum of the shares")
+    drawing.box(235, 172, 200, 46, "one weight w", ".grad = sum of the shares")
     ends = (275, 335, 395)
     for k, (stage, end) in enumerate(zip(stages, ends, strict=True)):
         x, y = stage.bottom
