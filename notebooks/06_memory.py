@@ -228,7 +228,7 @@ views = gates.gate_views(prenet, streaked, rocket)
 figure, axes = plots.new_figure(4, T, width=12, height=7.2)
 gates.draw_gate_table(axes, views)
 plots.show(figure, "The gates over the stages: six columns. Above, the "
-           "picture, from which the streak goes in stages 1 and 2; below, how much it "
+           "picture, from which the streak goes in stages 1 and 2; below, how it "
            "changes the write, forget and output gate.")
 
 # %% [markdown]
@@ -376,7 +376,7 @@ print(f"rainy: {de.psnr(rainy, clean):.1f} dB")
 figure, axes = plots.new_figure(width=6.5, height=3)
 plots.draw_curves(axes[0, 0], curves, xlabel="stage", ylabel="mean PSNR in dB")
 plots.show(figure, "PSNR over the stages with four kinds of memory: its own "
-           "rises to 37 dB, without places or of another photo it ends near 32 dB, the "
+           "rises to 37 dB, without places or of another photo it ends at 32, the "
            "empty one falls to 16 dB.")
 assert last["empty"] < last["another photo's"] < last["its own"] - 3
 assert abs(curves["no places"][2] - curves["its own"][2]) < 1
