@@ -241,8 +241,7 @@ for axis, (name, values) in zip(axes.flat, percent.items(), strict=True):
     axis.set_xlabel("stage")
 axes[0, 0].set_ylabel("% of all lengths")
 plots.show(figure, "Bars: how much each stage contributes to the gradient of a "
-           "fresh and of a trained PRN. In the fresh one nearly all is the last "
-           "stage.")
+           "fresh and of a trained PRN. In the fresh one nearly all is stage 4.")
 assert percent["fresh"][-1] > 60 and percent["trained"][0] > percent["fresh"][0]
 
 # %% [markdown]
@@ -308,8 +307,7 @@ for row, (name, values) in zip(axes, found.items(), strict=True):
     print(f"{name:8s} agreement {a:.2f}, at right angles {right:.2f}")
 plots.show(figure, "The share of each stage as an arrow beside their sum, with its "
            "true length and its true angle to the sum; beside it the cosines of "
-           "all pairs. Fresh: one arrow is the sum. Trained: four arrows point "
-           "apart.")
+           "all pairs. Fresh: one arrow is nearly the sum. Trained: they part.")
 
 # %% [markdown]
 # (An arrow's length and its angle to the sum are exact. The angles *between* two arrows are not:
@@ -416,14 +414,16 @@ for name, weights in LOSSES.items():
         last[name].append(curve[-1])
         numbers = ", ".join(f"{v:.2f}" for v in curve)
         print(f"{name:16s} share of stage 1: {first_stage:4.1f} %, {numbers} dB")
-        assert curve[-1] > de.psnr(rainy_test, clean_test)
 pairs = zip(last["all stages"], last["last stage only"], strict=True)
 gaps = [a - b for a, b in pairs]
 print("all stages minus last stage only, at the last stage:",
       ", ".join(f"{gap:+.2f}" for gap in gaps), "dB")
 
 # %% [markdown]
-# GAPTEXT
+# Losses at all stages give stage 1 a larger share. Whether the last *picture* gains, three short runs
+# can't tell: 80 steps are few, and the starts differ by more than a decibel. From full training:
+# the authors' network with a loss at every stage has 29.12 dB on Rain100H, the one with the last
+# loss alone 29.32 dB (LSTM, T = 6). A first picture that must be good already is a constraint, too.
 
 # %% [markdown]
 # ## 6 · What the sum costs
@@ -524,13 +524,12 @@ def gradient_from_drafts(step, w, x, stages, loss):
 
 
 if exercises.check("05.3", gradient_from_drafts):
-    def wave(x, w):
-        return x + (x * w).sin().tanh()
-
     for count in (2, 4, 8):
         with LiveMemory() as memory:
-            gradient_from_drafts(wave, torch.tensor(0.5), torch.rand(512, 512),
-                                 count, torch.mean)
+            gradient_from_drafts(
+                lambda x, w: x + (x * w).sin().tanh(),
+                torch.tensor(0.5), torch.rand(512, 512), count, torch.mean,
+            )
         print(f"T = {count}: {memory.peak / 2**20:.1f} MiB")
 
 # %% [markdown] tags=["solution"]

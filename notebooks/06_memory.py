@@ -191,8 +191,7 @@ for name, f in opened.items():
 axes[0, 0].set(xlabel="forget gate", ylabel="how often")
 axes[0, 0].legend(fontsize=8, frameon=False)
 plots.show(figure, "Histograms of the forget gate of three networks. All lie "
-           "around one half; the network with the longest training has the widest "
-           "one.")
+           "around one half; the one with the longest training is the widest.")
 spread = {name: f.std().item() for name, f in opened.items()}
 assert all(abs(f.mean() - 0.5) < 0.06 for f in opened.values())
 assert max(spread["fresh"], spread["800 steps"]) < 0.05 < spread["45,000 steps"] / 2
@@ -228,9 +227,9 @@ gates.gate_slider(prenet, streaked, rocket, zoom=2)
 views = gates.gate_views(prenet, streaked, rocket)
 figure, axes = plots.new_figure(4, T, width=12, height=7.2)
 gates.draw_gate_table(axes, views)
-plots.show(figure, "The gates over the stages: six columns. Above, the picture, "
-           "from which the streak goes in stages 1 and 2; below, how much the "
-           "streak changes the write, forget and output gate.")
+plots.show(figure, "The gates over the stages: six columns. Above, the "
+           "picture, from which the streak goes in stages 1 and 2; below, how it "
+           "changes the write, forget and output gate.")
 
 # %% [markdown]
 # Look at the top row first: the streak leaves the *picture* early. The lower rows are |with the
@@ -253,7 +252,7 @@ changes = gates.forget_changes(prenet, streaked, rocket, on_streak)
 both = changes["both"]
 compare_guess(my_guess, 100 * both[-1] / both[0], "%", decimals=0)
 header = ["stage", *(str(k + 1) for k in range(T))]
-rows = [["rain left", *(f"{abs(v):.0%}" for v in left)]]
+rows = [["rain left", *(f"{v:+.0%}" for v in left)]]
 for name, values in changes.items():
     rows.append([f"forget gate: {name}", *(f"{v:.3f}" for v in values)])
 print(text_table(header, rows))
@@ -261,7 +260,8 @@ assert abs(left[-1]) < 0.05 < changes["by the memory"][-1]
 assert both[-1] > both[0]
 
 # %% [markdown]
-# The rain is gone from the picture, and the gates still show where it was, even more than at the
+# (Below zero the network took away too much: a dark streak.) The rain is gone from the picture, and
+# the gates still show where it was, even more than at the
 # start. That is a kind of memory. But careful: every stage sees the rainy O again, so the gates may
 # know it from there. The last two rows test this. A gate sees only z and h, so we take *only h*
 # from the run with the streak ("by the memory"), or *only z* ("by the pictures"). In the last stage
@@ -375,8 +375,8 @@ print(f"rainy: {de.psnr(rainy, clean):.1f} dB")
 # %%
 figure, axes = plots.new_figure(width=6.5, height=3)
 plots.draw_curves(axes[0, 0], curves, xlabel="stage", ylabel="mean PSNR in dB")
-plots.show(figure, "PSNR over the stages with four kinds of memory: its own rises "
-           "to 37 dB, one without places or of another photo ends near 32 dB, the "
+plots.show(figure, "PSNR over the stages with four kinds of memory: its own "
+           "rises to 37 dB, without places or of another photo it ends at 32, the "
            "empty one falls to 16 dB.")
 assert last["empty"] < last["another photo's"] < last["its own"] - 3
 assert abs(curves["no places"][2] - curves["its own"][2]) < 1

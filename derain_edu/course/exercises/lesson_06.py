@@ -196,7 +196,7 @@ class Watched(nn.Module):
     def stage(self, rainy: Any, x: Any, state: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
         pair = isinstance(state, tuple | list) and len(state) == 2
         if isinstance(x, tuple | list):
-            raise ValueError("x is a picture, and it got two things: stage returns (x, state)")
+            raise ValueError("x is a picture, and it got two things: a stage returns (x, state)")
         if state is not None and not (pair and all(isinstance(p, Tensor) for p in state)):
             raise ValueError("the state is None (empty) or what the stage before returned, (h, c)")
         return self.network.stage(rainy, x, state)
