@@ -20,7 +20,7 @@ from derain_edu.errors import DerainError
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
-WITH_EXERCISES = [path for path in SOURCES if path.stem[:2] in [f"0{k}" for k in range(1, 10)]]
+WITH_EXERCISES = SOURCES[1:]  # all but lesson 00, which shows how exercises work
 MARKS = "[●○]{5}"
 ROWS = {"Difficulty": MARKS, "Importance": MARKS, "Spend": r"\d+ minutes", "Task": r"\S.*"}
 HINT = r"<details><summary>Hint</summary>\n\n.+\n\n</details>"
