@@ -128,9 +128,9 @@ assert 2.5 < more < 4.5 and 4.5 < brighter < 6.1
 
 # %% [markdown]
 # Twice the brightness doubles the error in every pixel. Squared, it is four times as large, and
-# $10\log_{10}4 = 6.02$ dB, minus a little that is cut off in the bright sky. Twice the streaks lie
-# mostly side by side: twice the squared error, $10\log_{10}2 = 3.01$ dB, and a little more where
-# they overlap.
+# $10\log_{10}4 = 6.02$ dB, minus half a decibel for what is cut off in the bright sky. Twice the
+# streaks lie mostly side by side: twice the squared error, $10\log_{10}2 = 3.01$ dB, and half a
+# decibel more where they overlap.
 #
 # **6 dB more is half the error; 3 dB more is half the squared error.** To PSNR, one streak counts
 # as much as four of half its brightness.
@@ -452,13 +452,15 @@ published = [
     ("Restormer", "Rain13K", "Rain100L", "Y, rounded", 38.99),
 ]
 rows = [dict(zip(columns, values, strict=True)) for values in published]
-lines = [[f"{k}  {row['network']}", *(str(row[c]) for c in columns[1:])]
-         for k, row in enumerate(rows)]
+lines = []
+for k, row in enumerate(rows):
+    facts = [row[column] for column in columns[1:4]]
+    lines.append([f"{k}  {row['network']}", *facts, f"{row['psnr']:.2f}"])
 print(text_table(columns, lines))
 
 # %% [markdown]
 # The same PReNet on the same test set: 37.48 and 32.44 dB. To cut or to round moved picture A by
-# less than half a dB, so the training data are the main suspect for these five.
+# less than half a dB, so for these five decibels the training data are the main suspect.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 02.4 · Which rows may be compared?
