@@ -199,8 +199,8 @@ for name, change in ways.items():
     picture = de.add_rain(clean, "heavy", seed=3, **change).rainy
     pictures[f"{name}, {de.psnr(picture, clean):.1f} dB"] = picture
 figure = plots.picture_row(pictures, width=12)
-plots.show(figure, "A Chinese temple under a bright sky: clean, with additive rain, "
-                   "with screen rain that is weaker in the sky, and with rain in a fog.")
+plots.show(figure, "A Chinese temple under a bright sky: clean, with additive "
+                   "rain, with screen rain that is weaker in the sky, and in a fog.")
 
 # %% [markdown]
 # ### Move it
