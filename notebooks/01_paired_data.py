@@ -200,7 +200,7 @@ for name, change in ways.items():
     pictures[f"{name}, {de.psnr(picture, clean):.1f} dB"] = picture
 figure = plots.picture_row(pictures, width=12)
 plots.show(figure, "A Chinese temple under a bright sky: clean, with additive "
-                   "rain, with screen rain that is weaker in the sky, and in a fog.")
+                   "rain, with screen rain, weaker in the sky, and in a fog.")
 
 # %% [markdown]
 # ### Move it
