@@ -434,4 +434,4 @@ assert [result.state for result in results] == ["untouched", "wrong", "right"]
 # - read a paper in seven moves, with its code beside it
 # - tell which published numbers may be compared
 #
-# Next: **01 · Paired data**. What is rain to a network, and what does a score mean?
+# Next: **01 · Paired data**. What is rain to a network?

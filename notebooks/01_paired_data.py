@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | make a pair of pictures, rainy and clean; say what is lost where rain meets white; find a pair that does not fit before you train on it; draw batches that you can draw again |
 # | **Before you start** | lesson 00 |
-# | **Time** | 55 minutes, 30 of them for the exercises; the cells take 15 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 55 minutes, 30 of them for the exercises; the cells take 20 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Yang et al., CVPR 2017 (layers, veil, Rain100; arXiv 1609.07769); Ren et al., CVPR 2019 (PReNet, arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
@@ -200,8 +200,7 @@ for name, change in ways.items():
     pictures[f"{name}, {de.psnr(picture, clean):.1f} dB"] = picture
 figure = plots.picture_row(pictures, width=12)
 plots.show(figure, "A Chinese temple under a bright sky: clean, with additive "
-                   "rain, with screen rain that is weaker in the sky, and with "
-                   "rain in a fog.")
+                   "rain, with screen rain, weaker in the sky, and in a fog.")
 
 # %% [markdown]
 # ### Move it
