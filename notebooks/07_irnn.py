@@ -11,17 +11,6 @@
 # | **Papers** | Le, Jaitly & Hinton, 2015 (IRNN, arXiv 1504.00941); Bell et al., CVPR 2016 (sweeps over pictures, arXiv 1512.04143); Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538) |
 
 # %% tags=["bootstrap"]
-# On Colab this cell installs the course package; everywhere else it only imports it.
-import importlib.util
-import subprocess
-import sys
-
-if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    onnx = ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]  # Colab has none of them
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
-    subprocess.run(pip, check=True)
-
 import derain_edu as de
 
 # %% [markdown]

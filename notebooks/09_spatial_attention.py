@@ -11,17 +11,6 @@
 # | **Papers** | Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538); Guo et al., ICML 2017 (calibration, arXiv 1706.04599) |
 
 # %% tags=["bootstrap"]
-# On Colab this cell installs the course package; everywhere else it only imports it.
-import importlib.util
-import subprocess
-import sys
-
-if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    onnx = ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]  # Colab has none of them
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
-    subprocess.run(pip, check=True)
-
 import derain_edu as de
 
 # %%

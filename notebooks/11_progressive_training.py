@@ -11,17 +11,6 @@
 # | **Papers** | Krishnapriyan et al., NeurIPS 2021 (why such networks fail, arXiv 2109.01050); Wu, Dyer & Neyshabur, ICLR 2021 (when do curricula work?, arXiv 2012.03107) |
 
 # %% tags=["bootstrap"]
-# On Colab this cell installs the course package; everywhere else it only imports it.
-import importlib.util
-import subprocess
-import sys
-
-if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is None:
-    source = "git+https://github.com/derain-edu/derain-edu"
-    onnx = ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]  # Colab has none of them
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
-    subprocess.run(pip, check=True)
-
 import derain_edu as de
 
 # %% [markdown]

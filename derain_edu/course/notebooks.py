@@ -18,14 +18,14 @@ How a lesson is written
     # | **Papers** | Ren et al., CVPR 2019 (arXiv 1901.09221) |
 
     # %% tags=["bootstrap"]
-    (the text of :func:`bootstrap_code`)
+    import derain_edu as de
 
-The notebook gets three things that the source has not: a line below the title that says where in
-the course it stands, a link below the table that opens it in Colab, and, if it has exercises, a
-last cell that says how many of them are done. The second cell is the only one that may use the
-network.
-The source holds the solved exercises; :mod:`derain_edu.course.exercise_cells` says how they are
-written, and how the student's notebook and the one in ``notebooks/solutions`` are made of them.
+The notebook gets what the source has not: a line below the title that says where in the course it
+stands, a link below the table that opens it in Colab, the code that installs the course there (in
+the cell tagged ``bootstrap``, the only one that may use the network), and, if it has exercises, a
+last cell that says how many of them are done. The source holds the solved exercises;
+:mod:`derain_edu.course.exercise_cells` says how they are written, and how the student's notebook
+and the one in ``notebooks/solutions`` are made of them.
 ``test_notebooks_in_step.py`` checks this form and the size of each lesson, and that the notebooks
 are up to date.
 """
@@ -43,7 +43,7 @@ from derain_edu.course.exercise_cells import Cell, has_exercises, questions_apar
 from derain_edu.errors import DerainError
 from derain_edu.files import PACKAGE, in_checkout, write_atomically
 
-# {url} is [project.urls] Repository in pyproject.toml.
+# {url} is [project.urls] Repository in pyproject.toml, {line} what stands in the source.
 BOOTSTRAP = """\
 # On Colab this cell installs the course package; everywhere else it only imports it.
 import importlib.util
@@ -56,7 +56,8 @@ if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is N
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, *onnx]
     subprocess.run(pip, check=True)
 
-import derain_edu as de"""
+{line}"""
+BOOTSTRAP_LINE = "import derain_edu as de"  # all that a source has of it
 
 # The short course: these lessons need none of the others.
 CORE = ("00", "01", "03", "04", "05", "07", "09", "11", "14", "15", "16")
@@ -161,7 +162,7 @@ def repository_url() -> str:
 
 def bootstrap_code() -> str:
     """Return the code of the one cell that installs and imports the package."""
-    return BOOTSTRAP.replace("{url}", repository_url())
+    return BOOTSTRAP.replace("{url}", repository_url()).replace("{line}", BOOTSTRAP_LINE)
 
 
 def colab_url(name: str, solutions: bool = False) -> str:
@@ -208,15 +209,17 @@ def make_notebook(source: Path, solutions: bool = False) -> Any:
     Raises
     ------
     DerainError
-        If the cell tagged ``bootstrap`` is missing or is not :func:`bootstrap_code`, or if an
+        If the cell tagged ``bootstrap`` is missing or is not :data:`BOOTSTRAP_LINE`, or if an
         exercise has no solution.
     """
     cells = lesson_cells(source)
-    if [text for _, text, tags in cells if "bootstrap" in tags] != [bootstrap_code()]:
+    if [text for _, text, tags in cells if "bootstrap" in tags] != [BOOTSTRAP_LINE]:
         raise DerainError(
-            f'{source.name} needs one cell `# %% tags=["bootstrap"]` with exactly this text:\n\n'
-            + bootstrap_code()
+            f'{source.name} needs one cell `# %% tags=["bootstrap"]` with this line alone: '
+            + BOOTSTRAP_LINE
         )
+    install = bootstrap_code()
+    cells = [(kind, install if "bootstrap" in tags else text, tags) for kind, text, tags in cells]
     exercises = has_exercises(cells)
     cells = questions_apart((solved if solutions else unsolved)(cells))
     (kind, text, tags), *rest = cells

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from derain_edu.course.lesson_size import faults, size_of, sizes
-from derain_edu.course.notebooks import bootstrap_code
+from derain_edu.course.notebooks import BOOTSTRAP_LINE
 
 OPENING = "# 03 · Title\n\n**Why?**\n\n| **Time** | {} minutes; 60 s on a CPU |"
 CARD = "### Exercise 03.1 · One\n\n| **Spend** | 10 minutes |\n\n<details>a hint</details>"
@@ -15,7 +15,7 @@ def lesson(minutes: int = 40, words: int = 500, lines: int = 1, more: int = 0) -
     """Return the cells of a lesson of a chosen length."""
     return [
         ("markdown", OPENING.format(minutes), ()),
-        ("code", bootstrap_code(), ("bootstrap",)),
+        ("code", BOOTSTRAP_LINE, ("bootstrap",)),
         ("markdown", "word " * words + "\n<details>\nmore words\n</details>", ()),
         ("markdown", CARD, ("exercise",)),
         ("code", 'exercises.check("03.1", f)', ("exercise",)),
