@@ -17,7 +17,7 @@ import pytest
 from derain_edu.course.notebooks import lesson_names
 
 PAGES = ["index", "glossary", "results/claims", "api", "checked", "genindex", "search"]
-PAGES += ["try/index"]
+PAGES += ["try/index", "teachers", "tripod"]
 PAGES += [f"lessons/{name}" for name in lesson_names()]
 HERE = "https://book/"  # where the links of the pages start
 LOADING = {(tag, "src") for tag in ("script", "img", "iframe", "source")} | {("link", "href")}
