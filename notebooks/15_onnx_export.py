@@ -6,7 +6,7 @@
 # | | |
 # |---|---|
 # | **Goals** | read what is inside an exported file; choose a tolerance, and say what it means in grey levels; catch a size that froze; write a test that can fail; keep the contract of a file, in a program without PyTorch |
-# | **Before you start** | lessons 04 and 06 (PReNet: its stages and its memory) |
+# | **Before you start** | lesson 04; lesson 06 helps (PReNet is PRN with a memory, h and c) |
 # | **Time** | 60 minutes, 35 of them for the exercises; the cells take 60 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Ren et al., CVPR 2019 (PReNet, arXiv 1901.09221) |
 

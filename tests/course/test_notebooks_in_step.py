@@ -11,6 +11,7 @@ import pytest
 
 from derain_edu.course.notebooks import (
     BOOTSTRAP_LINE,
+    CORE,
     build_notebooks,
     built_paths,
     cell_texts,
@@ -90,6 +91,15 @@ def test_notebooks_are_up_to_date(source):
 def test_every_notebook_has_a_source():
     built = {path for source in SOURCES for path, _ in built_paths(source)}
     assert built == set(NOTEBOOKS.rglob("*.ipynb")) - set(NOTEBOOKS.rglob(".*/*.ipynb"))
+
+
+def test_the_core_path_needs_no_other_lesson():
+    for source in SOURCES:
+        if source.stem[:2] in CORE:
+            text = source.read_text(encoding="utf-8")
+            before = re.search(r"\*\*Before you start\*\* \| (.*) \|", text)[1]
+            needed = re.sub(r"lessons? [\d, and]+ helps?\b", "", before)
+            assert set(re.findall(r"\b\d\d\b", needed)) <= set(CORE), source.stem
 
 
 def test_a_notebook_says_where_it_stands_and_ends_with_what_is_done():
