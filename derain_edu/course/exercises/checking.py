@@ -125,6 +125,33 @@ def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:
     return result
 
 
+def hinted(answer: Callable[..., Any], hints: Mapping[str, str], *arguments: Any) -> Any:
+    """Call the answer as :func:`attempt` does, and explain the errors that beginners meet.
+
+    Parameters
+    ----------
+    answer : callable
+        The reader's function.
+    hints : mapping of str to str
+        A part of an error's text, such as ``"does not require grad"``, and what it means here. The
+        first that fits stands before the error.
+    *arguments
+        What the answer is given.
+
+    Raises
+    ------
+    Untouched, Wrong
+        As :func:`attempt` does.
+    """
+    try:
+        return attempt(answer, *arguments)
+    except Wrong as reason:
+        for part, hint in hints.items():
+            if part in str(reason):
+                raise Wrong(f"{hint} ({reason})") from None
+        raise
+
+
 def expect_close(
     got: Any,
     want: Any,

@@ -10,7 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
+from derain_edu.course.exercises.checking import (
+    Wrong,
+    attempt,
+    checker,
+    expect,
+    expect_close,
+    hinted,
+    show,
+)
 from derain_edu.models.irnn import irnn_stack
 
 Pixel = tuple[int, int]
@@ -118,19 +126,18 @@ def _sweep_mistakes(x: Tensor, alpha: Tensor, beta: Tensor) -> dict[str, Tensor]
     return found
 
 
+_SWEEP_HINTS = {
+    "out of bounds for dimension 0":
+    "x[t] takes channel t: axis 0 of (C, H, W) are the channels. A row of the picture is x[:, t]",
+    "must match the size of tensor":
+    "α and β (C,) meet the last axis, W, and do not fit: alpha[:, None] is (C, 1), one number per "
+    "channel",
+}
+
+
 def _swept_by(answer: Callable[..., Any], x: Tensor, alpha: Tensor, beta: Tensor) -> Any:
-    """Call the answer; put the errors of the two natural mistakes in words."""
-    try:
-        result = attempt(answer, x, alpha, beta)
-    except Wrong as reason:
-        text = str(reason)
-        if "out of bounds for dimension 0" in text:
-            text = ("x[t] takes channel t: axis 0 of (C, H, W) are the channels. A row of the "
-                    f"picture is x[:, t] ({text})")
-        elif "must match the size of tensor" in text:
-            text = ("α and β (C,) meet the last axis, W, and do not fit: alpha[:, None] is (C, 1), "
-                    f"one number per channel ({text})")
-        raise Wrong(text) from None
+    """Call the answer, and say what is wrong with a result that is no tensor."""
+    result = hinted(answer, _SWEEP_HINTS, x, alpha, beta)
     expect(isinstance(result, Tensor),
            f"return one tensor, torch.stack(rows, dim=1), and not a {type(result).__name__}")
     return result

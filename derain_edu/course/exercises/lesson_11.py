@@ -10,19 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu.course import pinn
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
-
-
-def hinted(answer: Callable[..., Any], hints: Mapping[str, str], *arguments: Any) -> Any:
-    """Call the answer; if its exception says one of the words in ``hints``, add the hint."""
-    try:
-        return attempt(answer, *arguments)
-    except Wrong as reason:
-        for words, hint in hints.items():
-            if words in str(reason):
-                raise Wrong(f"{hint} ({reason})") from None
-        raise
-
+from derain_edu.course.exercises.checking import Wrong, checker, expect, expect_close, hinted
 
 _KEEP_GRAPH = (
     "a first derivative is differentiated again: for u_xx, and when the loss is. "

@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
-from derain_edu.course.exercises.lesson_11 import hinted
+from derain_edu.course.exercises.checking import (
+    Wrong,
+    attempt,
+    checker,
+    expect,
+    expect_close,
+    hinted,
+)
 from derain_edu.training.curriculum import StepSchedule
 
 _RAINS, _SIDES = ("drizzle", "light", "heavy"), (64, 32, 16, 32)
