@@ -52,7 +52,8 @@ LINT = lint() { \
 	faults=0; \
 	$(PY) -m ruff check . || faults=1; \
 	$(PY) -m codespell_lib || faults=1; \
-	$(PY) -m pytest -q -p no:cacheprovider tests/course/test_notebooks_in_step.py -k up_to_date || faults=1; \
+	$(PY) -m pytest -q -p no:cacheprovider tests/course/test_notebooks_in_step.py \
+		tests/course/translation -k up_to_date || faults=1; \
 	[ $$faults = 0 ]; \
 	}
 

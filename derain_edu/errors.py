@@ -7,6 +7,11 @@ notebook it is the last line of the traceback. Anything else that escapes is a b
 
 from __future__ import annotations
 
+from derain_edu.language import local
+
 
 class DerainError(ValueError):
     """Something that the caller can mend: a bad picture, an unknown name, a missing file."""
+
+    def __str__(self) -> str:
+        return local(super().__str__())

@@ -8,18 +8,32 @@ import io
 import os
 import re
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from derain_edu.language import local
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return lines of text with aligned columns, the first one to the left."""
-    widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
+    cells = [[local(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
     lines = []
-    for row in (header, ["-" * width for width in widths], *rows):
-        others = [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join([row[0].ljust(widths[0]), *others]).rstrip())
+    for first, *others in (cells[0], ["-" * width for width in widths], *cells[1:]):
+        filled = [" " * (w - columns(c)) + c for c, w in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([pad(first, widths[0]), *filled]).rstrip())
     return "\n".join(lines)
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes: a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def pad(text: str, width: int) -> str:
+    """Return a text with spaces behind it, ``width`` columns in all."""
+    return text + " " * (width - columns(text))
 
 
 LINE = 84  # characters: what JupyterLab holds beside its file browser on a screen of 1280 pixels
@@ -28,16 +42,19 @@ LINE = 84  # characters: what JupyterLab holds beside its file browser on a scre
 def compare_guess(guess: float | None, measured: float, unit: str = "", decimals: int = 1) -> None:
     """Print a reader's prediction beside what was measured."""
     measured = round(measured, decimals) + 0.0  # no "-0.0"
-    told = "no guess yet" if guess is None else f"you said {guess:.{decimals}f} {unit}".rstrip()
-    line = f"{told} · measured {measured:.{decimals}f} {unit}".rstrip()
+    unit = f" {local(unit)}" if unit else ""
+    parts = [local("no guess yet")]
     if guess is not None:
-        line += f" · you were off by {abs(guess - measured):.{decimals}f}"
-    print(line)
+        parts = [local(f"you said {guess:.{decimals}f}") + unit]
+    parts.append(local(f"measured {measured:.{decimals}f}") + unit)
+    if guess is not None:
+        parts.append(local(f"you were off by {abs(guess - measured):.{decimals}f}"))
+    print(" · ".join(parts))
 
 
 def say(text: str) -> None:
     """Print a line; what a notebook's narrow column can't hold goes on below, word by word."""
-    print(textwrap.fill(text, LINE, subsequent_indent="    ", break_on_hyphens=False))
+    print(textwrap.fill(local(text), LINE, subsequent_indent="    ", break_on_hyphens=False))
 
 
 def bars_are_off() -> bool:

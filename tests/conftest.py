@@ -25,6 +25,7 @@ CACHED_SETS = {
     "real-clip": "real",
 }  # fmt: skip
 
+os.environ["DERAIN_EDU_LANGUAGE"] = "en"  # whatever this machine speaks
 os.environ["DERAIN_EDU_PROGRESS"] = "off"  # answers of tests are nobody's progress
 
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from derain_edu.errors import DerainError
+from derain_edu.language import local
 
 
 class OneSentence(TyperGroup):
@@ -50,13 +51,14 @@ def _one_sentence() -> Iterator[None]:
         raise  # the reader (such as `head`) has seen enough: Typer ends quietly
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        complain(f"{where} {error.strerror or error}: check the path and the disk".lstrip())
+        sentence = f"{where} {error.strerror or error}: check the path and the disk".lstrip()
+        complain(local(sentence))
         raise typer.Exit(2) from error
 
 
 def complain(sentence: str) -> None:
     """Say on standard error what went wrong."""
-    typer.echo(f"error: {sentence}", err=True)
+    typer.echo(local(f"error: {sentence}"), err=True)
 
 
 Model = Annotated[str, typer.Option(help="A model's name, or a file of `train` or `export`.")]

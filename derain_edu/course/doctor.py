@@ -18,6 +18,7 @@ from derain_edu import __version__
 from derain_edu.course.notebooks import lesson_folder, lesson_names
 from derain_edu.errors import DerainError
 from derain_edu.files import PACKAGE, in_checkout
+from derain_edu.language import local
 
 MARKS = {"ok": "[ok]  ", "note": "[note]", "problem": "[!!]  "}
 WIDTH, INDENT = 100, 18  # of the report, and of what stands below its first line
@@ -52,9 +53,9 @@ class ReportLine:
 
     def __str__(self) -> str:
         below = " " * INDENT
-        lines = [_wrap(self.found, f"{MARKS[self.state]} {self.topic:<10} ", below)]
+        lines = [_wrap(local(self.found), f"{MARKS[self.state]} {self.topic:<10} ", below)]
         if self.advice:
-            lines.append(_wrap(self.advice, f"{below}-> ", f"{below}   "))
+            lines.append(_wrap(local(self.advice), f"{below}-> ", f"{below}   "))
         return "\n".join(lines)
 
 
@@ -381,5 +382,5 @@ def report(say: Callable[[str], None] = print) -> bool:
     for line in examine():
         problems += line.state == "problem"
         say(str(line))
-    say(f"{problems or 'no'} problem{'' if problems == 1 else 's'} found")
+    say(local(f"{problems or 'no'} problem{'' if problems == 1 else 's'} found"))
     return problems == 0

@@ -23,7 +23,8 @@ How a lesson is written
 The notebook gets what the source has not: a line below the title that says where in the course it
 stands, a link below the table that opens it in Colab, the code that installs the course there (in
 the cell tagged ``bootstrap``, the only one that may use the network), and, if it has exercises, a
-last cell that says how many of them are done. The source holds the solved exercises;
+last cell that says how many of them are done. :mod:`derain_edu.course.translation` makes the
+Chinese notebooks, ``notebooks/zh``, of the same sources. The source holds the solved exercises;
 :mod:`derain_edu.course.exercise_cells` says how they are written, and how the student's notebook
 and the one in ``notebooks/solutions`` are made of them.
 ``test_notebooks_in_step.py`` checks this form and the size of each lesson, and that the notebooks
@@ -40,8 +41,10 @@ from pathlib import Path
 from typing import Any
 
 from derain_edu.course.exercise_cells import Cell, has_exercises, questions_apart, solved, unsolved
+from derain_edu.course.translation import catalogues
 from derain_edu.errors import DerainError
 from derain_edu.files import PACKAGE, in_checkout, write_atomically
+from derain_edu.language import SENTENCES, forget, local
 
 # {url} is [project.urls] Repository in pyproject.toml, {line} what stands in the source.
 BOOTSTRAP = """\
@@ -57,6 +60,13 @@ if "google.colab" in sys.modules and importlib.util.find_spec("derain_edu") is N
     subprocess.run(pip, check=True)
 
 {line}"""
+# The first lines of that cell in a notebook of another language.
+SPEAK = """\
+import os
+
+os.environ["DERAIN_EDU_LANGUAGE"] = "{language}"
+
+"""
 BOOTSTRAP_LINE = "import derain_edu as de"  # all that a source has of it
 
 # The short course: these lessons need none of the others.
@@ -104,8 +114,8 @@ def opening(name: str, text: str) -> Lesson:
         If it does not have the form that is shown at the top of this file.
     """
     title = re.search(r"^# \d\d · (.+)$", text, re.MULTILINE)
-    question = re.search(r"^\*\*([^*]+\?)\*\*$", text, re.MULTILINE)
-    minutes = re.search(r"^\| \*\*Time\*\* \| (\d+) minutes", text, re.MULTILINE)
+    question = re.search(r"^\*\*([^*]+[?？])\*\*$", text, re.MULTILINE)
+    minutes = re.search(r"^\| \*\*(?:Time|时间)\*\* \| (\d+) ", text, re.MULTILINE)
     if title is None or question is None or minutes is None:
         raise DerainError(
             f"the first cell of {name} needs a title `# NN · Title`, a question in bold, and a "
@@ -124,9 +134,10 @@ def lessons(folder: Path | None = None) -> list[Lesson]:
     return found
 
 
-def lesson_folder() -> Path:
+def lesson_folder(language: str = "en") -> Path:
     """Return the folder that holds the lessons: top level in a clone, inside a wheel."""
-    return (PACKAGE.parent if in_checkout() else PACKAGE) / "notebooks"
+    folder = (PACKAGE.parent if in_checkout() else PACKAGE) / "notebooks"
+    return folder if language == "en" else folder / language
 
 
 def lesson_names(folder: Path | None = None, suffix: str = ".ipynb") -> list[str]:
@@ -160,12 +171,13 @@ def repository_url() -> str:
     return found[1]
 
 
-def bootstrap_code() -> str:
+def bootstrap_code(language: str = "en") -> str:
     """Return the code of the one cell that installs and imports the package."""
-    return BOOTSTRAP.replace("{url}", repository_url()).replace("{line}", BOOTSTRAP_LINE)
+    code = BOOTSTRAP.replace("{url}", repository_url()).replace("{line}", BOOTSTRAP_LINE)
+    return code if language == "en" else SPEAK.replace("{language}", language) + code
 
 
-def colab_url(name: str, solutions: bool = False) -> str:
+def colab_url(name: str, solutions: bool = False, language: str = "en") -> str:
     """Return the address that opens a lesson of the published repository in Google Colab.
 
     Parameters
@@ -174,9 +186,12 @@ def colab_url(name: str, solutions: bool = False) -> str:
         The full name of the lesson, for example ``"04_progressive_prn"``.
     solutions : bool
         Open the notebook with the solutions.
+    language : str
+        ``"en"`` or ``"zh"``.
     """
     repository = repository_url().removeprefix("https://github.com/")
-    folder = "notebooks/solutions" if solutions else "notebooks"
+    parts = ("notebooks", "" if language == "en" else language, "solutions" if solutions else "")
+    folder = "/".join(filter(None, parts))
     return f"https://colab.research.google.com/github/{repository}/blob/main/{folder}/{name}.ipynb"
 
 
@@ -195,7 +210,12 @@ def lesson_cells(source: Path) -> list[Cell]:
     return cell_texts(jupytext.read(source, fmt="py:percent"))
 
 
-def make_notebook(source: Path, solutions: bool = False) -> Any:
+def shown_cells(source: Path, solutions: bool = False) -> list[Cell]:
+    """Return the cells of a lesson as its notebook has them, with stubs or with solutions."""
+    return questions_apart((solved if solutions else unsolved)(lesson_cells(source)))
+
+
+def make_notebook(source: Path, solutions: bool = False, language: str = "en") -> Any:
     """Turn a lesson's ``.py`` source into a notebook without outputs.
 
     Parameters
@@ -205,6 +225,8 @@ def make_notebook(source: Path, solutions: bool = False) -> Any:
     solutions : bool
         Keep the solutions in the exercise cells. Otherwise there are stubs in their place, and
         each solution is folded away below its exercise.
+    language : str
+        ``"en"``, or ``"zh"``: what the lesson's catalogue has no translation for stays English.
 
     Raises
     ------
@@ -212,29 +234,31 @@ def make_notebook(source: Path, solutions: bool = False) -> Any:
         If the cell tagged ``bootstrap`` is missing or is not :data:`BOOTSTRAP_LINE`, or if an
         exercise has no solution.
     """
-    cells = lesson_cells(source)
+    cells = shown_cells(source, solutions)
     if [text for _, text, tags in cells if "bootstrap" in tags] != [BOOTSTRAP_LINE]:
         raise DerainError(
             f'{source.name} needs one cell `# %% tags=["bootstrap"]` with this line alone: '
             + BOOTSTRAP_LINE
         )
-    install = bootstrap_code()
+    if language != "en":
+        cells = catalogues.translated_cells(cells, catalogues.read(catalogue_path(source)))
+    install = bootstrap_code(language)
     cells = [(kind, install if "bootstrap" in tags else text, tags) for kind, text, tags in cells]
     exercises = has_exercises(cells)
-    cells = questions_apart((solved if solutions else unsolved)(cells))
     (kind, text, tags), *rest = cells
     title, body = text.split("\n", 1)
-    link = f"[Open this lesson in Google Colab]({colab_url(source.stem, solutions)})"
-    first = (kind, f"{title}\n\n{_place(source)}\n{body}\n\n{link}", tags)
+    words = local("Open this lesson in Google Colab", language)
+    link = f"[{words}]({colab_url(source.stem, solutions, language)})"
+    first = (kind, f"{title}\n\n{_place(source, language)}\n{body}\n\n{link}", tags)
     last = ("code", f'exercises.progress("{source.stem[:2]}")', ("progress", "remove-cell"))
     return _notebook([first, *rest, *([last] if exercises and not solutions else [])])
 
 
-def _place(source: Path) -> str:
+def _place(source: Path, language: str) -> str:
     """Return the line that says where in the course a lesson stands."""
     number, last = source.stem[:2], lesson_names(source.parent, ".py")[-1][:2]
-    core = "★ core path · " if number in CORE else ""
-    return f"*{core}lesson {number} of 00–{last}*"
+    core = local("★ core path", language) + " · " if number in CORE else ""
+    return f"*{core}{local(f'lesson {number} of 00–{last}', language)}*"
 
 
 def _notebook(cells: list[Cell]) -> Any:
@@ -261,24 +285,64 @@ def _notebook(cells: list[Cell]) -> Any:
     return notebook
 
 
-def built_paths(source: Path) -> list[tuple[Path, bool]]:
-    """Return the notebooks of a source, each with whether it holds the solutions."""
-    paths = [(source.with_suffix(".ipynb"), False)]
-    if has_exercises(lesson_cells(source)):
-        paths.append((source.parent / "solutions" / f"{source.stem}.ipynb", True))
-    return paths
+def catalogue_path(source: Path) -> Path:
+    """Return the catalogue of a lesson's translation."""
+    return source.parent / "zh" / f"{source.stem}.po"
+
+
+def catalogue_keys(source: Path) -> list[catalogues.Key]:
+    """Return what is to be translated of a lesson and of its checkers."""
+    checkers = PACKAGE / "course" / "exercises" / f"lesson_{source.stem[:2]}.py"
+    code = checkers.read_text(encoding="utf-8") if checkers.is_file() else ""
+    return catalogues.lesson_keys(shown_cells(source), code)
+
+
+def built_paths(source: Path) -> list[tuple[Path, bool, str]]:
+    """Return the notebooks of a source: each with whether it is solved, and its language.
+
+    There are Chinese ones where the lessons have a folder of catalogues.
+    """
+    solutions = [False, True] if has_exercises(lesson_cells(source)) else [False]
+    return [
+        (folder / ("solutions" if is_solved else "") / f"{source.stem}.ipynb", is_solved, language)
+        for language, folder in (("en", source.parent), ("zh", source.parent / "zh"))
+        if folder.is_dir()
+        for is_solved in solutions
+    ]
+
+
+def update_catalogues(folder: Path) -> list[Path]:
+    """Bring the catalogues of ``folder/zh`` up to date, and compile what the package shows.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+    """
+    if not (folder / "zh").is_dir():
+        return []
+    sources = [folder / f"{name}.py" for name in lesson_names(folder, ".py")]
+    wanted = {catalogue_path(source): catalogue_keys(source) for source in sources}
+    if folder == lesson_folder():
+        wanted[folder / "zh" / "package.po"] = catalogues.package_keys()
+    for path, keys in wanted.items():
+        catalogues.write(catalogues.updated(catalogues.read(path), keys), path)
+    if folder == lesson_folder():
+        write_atomically(SENTENCES, catalogues.compiled(wanted))
+        forget()
+    return list(wanted)
 
 
 def build_notebooks(folder: Path | None = None) -> list[Path]:
     """Write the notebooks of every lesson source in ``folder`` (default: the course's).
 
     A lesson with exercises gets two: the student's beside the source, and the solved one in the
-    folder ``solutions``.
+    folder ``solutions``; and two in Chinese, in ``zh``, whose catalogues are brought up to date.
 
     Returns
     -------
     list of Path
-        The notebooks, in the order of the lessons.
+        The files that were written, in the order of the lessons.
 
     Raises
     ------
@@ -291,10 +355,10 @@ def build_notebooks(folder: Path | None = None) -> list[Path]:
     names = lesson_names(folder, ".py")
     if not names:
         raise DerainError(f"no lesson sources (NN_name.py) in {folder}: run this in a clone")
-    made = []
+    made = update_catalogues(folder)
     for source in (folder / f"{name}.py" for name in names):
-        for path, solutions in built_paths(source):
-            text = nbformat.writes(make_notebook(source, solutions), 4)
+        for path, solutions, language in built_paths(source):
+            text = nbformat.writes(make_notebook(source, solutions, language), 4)
             write_atomically(path, text.rstrip("\n").encode() + b"\n")
             made.append(path)
     return made

@@ -26,13 +26,15 @@ from platformdirs import user_data_dir
 from derain_edu.course.notebooks import Lesson, colab_url, lesson_folder, lessons
 from derain_edu.errors import DerainError
 from derain_edu.files import at_home, changing, check_writable, write_atomically
+from derain_edu.language import language, local
+from derain_edu.text import columns, pad
 
 VARIABLE = "DERAIN_EDU_PROGRESS"
 LOCK_SECONDS = 5.0  # another notebook writes for some milliseconds
 MARKS = {"right": "✅", "wrong": "❌", "untouched": "⏳"}
 TITLE = "derain_edu: progress"
 WORDS = {"right": "done", "wrong": "not right yet", "untouched": "open"}
-_CARD = re.compile(r"^### Exercise (\d\d\.\d) · (.+)$", re.MULTILINE)
+_CARD = re.compile(r"^### (?:Exercise|练习) (\d\d\.\d) · (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -127,15 +129,20 @@ def keep(number: str, state: str) -> None:
 
 def exercise_titles(lesson: Lesson) -> dict[str, str]:
     """Return the titles of a lesson's exercises by their numbers."""
-    text = (lesson_folder() / f"{lesson.name}.ipynb").read_text(encoding="utf-8")
+    text = (lesson_folder(language()) / f"{lesson.name}.ipynb").read_text(encoding="utf-8")
     cells = json.loads(text)["cells"]
     return dict(_CARD.findall("\n".join("".join(cell["source"]) for cell in cells)))
 
 
 def _course() -> dict[Lesson, dict[str, str]]:
     """Return the lessons that have exercises, with the titles of these."""
-    titles = {lesson: exercise_titles(lesson) for lesson in lessons()}
+    titles = {lesson: exercise_titles(lesson) for lesson in _lessons()}
     return {lesson: found for lesson, found in titles.items() if found}
+
+
+def _lessons() -> list[Lesson]:
+    """Return the lessons in the reader's language."""
+    return lessons(lesson_folder(language()))
 
 
 def _done(numbers: Mapping[str, str], records: Mapping[str, Record]) -> int:
@@ -170,18 +177,18 @@ def table() -> str:
         If the file can't be read.
     """
     records, course = read(), _course()
-    width = max(len(f"{lesson.number} · {lesson.title}") for lesson in course)
+    width = max(columns(f"{lesson.number} · {lesson.title}") for lesson in course)
     rows, done, total = [], 0, 0
     for lesson, titles in course.items():
         states = [records[n].state if n in records else "untouched" for n in titles]
         name = f"{lesson.number} · {lesson.title}"
         marks = " ".join(MARKS[state] for state in states)
         here = states.count("right")
-        rows.append(f"{name:<{width}}  {here} of {len(states)}  {marks}")
+        rows.append(f"{pad(name, width)}  {local(f'{here} of {len(states)}')}  {marks}")
         done, total = done + here, total + len(states)
     where = progress_file()
     end = f"kept in {where}" if where else f"nothing is kept ({VARIABLE}=off)"
-    return "\n".join([*rows, "", f"{done} of {total} exercises done; {end}"])
+    return "\n".join([*rows, "", local(f"{done} of {total} exercises done; {end}")])
 
 
 def course_map() -> HTML:
@@ -194,15 +201,17 @@ def course_map() -> HTML:
     except DerainError as error:
         records, end = {}, f"<p>{escape(str(error))}</p>"
     rows = []
-    for lesson in lessons():
+    for lesson in _lessons():
         titles = exercise_titles(lesson)
+        how_many = local(f"{_done(titles, records)} of {len(titles)}") if titles else ""
         star = " ★" if lesson.core else ""
         rows.append(
             f'<tr><td><a href="{_address(lesson)}">{lesson.number} · {escape(lesson.title)}</a>'
             f"{star}</td><td>{escape(lesson.question)}</td><td>{lesson.minutes}</td>"
-            f"<td>{f'{_done(titles, records)} of {len(titles)}' if titles else ''}</td></tr>"
+            f"<td>{how_many}</td></tr>"
         )
-    head = "<th>lesson</th><th>question</th><th>minutes</th><th>done</th>"
+    words = ("lesson", "question", "minutes", "done")
+    head = "".join(f"<th>{local(word)}</th>" for word in words)
     return HTML(
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{end}"
     )
@@ -211,7 +220,7 @@ def course_map() -> HTML:
 def _address(lesson: Lesson) -> str:
     """Return what leads to a lesson from another: in Colab, in the book, in JupyterLab."""
     if "google.colab" in sys.modules:
-        return colab_url(lesson.name)
+        return colab_url(lesson.name, language=language())
     return f"{lesson.name}.{'html' if os.environ.get('DERAIN_EDU_BOOK') else 'ipynb'}"
 
 
@@ -248,17 +257,27 @@ def page(name: str = "") -> str:
             state = record.state if record else "untouched"
             when = (record.right_at or record.at)[:16].replace("T", " ") if record else ""
             tries = record.tries if record else 0
+            word = f"{MARKS[state]} {local(WORDS[state])}"
             rows.append(
-                f"<tr><td>{number} · {escape(title)}</td><td>{MARKS[state]} {WORDS[state]}</td>"
+                f"<tr><td>{number} · {escape(title)}</td><td>{word}</td>"
                 f"<td>{when}</td><td>{tries or ''}</td></tr>"
             )
             done, total = done + (state == "right"), total + 1
     whose = f" of {escape(name)}" if name else ""
-    return _PAGE.format(title=TITLE, whose=whose, done=done, total=total, rows="\n".join(rows))
+    heads = ("exercise", "state", "when", "answers tried")
+    return _PAGE.format(
+        language=language(),
+        title=TITLE,
+        whose=whose,
+        heading=local(TITLE) + local(whose),
+        end=local(f"{done} of {total} exercises done. Times are UTC."),
+        heads="".join(f"<th>{local(head)}</th>" for head in heads),
+        rows="\n".join(rows),
+    )
 
 
 _PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}{whose}</title>
+<html lang="{language}"><head><meta charset="utf-8"><title>{title}{whose}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 :root {{ color-scheme: light dark }}
@@ -267,9 +286,9 @@ table {{ border-collapse: collapse; width: 100% }}
 td, th {{ padding: .2em .6em; text-align: left; border-bottom: 1px solid #8884 }}
 th[colspan] {{ padding-top: 1em }}
 </style></head><body>
-<h1>{title}{whose}</h1>
-<p>{done} of {total} exercises done. Times are UTC.</p>
-<table><thead><tr><th>exercise</th><th>state</th><th>when</th><th>answers tried</th></tr></thead>
+<h1>{heading}</h1>
+<p>{end}</p>
+<table><thead><tr>{heads}</tr></thead>
 <tbody>
 {rows}
 </tbody></table></body></html>

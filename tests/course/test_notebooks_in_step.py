@@ -81,15 +81,15 @@ def test_lesson_has_the_agreed_form(source):
 
 @pytest.mark.parametrize("source", SOURCES, ids=names)
 def test_notebooks_are_up_to_date(source):
-    for built, solutions in built_paths(source):
+    for built, solutions, language in built_paths(source):
         advice = f"{built} is not what {source.name} says: run `make notebooks`"
         assert built.is_file(), advice
-        made = make_notebook(source, solutions)
+        made = make_notebook(source, solutions, language)
         assert cell_texts(nbformat.read(built, 4)) == cell_texts(made), advice
 
 
 def test_every_notebook_has_a_source():
-    built = {path for source in SOURCES for path, _ in built_paths(source)}
+    built = {path for source in SOURCES for path, *_ in built_paths(source)}
     assert built == set(NOTEBOOKS.rglob("*.ipynb")) - set(NOTEBOOKS.rglob(".*/*.ipynb"))
 
 

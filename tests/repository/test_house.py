@@ -19,7 +19,7 @@ ROOMS = (
     "ground", "rain", "datasets", "models", "training", "inference", "evaluation", "experiments",
     "course", "cli",
 )  # fmt: skip
-GROUND = "errors files devices text picture_files images metrics map_scores".split()
+GROUND = "language errors files devices text picture_files images metrics map_scores".split()
 
 
 def test_every_public_name_exists():

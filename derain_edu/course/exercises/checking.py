@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from derain_edu.course.progress import MARKS
+from derain_edu.language import local
 
 Checker = Callable[[Callable[..., Any]], None]
 CHECKERS: dict[str, Checker] = {}  # by number; filled by @checker when a lesson's module is loaded
@@ -88,10 +89,10 @@ def judge(number: str, answer: Callable[..., Any]) -> CheckResult:
             torch.manual_seed(0)
             CHECKERS[number](answer)
     except Untouched:
-        return CheckResult(number, "untouched", "not attempted yet")
+        return CheckResult(number, "untouched", local("not attempted yet"))
     except Wrong as reason:
-        return CheckResult(number, "wrong", str(reason))
-    return CheckResult(number, "right", "right")
+        return CheckResult(number, "wrong", local(str(reason)))
+    return CheckResult(number, "right", local("right"))
 
 
 def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:
@@ -148,7 +149,7 @@ def hinted(answer: Callable[..., Any], hints: Mapping[str, str], *arguments: Any
     except Wrong as reason:
         for part, hint in hints.items():
             if part in str(reason):
-                raise Wrong(f"{hint} ({reason})") from None
+                raise Wrong(f"{local(hint)} ({local(str(reason))})") from None
         raise
 
 
@@ -190,10 +191,10 @@ def expect_close(
         return
     known = (mistakes or {}).items()
     fitting = [text for text, value in known if _same(found, _tensor(value), tolerance)]
-    reason = [*fitting, f"{what} is not right"][0]
-    end = "" if reason.endswith(("?", "!")) else "."
-    case = f" (for {example})" if example else ""
-    raise Wrong(f"{reason}{end} {_difference(found, truth)}{case}")
+    reason = local([*fitting, f"{what} is not right"][0])
+    end = "" if reason.endswith(("?", "!", "？", "！", "。")) else local(".")
+    case = local(f" (for {example})") if example else ""
+    raise Wrong(f"{reason}{end} {local(_difference(found, truth))}{case}")
 
 
 def expect(holds: Any, reason: str) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from derain_edu.language import local
+
 Point = tuple[float, float]
 ACCENT = "#D55E00"  # on white and on black: the one thing that the drawing is about
 SECOND = "#2A8FD0"  # on white and on black: what is compared with it
@@ -101,7 +103,7 @@ class Diagram:
         """Write words whose middle (or ``start``, ``end``) is at x, centred on y."""
         self._parts.append(
             f'<text x="{x}" y="{y + 0.35 * size}" font-size="{size}" text-anchor="{anchor}" '
-            f'fill="{colour}">{escape(words)}</text>'
+            f'fill="{colour}">{escape(local(words))}</text>'
         )
 
     def arrow(
@@ -128,8 +130,9 @@ class Diagram:
 
     def _repr_html_(self) -> str:
         """Show the drawing in a notebook."""
+        alt = escape(local(self.alt))
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(self.alt)}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{alt}" '
             f'viewBox="0 0 {self.width} {self.height}" font-family="sans-serif" '
             f'style="width: {self.width}px; max-width: 100%; height: auto; color: inherit">'
             f"{''.join(self._parts)}</svg>"

@@ -20,6 +20,7 @@ from typing import Any
 import PIL.Image
 
 from derain_edu.errors import DerainError
+from derain_edu.language import local
 
 MOST_FRAMES = 13
 RUN_IT = "Run the notebook to move"
@@ -122,7 +123,7 @@ def frames_of(
     frames = []
     for label, value in (pairs[k] for k in chosen):
         control.value = value
-        frames.append(Frame(label, smaller(draw()), words() if words is not None else ""))
+        frames.append(Frame(label, smaller(draw()), local(words()) if words is not None else ""))
     control.value = before
     return frames, chosen.index(first)
 
@@ -171,7 +172,7 @@ def fixed_controls(controls: Sequence[Any]) -> str:
     """Return a line about the controls that a page can't move, or nothing if there are none."""
     if not controls:
         return ""
-    names = " and ".join(control.description for control in controls)
+    names = local(" and ").join(control.description for control in controls)
     return f"{RUN_IT} {names} as well."
 
 
@@ -191,4 +192,4 @@ def _picture(frame: Frame, alt: str, hidden: str = "") -> str:
 
 
 def _note(note: str) -> str:
-    return f'<p class="flipbook-note">{escape(note)}</p>\n' if note else ""
+    return f'<p class="flipbook-note">{escape(local(note))}</p>\n' if note else ""

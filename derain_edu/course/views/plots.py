@@ -22,12 +22,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont
+from matplotlib.font_manager import findfont, fontManager
+from matplotlib.text import Text
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
 from derain_edu.errors import DerainError
 from derain_edu.images import to_pil
+from derain_edu.language import CHINESE_FONTS, language, local
 from derain_edu.metrics import psnr
 
 ERROR_SCALE = 5  # errors are shown five times as large as they are
@@ -55,6 +57,7 @@ def new_figure(
 def figure_png(figure: Figure) -> bytes:
     """Return a figure as the bytes of a PNG file."""
     buffer = BytesIO()
+    speak(figure)
     figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH)
     return buffer.getvalue()
 
@@ -115,7 +118,8 @@ def _strip(parts: Mapping[str, Tensor | Figure], gap: int) -> PIL.Image.Image:
     strip = PIL.Image.new("RGB", (width, height), "white")
     pen, font, left = ImageDraw.Draw(strip), _title_font(), 0
     for title, image in zip(parts, images, strict=True):
-        pen.text((left + image.width / 2, 3), title, fill="black", font=font, anchor="ma")
+        shown, chosen = (title, font) if chinese_font() is None else _chinese_title(title, font)
+        pen.text((left + image.width / 2, 3), shown, fill="black", font=chosen, anchor="ma")
         strip.paste(image, (left, title_height))
         left += image.width + gap
     return strip
@@ -127,9 +131,47 @@ def _title_font() -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(findfont("DejaVu Sans"), size=13)
 
 
+def chinese_font() -> str | None:
+    """Return the name of a font for Chinese labels; None if they are English.
+
+    They are, too, where this machine has no such font: a label of empty boxes helps nobody.
+    """
+    return _installed_chinese_font() if language() == "zh" else None
+
+
+@lru_cache(maxsize=1)
+def _installed_chinese_font() -> str | None:
+    known = {font.name for font in fontManager.ttflist}
+    return next((name for name in CHINESE_FONTS if name in known), None)
+
+
+def speak(figure: Figure) -> None:
+    """Put the words of a figure into the reader's language."""
+    font = chinese_font()
+    if font is None:
+        return
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            if any(local(label) != label for label in labels):
+                axis.set_ticks(axis.get_ticklocs(), [local(label) for label in labels])
+    for text in figure.findobj(Text):
+        text.set_text(local(text.get_text()))
+        text.set_fontfamily(["DejaVu Sans", font])
+
+
+def _chinese_title(title: str, font: ImageFont.FreeTypeFont) -> tuple[str, Any]:
+    """Return a title in Chinese and its font; what has no translation stays in ``font``."""
+    shown = local(title)
+    if shown == title:
+        return title, font
+    return shown, ImageFont.truetype(findfont(chinese_font()), size=13)
+
+
 def _as_image(part: Tensor | Figure) -> PIL.Image.Image:
     if isinstance(part, Tensor):
         return to_pil(part if part.shape[0] == 3 else part.expand(3, -1, -1))
+    speak(part)
     part.canvas.draw()
     return PIL.Image.fromarray(np.asarray(part.canvas.buffer_rgba())).convert("RGB")
 
@@ -150,7 +192,7 @@ def _image(png: bytes, alt: str) -> Any:
     """Return a PNG as IPython displays it. (``Image(alt=…)`` is too new for Colab.)"""
     from IPython.display import Image
 
-    return Image(png, format="png", metadata={"alt": alt})
+    return Image(png, format="png", metadata={"alt": local(alt)})
 
 
 def draw_picture(axis: Axes, picture: Tensor, title: str = "") -> None:

@@ -17,6 +17,7 @@ from derain_edu.course.views.plots import (
     strip_png,
 )
 from derain_edu.course.views.sliders import shell
+from derain_edu.language import local
 from derain_edu.metrics import psnr
 from derain_edu.rain.config import RainConfig
 from derain_edu.rain.presets import PRESETS
@@ -70,9 +71,9 @@ def rain_sliders(clean: Tensor, preset: str = "light") -> Any:
         return rain(**{name: control.value for name, control in controls.items()})
 
     if in_book():
-        names = ", ".join(control.description for control in controls.values())
+        names = ", ".join(local(control.description) for control in controls.values())
         words = "The photo in rain, the rain layer, and a histogram of the layer's brightness."
-        frame = Frame(preset, smaller(_draw_rain(now(), clean)), words)
+        frame = Frame(preset, smaller(_draw_rain(now(), clean)), local(words))
         return as_output(still(f"{RUN_IT} {names}.", frame))
     return shell(
         list(controls.values()),

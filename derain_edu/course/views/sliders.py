@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from derain_edu.course.views.flipbook import as_output, fixed_controls, flipbook, frames_of, in_book
+from derain_edu.course.views.flipbook import (
+    as_output,
+    fixed_controls,
+    flipbook,
+    frames_of,
+    in_book,
+    labelled_values,
+)
+from derain_edu.language import local
 
 
 def shell(
@@ -30,6 +38,8 @@ def shell(
     """
     import ipywidgets
 
+    for control in controls:
+        _speak(control)
     if in_book():
         frames, start = frames_of(controls, draw, words)
         name, note = controls[0].description, fixed_controls(controls[1:])
@@ -41,12 +51,21 @@ def shell(
     def update(_change: object = None) -> None:
         image.value = draw()
         if words is not None:
-            text.value = f"<small>{words()}</small>"
+            text.value = f"<small>{local(words())}</small>"
 
     for control in controls:
         control.observe(update, names="value")
     update()
     return ipywidgets.VBox([*controls, image] if words is None else [*controls, image, text])
+
+
+def _speak(control: Any) -> None:
+    """Give a control a name, and choices, in the reader's language."""
+    control.description = local(control.description)
+    if hasattr(control, "options"):
+        value = control.value
+        control.options = [(local(label), choice) for label, choice in labelled_values(control)]
+        control.value = value
 
 
 def picture_below() -> Any:

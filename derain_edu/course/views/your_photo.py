@@ -18,6 +18,7 @@ from derain_edu.course.views.sliders import picture_below, slider_over
 from derain_edu.errors import DerainError
 from derain_edu.images import to_pil, to_tensor
 from derain_edu.inference.restoration import derain
+from derain_edu.language import local
 
 
 def swipe(before: Tensor, after: Tensor, position: float) -> Tensor:
@@ -66,9 +67,10 @@ def own_photo(model: nn.Module, long_side: int = 640) -> Any:
 
     if in_book():
         return as_output(still("In the notebook, a button for your own photo stands here."))
-    button = ipywidgets.FileUpload(accept="image/*", multiple=False, description="your photo")
+    button = ipywidgets.FileUpload(accept="image/*", multiple=False)
+    button.description = local("your photo")
     image = picture_below()
-    words = ipywidgets.HTML("<small>Choose a file: it stays on this machine.</small>")
+    words = ipywidgets.HTML(_small("Choose a file: it stays on this machine."))
     image.layout.display = "none"  # until there is something to show
 
     def update(_change: object = None) -> None:
@@ -78,9 +80,13 @@ def own_photo(model: nn.Module, long_side: int = 640) -> Any:
         try:
             image.value = before_and_after(content, model, long_side)
             image.layout.display = None
-            words.value = "<small>Rain that is left? Lesson 16 lets you train for it.</small>"
+            words.value = _small("Rain that is left? Lesson 16 lets you train for it.")
         except DerainError as error:
-            words.value = f"<small>{escape(str(error))}</small>"
+            words.value = _small(escape(str(error)))
 
     button.observe(update, names="value")
     return ipywidgets.VBox([button, words, image])
+
+
+def _small(words: str) -> str:
+    return f"<small>{local(words)}</small>"

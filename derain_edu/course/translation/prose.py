@@ -1,0 +1,80 @@
+"""Markdown as units that are translated one by one: paragraphs, list items, headings, table rows.
+
+A translator sees a paragraph as one line, however it is wrapped in the source. What is not prose
+(formulas, code, rulers, tags of HTML) is no unit and stays as it is.
+
+>>> "|".join(units("# A title\\n\\nOne line\\nand more.\\n\\n- an item"))
+'A title|One line and more.|an item'
+>>> translated("# A title\\n\\nOne line\\nand more.", {"A title": "标题"}.get)
+'# 标题\\n\\nOne line and more.'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+Translate = Callable[[str], "str | None"]
+
+# What stands before the words of a line and is not translated: #, -, 1., a quotation's >.
+_LEAD = re.compile(r"( *(?:#{1,6} |[-*] |\d{1,2}\. |> )?)(.*)", re.DOTALL)
+_NEW_UNIT = re.compile(r" *(#{1,6} |[-*] |\d{1,2}\. |\||<|:::|```)")
+_WORD = re.compile(r"[A-Za-z]{2}")
+_NOT_WORDS = re.compile(r"<[^>]*>|`[^`]*`|\$[^$]*\$|\]\([^)]*\)")
+
+
+def _is_prose(text: str) -> bool:
+    """Say whether there are words outside of tags, code, formulas and addresses."""
+    return bool(_WORD.search(_NOT_WORDS.sub(" ", text)))
+
+
+def _pieces(markdown: str) -> Iterator[tuple[bool, str, str]]:
+    """Cut Markdown into pieces: whether it is a unit, what stands before it, and its text."""
+    lines = markdown.split("\n")
+    k = 0
+    while k < len(lines):
+        line, first = lines[k], k
+        k += 1
+        for fence in ("```", "$$", ":::"):
+            if line.lstrip().startswith(fence):
+                closed = fence != ":::" and line.strip() != fence and line.rstrip().endswith(fence)
+                if fence == ":::":
+                    break
+                while not closed and k < len(lines):
+                    closed = lines[k].rstrip().endswith(fence)
+                    k += 1
+                break
+        else:
+            fence = ""
+        if fence or not line.strip():
+            yield False, "", "\n".join(lines[first:k])
+            continue
+        if not re.match(r" *(#{1,6} |\||<)", line):  # what may go on in the next line
+            while k < len(lines) and lines[k].strip() and not _NEW_UNIT.match(lines[k]) and not (
+                lines[k].lstrip().startswith("$$")
+            ):
+                k += 1
+        joined = " ".join([line.rstrip(), *(text.strip() for text in lines[first + 1 : k])])
+        lead, text = _LEAD.fullmatch(joined).groups()
+        yield _is_prose(text), lead, text
+
+
+def units(markdown: str) -> list[str]:
+    """Return the units of a Markdown text in order, without repetitions removed."""
+    return [text for is_unit, _, text in _pieces(markdown) if is_unit]
+
+
+def translated(markdown: str, translate: Translate) -> str:
+    """Return a Markdown text in which each unit is what ``translate`` makes of it.
+
+    Parameters
+    ----------
+    markdown : str
+        The text in English.
+    translate : callable
+        Takes a unit; None leaves it as it is.
+    """
+    return "\n".join(
+        lead + (translate(text) or text if is_unit else text)
+        for is_unit, lead, text in _pieces(markdown)
+    )
