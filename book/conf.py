@@ -43,6 +43,7 @@ python_use_unqualified_type_names = True
 html_theme = "sphinx_book_theme"
 html_title = "derain_edu"
 html_favicon = str(HERE / "_static" / "drop.svg")
+templates_path = [str(HERE / "_templates")]
 html_static_path = [str(HERE / "_static")]
 html_css_files = ["book.css"]
 html_copy_source = False
@@ -51,6 +52,7 @@ html_theme_options = {
     "repository_url": repository_url(),
     "use_repository_button": True,
     "use_download_button": False,
+    "article_header_end": ["language-switch", "article-header-buttons"],
     "navbar_persistent": [],  # the search field stands in the sidebar already
     "show_navbar_depth": 1,
     "show_toc_level": 2,

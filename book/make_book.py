@@ -2,13 +2,18 @@
 
     python book/make_book.py                 everything, into build/book
     python book/make_book.py --run 03 05     run only these lessons; the others have no outputs
+    python book/make_book.py --chinese 00    run only these Chinese lessons; the others take the
+                                             outputs of the English ones
     python book/make_book.py --only-run      run the lessons now, and leave the pages for later
+
+The book is built twice, in English and, below ``zh/``, in Chinese; each page leads to its twin.
 
 Folders under ``build/``:
 
-- ``book-executed``: the students' notebooks with their outputs. Each carries a hash of its cells,
-  the package and the data; only a lesson whose hash has changed runs again.
-- ``book-source``: what Sphinx reads: the pages of this folder, the executed lessons, the claims.
+- ``book-executed``, and ``zh`` in it: the students' notebooks with their outputs. Each carries a
+  hash of its cells, the package and the data; only a lesson whose hash has changed runs again.
+- ``book-source``, ``book-source-zh``: what Sphinx reads: the pages of this folder, the executed
+  lessons, the claims.
 - ``book-demo``: what the page *Try it* takes from npm, and the network that it runs.
 - ``book``: the HTML. Nothing in it loads anything from another host.
 
@@ -21,7 +26,7 @@ import argparse
 import hashlib
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +51,7 @@ from derain_edu.course.notebooks import (  # noqa: E402
     repository_url,
 )
 from derain_edu.course.run import LessonRun, run_lesson  # noqa: E402
+from derain_edu.course.translation.pages import PAGES, chinese  # noqa: E402
 from derain_edu.course.views.flipbook import still  # noqa: E402
 from derain_edu.experiments.claims_page import PICTURE  # noqa: E402
 from derain_edu.files import write_atomically  # noqa: E402
@@ -91,13 +97,15 @@ def kept_hash(executed: Path) -> str | None:
     return nbformat.read(executed, 4).metadata.get(HASH) if executed.is_file() else None
 
 
-def run_as_newcomer(name: str, folder: Path, common: str) -> LessonRun:
+def run_as_newcomer(
+    name: str, folder: Path, common: str, language: str = "en"
+) -> LessonRun:
     """Run a lesson with an empty cache, and keep it, with its hash, if every cell ran.
 
     What readers see must not depend on what this machine has downloaded. The tests of the lessons
     call this, too, so that a book that is made after them finds every lesson.
     """
-    source, target = lesson_folder() / f"{name}.ipynb", folder / f"{name}.ipynb"
+    source, target = lesson_folder(language) / f"{name}.ipynb", folder / f"{name}.ipynb"
     wanted = lesson_hash(nbformat.read(source, 4), common)
     with tempfile.TemporaryDirectory() as out:
         cache = str(Path(out) / "empty_cache")
@@ -112,16 +120,17 @@ def run_as_newcomer(name: str, folder: Path, common: str) -> LessonRun:
     return run
 
 
-def execute(names: Sequence[str], folder: Path) -> None:
+def execute(names: Sequence[str], folder: Path, language: str = "en") -> None:
     """Run the lessons that have changed, in order, and keep each as soon as it is done."""
     common = common_hash()
     for name in names:
-        wanted = lesson_hash(nbformat.read(lesson_folder() / f"{name}.ipynb", 4), common)
+        lesson = nbformat.read(lesson_folder(language) / f"{name}.ipynb", 4)
+        wanted = lesson_hash(lesson, common)
         if kept_hash(folder / f"{name}.ipynb") == wanted:
             print(f"{name}: nothing has changed since it ran", flush=True)
             continue
-        print(f"{name}: ", end="", flush=True)
-        run = run_as_newcomer(name, folder, common)
+        print(f"{name}{'' if language == 'en' else ', in Chinese'}: ", end="", flush=True)
+        run = run_as_newcomer(name, folder, common, language)
         if run.error:
             sys.exit(f"failed\n{run.details}")
         print(f"ran in {run.seconds:.0f} s", flush=True)
@@ -134,33 +143,57 @@ def write(text: str, target: Path) -> None:
         target.write_text(text, encoding="utf-8")
 
 
-def gather(executed: Path, source: Path) -> None:
+def with_outputs(name: str, executed: Path, language: str) -> Any:
+    """Return a lesson with its outputs; a Chinese one that has not run shows the English ones."""
+    ran = executed / ("" if language == "en" else language) / f"{name}.ipynb"
+    if ran.is_file():
+        return nbformat.read(ran, 4)
+    lesson = nbformat.read(lesson_folder(language) / f"{name}.ipynb", 4)
+    if language == "en":
+        print(f"{name}: no outputs, it has not run")
+    else:
+        english = with_outputs(name, executed, "en").cells
+        if len(english) == len(lesson.cells):  # not what an older version showed
+            for cell, shown in zip(lesson.cells, english, strict=True):
+                if cell.cell_type == shown.cell_type == "code":
+                    cell.outputs = shown.outputs
+    return lesson
+
+
+API_IS_ENGLISH = """# API
+
+这一页只有英文：<a href="../api.html">API reference</a>。
+"""
+
+
+def gather(executed: Path, source: Path, language: str = "en") -> None:
     """Put together what Sphinx reads."""
     for page in HERE.rglob("*.md"):
         if page.parent != DEMO:
             copy(page, source / page.relative_to(HERE))
+    if language != "en":
+        for name in PAGES.keys() - {"README", "try"}:
+            write(chinese(name), source / f"{name}.md")
+        write(API_IS_ENGLISH, source / "api.md")
     lessons = {}
     for name in lesson_names():
-        ran = executed / f"{name}.ipynb"
-        path = ran if ran.is_file() else lesson_folder() / ran.name
-        lessons[name] = prepared(nbformat.read(path, 4))
-        write(nbformat.writes(lessons[name]), source / "lessons" / path.name)
-        if not ran.is_file():
-            print(f"{name}: no outputs, it has not run")
+        lessons[name] = prepared(with_outputs(name, executed, language))
+        write(nbformat.writes(lessons[name]), source / "lessons" / f"{name}.ipynb")
     for old in (source / "lessons").glob("*.ipynb"):
         if old.stem not in lessons:
             old.unlink()
     for result in [*(TOP / "data" / "results").glob("*.csv"), TOP / "data/results/CLAIMS.md"]:
         copy(result, source / "results" / result.name)
     copy(TOP / "data/results" / PICTURE, source / "results" / PICTURE)
-    copy(TOP / "README.md", source / "included" / "README.md")
+    readme = (TOP / "README.md").read_text(encoding="utf-8")
+    write(readme if language == "en" else chinese("README"), source / "included" / "README.md")
     write(course_map(lessons, source / "cards"), source / "included" / "course_map.md")
 
 
 # The page of the demo takes its style and its program from its own folder.
 TRY_IT = """```{{raw}} html
-<link rel="stylesheet" href="try.css">
-{body}<script type="module" src="app.js"></script>
+<link rel="stylesheet" href="{folder}try.css">
+{body}<script type="module" src="{folder}app.js"></script>
 ```
 """
 NOT_HERE = """```{{note}}
@@ -170,40 +203,59 @@ This copy of the book was built without the program that belongs here: {reason}.
 """
 
 
-def add_demo(source: Path, html: Path, kept: Path) -> None:
-    """Put together the page *Try it*, or one that says why it is not there."""
+def add_demo(sources: Mapping[str, Path], html: Path, kept: Path) -> None:
+    """Put together the page *Try it*, or one that says why it is not there.
+
+    Its program is there once, and the pages of both languages run it.
+    """
     reason = build_demo(html / "try", kept)
-    if reason is None:
-        part = TRY_IT.format(body=(DEMO / "try.html").read_text(encoding="utf-8"))
-    else:
-        part = NOT_HERE.format(reason=reason)
+    if reason is not None:
         print(f"The page Try it is without its program: {reason}")
-    copy(DEMO / "page.md", source / "try" / "index.md")
-    write(part, source / "included" / "try_it.md")
+    for language, source in sources.items():
+        part = NOT_HERE.format(reason=reason)
+        if reason is None:
+            body = (DEMO / "try.html").read_text(encoding="utf-8")
+            part = TRY_IT.format(body=body, folder="" if language == "en" else "../../try/")
+        page = (DEMO / "page.md").read_text(encoding="utf-8")
+        write(page if language == "en" else chinese("try"), source / "try" / "index.md")
+        write(part, source / "included" / "try_it.md")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build the book, and return Sphinx's exit status: a warning is an error."""
     parser = argparse.ArgumentParser(description="Build the book.")
     parser.add_argument("--run", nargs="*", metavar="NN", help="lessons to run; default: all")
+    parser.add_argument("--chinese", nargs="*", metavar="NN", help="the same for the Chinese ones")
     parser.add_argument("--only-run", action="store_true", help="run lessons, build no pages")
     parser.add_argument("--out", type=Path, default=TOP / "build", help="default: build")
     options = parser.parse_args(arguments)
-    names = lesson_names() if options.run is None else [find_lesson(n) for n in options.run]
-    executed, source, html = (options.out / n for n in ("book-executed", "book-source", "book"))
-    execute(sorted(names), executed)
+    executed, html = options.out / "book-executed", options.out / "book"
+    execute(_chosen(options.run), executed)
+    execute(_chosen(options.chinese), executed / "zh", "zh")
     if options.only_run:
         return 0
-    from sphinx.cmd.build import main as sphinx
-
-    gather(executed, source)
-    add_demo(source, html, options.out / "book-demo")
-    doctrees = options.out / "book-doctrees"
-    quiet = ["--quiet", "--keep-going", "-W", "-d", str(doctrees), "-c", str(HERE)]
-    status = sphinx(["-b", "html", *quiet, str(source), str(html)])
+    sources = {"en": options.out / "book-source", "zh": options.out / "book-source-zh"}
+    for language, source in sources.items():
+        gather(executed, source, language)
+    add_demo(sources, html, options.out / "book-demo")
+    status = write_html(sources["en"], html, options.out / "book-doctrees", "en")
+    status |= write_html(sources["zh"], html / "zh", options.out / "book-doctrees-zh", "zh_CN")
     if status == 0:
         print(f"The book: {html / 'index.html'}")
     return status
+
+
+def _chosen(numbers: Sequence[str] | None) -> list[str]:
+    return lesson_names() if numbers is None else sorted(find_lesson(n) for n in numbers)
+
+
+def write_html(source: Path, html: Path, doctrees: Path, language: str) -> int:
+    """Let Sphinx write the pages, and return its status."""
+    from sphinx.cmd.build import main as sphinx
+
+    options = ["--quiet", "--keep-going", "-W", "-d", str(doctrees), "-c", str(HERE)]
+    options += ["-D", f"language={language}"]
+    return sphinx(["-b", "html", *options, str(source), str(html)])
 
 
 if __name__ == "__main__":

@@ -60,12 +60,14 @@ def progress(
 def notebooks() -> None:
     """Write the .ipynb files of the lessons again.
 
-    Needed after a change to notebooks/*.py. The tables of README.md and CONTRIBUTING.md follow.
+    Needed after a change to notebooks/*.py. The tables of README.md and CONTRIBUTING.md follow, and
+    the Chinese notebooks with their catalogues.
     """
     from derain_edu.course.lesson_tables import write_tables
     from derain_edu.course.notebooks import build_notebooks
+    from derain_edu.course.translation.pages import write_pages
 
-    for path in [*build_notebooks(), *write_tables()]:
+    for path in [*build_notebooks(), *write_tables(), *write_pages()]:
         typer.echo(path)
 
 

@@ -51,6 +51,19 @@ def test_lesson_runs_for_a_newcomer(lesson, capsys):
         print(f"\n{lesson.stem}, newcomer: {len(cells)} cells in {run.seconds:.0f} s", end=" ")
 
 
+# In full; test_translation.py compares the cells of all.
+@pytest.mark.parametrize("number", ["00", "04", "09"])
+def test_a_chinese_lesson_runs_for_a_newcomer(number, capsys):
+    name = next(lesson.stem for lesson in LESSONS if lesson.stem.startswith(number))
+    run = make_book.run_as_newcomer(name, EXECUTED / "zh", make_book.common_hash(), "zh")
+    if run.error:
+        pytest.fail(run.details, pytrace=False)
+    outputs = str([cell.get("outputs") for cell in code_cells(EXECUTED / "zh" / f"{name}.ipynb")])
+    assert "⏳" in outputs or number == "00"  # lesson 00 has no exercises
+    with capsys.disabled():
+        print(f"\n{name}, in Chinese: {run.seconds:.0f} s", end=" ")
+
+
 def run_nbval(path: Path, cache: Path) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,

@@ -31,10 +31,14 @@ def _is_prose(text: str) -> bool:
 def _pieces(markdown: str) -> Iterator[tuple[bool, str, str]]:
     """Cut Markdown into pieces: whether it is a unit, what stands before it, and its text."""
     lines = markdown.split("\n")
-    k = 0
+    k, in_glossary = 0, False
     while k < len(lines):
         line, first = lines[k], k
         k += 1
+        if line.startswith("```{glossary}") or (in_glossary and line.startswith("```")):
+            in_glossary = not in_glossary  # what stands in between is prose
+            yield False, "", line
+            continue
         for fence in ("```", "$$", ":::"):
             if line.lstrip().startswith(fence):
                 closed = fence != ":::" and line.strip() != fence and line.rstrip().endswith(fence)
@@ -50,13 +54,19 @@ def _pieces(markdown: str) -> Iterator[tuple[bool, str, str]]:
             yield False, "", "\n".join(lines[first:k])
             continue
         if not re.match(r" *(#{1,6} |\||<)", line):  # what may go on in the next line
-            while k < len(lines) and lines[k].strip() and not _NEW_UNIT.match(lines[k]) and not (
-                lines[k].lstrip().startswith("$$")
-            ):
+            while k < len(lines) and _goes_on(line, lines[k]):
                 k += 1
         joined = " ".join([line.rstrip(), *(text.strip() for text in lines[first + 1 : k])])
         lead, text = _LEAD.fullmatch(joined).groups()
         yield _is_prose(text), lead, text
+
+
+def _goes_on(first: str, line: str) -> bool:
+    """Say whether a line belongs to the unit that began with ``first``."""
+    if not line.strip() or _NEW_UNIT.match(line) or line.lstrip().startswith("$$"):
+        return False
+    deeper = len(line) - len(line.lstrip()) > len(first) - len(first.lstrip())
+    return bool(_NEW_UNIT.match(first)) or not deeper  # below a term stands its explanation
 
 
 def units(markdown: str) -> list[str]:

@@ -17,13 +17,14 @@ from derain_edu.course.notebooks import (
     lesson_names,
     make_notebook,
 )
-from derain_edu.course.translation import catalogues, prose, strings
+from derain_edu.course.translation import catalogues, pages, prose, strings
 from derain_edu.course.translation.checks import faults
 from derain_edu.language import SENTENCES
 
 NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
 SOURCES = [NOTEBOOKS / f"{name}.py" for name in lesson_names(NOTEBOOKS, ".py")]
-CATALOGUES = [*map(catalogue_path, SOURCES), NOTEBOOKS / "zh" / "package.po"]
+COMPILED = [*map(catalogue_path, SOURCES), NOTEBOOKS / "zh" / "package.po"]
+CATALOGUES = [*COMPILED, *map(pages.catalogue_path, pages.PAGES)]
 UPDATE = "run `make notebooks`"
 
 
@@ -34,6 +35,8 @@ def stem(path: Path) -> str:
 def wanted(path: Path) -> list[catalogues.Key]:
     if path.stem == "package":
         return catalogues.package_keys()
+    if path.stem in pages.PAGES:
+        return pages.page_keys(path.stem)
     return catalogue_keys(NOTEBOOKS / f"{path.stem}.py")
 
 
@@ -61,7 +64,18 @@ def test_a_translation_keeps_numbers_code_formulas_and_links(path):
 
 
 def test_what_the_package_shows_is_compiled_from_the_catalogues():
-    assert SENTENCES.read_bytes() == catalogues.compiled(CATALOGUES), UPDATE
+    assert SENTENCES.read_bytes() == catalogues.compiled(COMPILED), UPDATE
+
+
+def test_the_chinese_readme_is_up_to_date():
+    text = (NOTEBOOKS.parent / pages.CHINESE_README).read_text(encoding="utf-8")
+    assert text == f"{pages.chinese('README').rstrip()}\n", UPDATE
+    for source in SOURCES:
+        assert f"](notebooks/zh/{source.stem}.ipynb)" in text
+
+
+def test_no_catalogue_is_left_over():
+    assert set((NOTEBOOKS / "zh").glob("*.po")) == set(CATALOGUES)
 
 
 def test_a_chinese_notebook_has_the_cells_of_the_english_one():
@@ -103,7 +117,13 @@ print("not prose")
 
 Look there.
 
-</details>"""
+</details>
+
+```{glossary}
+PSNR
+  How far two pictures
+  are apart.
+```"""
 
 
 def test_markdown_is_cut_into_what_a_translator_reads():
@@ -116,6 +136,8 @@ def test_markdown_is_cut_into_what_a_translator_reads():
         "| **Spend** | 10 minutes |",
         "<details><summary>Hint</summary>",
         "Look there.",
+        "PSNR",
+        "How far two pictures are apart.",
     ]
 
 

@@ -1,0 +1,58 @@
+"""The pages around the lessons in Chinese: the README, and what the book has in both languages.
+
+Their catalogues are ``notebooks/zh/NAME.po``. ``make notebooks`` writes ``README.zh-CN.md``; the
+pages of the book are made while it is built.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from derain_edu.course.translation import catalogues, prose
+from derain_edu.files import PACKAGE, write_atomically
+
+TOP = PACKAGE.parent
+PAGES = {
+    "README": "README.md",
+    "index": "book/index.md",
+    "glossary": "book/glossary.md",
+    "teachers": "book/teachers.md",
+    "try": "book/demo/page.md",
+}
+CHINESE_README = "README.zh-CN.md"
+_MARK = re.compile(r'^(:(?:start-after|end-before): "## )(.+)"$', re.MULTILINE)
+_NOTEBOOKS = re.compile(r"(\]\((?:https://\S+/blob/main/)?notebooks/)(?=\d\d_|solutions)")
+
+
+def catalogue_path(name: str) -> Path:
+    """Return the catalogue of a page."""
+    return TOP / "notebooks" / "zh" / f"{name}.po"
+
+
+def page_keys(name: str) -> list[catalogues.Key]:
+    """Return what is to be translated of a page."""
+    text = (TOP / PAGES[name]).read_text(encoding="utf-8")
+    return [(unit, None) for unit in dict.fromkeys(prose.units(text))]
+
+
+def chinese(name: str) -> str:
+    """Return a page in Chinese; what has no translation is in English."""
+    text = (TOP / PAGES[name]).read_text(encoding="utf-8")
+    translate = catalogues.translator(catalogues.read(catalogue_path(name)))
+    text = prose.translated(text, translate)
+    # The front page takes a part of the README, from one heading to another.
+    headings = catalogues.translator(catalogues.read(catalogue_path("README")))
+    text = _MARK.sub(lambda mark: f'{mark[1]}{headings(mark[2]) or mark[2]}"', text)
+    text = text.replace(f"[简体中文]({CHINESE_README})", "[English](README.md)")
+    return _NOTEBOOKS.sub(r"\1zh/", text)
+
+
+def write_pages() -> list[Path]:
+    """Bring the catalogues of the pages up to date, and write the README in Chinese."""
+    for name in PAGES:
+        path = catalogue_path(name)
+        catalogues.write(catalogues.updated(catalogues.read(path), page_keys(name)), path)
+    target = TOP / CHINESE_README
+    write_atomically(target, f"{chinese('README').rstrip()}\n".encode())
+    return [*map(catalogue_path, PAGES), target]
