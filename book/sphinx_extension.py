@@ -4,6 +4,7 @@
   Browsers draw MathML themselves, so no page loads MathJax.
 - The pictures of a lesson keep their alternative texts (myst-nb drops them).
 - The signature of a dataclass does not repeat the fields that its docstring lists.
+- The Chinese book can be searched.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from myst_nb.core.render import NbElementRenderer
+from sphinx.search.zh import SearchChinese
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
@@ -70,9 +72,20 @@ def without_fields(
     return ("", None) if what == "class" and dataclasses.is_dataclass(thing) else None
 
 
+class Search(SearchChinese):
+    """Cut Chinese pages into words for the search (jieba knows them).
+
+    Sphinx names the program that finds the stem of a word after the language, and there is none for
+    Chinese: the English one serves both.
+    """
+
+    language_name = "English"
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Connect all of it to Sphinx."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("autodoc-process-signature", without_fields)
+    app.add_search_language(Search)
     keep_alternative_texts()
     return {"parallel_read_safe": True, "parallel_write_safe": True}

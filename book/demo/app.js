@@ -76,7 +76,8 @@ async function offerExamples() {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "try-example";
-    button.setAttribute("aria-label", text.example(example.title));
+    const title = text.titles[example.title] ?? example.title;
+    button.setAttribute("aria-label", text.example(title));
     const image = document.createElement("img");
     const address = new URL(example.file, import.meta.url);
     Object.assign(image, { src: address.href, alt: "", loading: "lazy" });

@@ -12,6 +12,7 @@ const en = {
   privacy: "Your photo stays on this machine: the network comes to it.",
   examples: "Or take one of these; the rain in them is synthetic:",
   example: (title) => `Take the rain out of: ${title}`,
+  titles: {}, // of the examples; English as it comes
   credit: "Photo: {author}, {licence}; made smaller, and rain added",
 
   loading: "Loading the network …",
@@ -63,7 +64,66 @@ const en = {
     `The computation stopped (${reason}). A smaller size may help, or another browser.`,
 };
 
-const TEXT = { en };
+const zh = {
+  drop: "把一张照片拖到这里，或粘贴一张",
+  choose: "选择照片",
+  camera: "拍一张照片",
+  privacy: "照片不会离开这台机器：是网络来到照片这里。",
+  examples: "也可以用这两张；其中的雨是合成的：",
+  example: (title) => `去掉这张照片里的雨：${title}`,
+  titles: {
+    "a temple in China, in light rain": "中国的一座寺庙，小雨",
+    "mountains in Spain, in heavy rain": "西班牙的群山，大雨",
+  },
+  credit: "照片：{author}，{licence}；已缩小并加上雨",
+
+  loading: "正在载入网络……",
+  backends: { webgpu: "WebGPU", wasm: "WebAssembly（单线程）" },
+  ready: (backend) => `网络已载入，将用 ${backend} 计算。请选择一张照片。`,
+  reading: (name) => `正在读取 ${name}……`,
+  stageOf: (stage, stages, ms, backend) =>
+    `第 ${stage} 阶段（共 ${stages} 个）已完成（每个阶段 ${seconds(ms)}，${backend}）。`,
+  windowOf: (window, windows, stage, stages) =>
+    `第 ${window} 块（共 ${windows} 块），第 ${stage} 阶段（共 ${stages} 个）。`,
+  left: (ms) => `大约还需 ${time(ms)}。`,
+  done: (stages, total, each, backend) =>
+    `完成：${stages} 个阶段用了 ${time(total)}，每个 ${seconds(each)}，${backend}。`,
+  cancelled: "已停止。",
+  cancel: "停止",
+
+  figure: "去雨前后的照片",
+  before: "之前",
+  after: "之后",
+  picture: "照片",
+  taken: "去掉的部分，× 4",
+  view: "显示",
+  swipe: "前后两张照片的分界",
+  swipeValue: (percent) => `左边 ${percent}% 的宽度显示原来的照片`,
+  stage: "阶段",
+  stageNames: (stage, published) => {
+    if (stage === 0) return "0：原来的照片";
+    if (stage === published) return `${stage}：公布的结果`;
+    if (stage > published) return `${stage}：超过了训练时的阶段数`;
+    return `${stage} / ${published}`;
+  },
+  more: (stages) => `继续到第 ${stages} 阶段`,
+  strength: "强度",
+  strengthValue: (percent) => `${percent}%`,
+  size: "尺寸",
+  smaller: (width, height) => `${width} × ${height}：快`,
+  whole: (width, height) => `${width} × ${height}：全部像素`,
+  download: "下载 PNG",
+  caption: (name, width, height) => `${name}，${width} × ${height} 像素`,
+
+  notAPicture: (name) => `浏览器读不了 ${name}：它不是图片。请给 JPEG、PNG 或 WebP。`,
+  tooLarge: (name, pixels, most) =>
+    `${name} 有 ${megapixels(pixels)} 百万像素，这里最多 ${megapixels(most)} 百万。请先缩小它。`,
+  noPicture: "拖进来的东西里没有文件。请拖一个图片文件。",
+  noNetwork: (reason) => `网络载入失败（${reason}）。请重新载入页面。`,
+  stopped: (reason) => `计算停止了（${reason}）。可以换小一点的尺寸，或换一个浏览器。`,
+};
+
+const TEXT = { en, zh };
 
 // The words for a language such as "en" or "zh-CN".
 export function words(language) {

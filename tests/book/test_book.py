@@ -59,8 +59,25 @@ def pages(book) -> dict[str, Page]:
     }
 
 
-def test_all_pages_exist(pages):
-    assert set(pages) == {f"{name}.html" for name in PAGES}
+def test_all_pages_exist_in_both_languages(pages):
+    assert set(pages) == {f"{folder}{name}.html" for folder in ("", "zh/") for name in PAGES}
+
+
+def test_each_page_leads_to_its_twin(pages):
+    for name, page in pages.items():
+        [switch] = [link for link in page.all("a") if link.get("class") == "language-switch"]
+        twin = name.removeprefix("zh/") if name.startswith("zh/") else f"zh/{name}"
+        assert urlsplit(urljoin(f"{HERE}{name}", switch["href"])).path == f"/{twin}"
+        [html] = page.all("html")
+        assert html["lang"] == ("zh-CN" if name.startswith("zh/") else "en")
+
+
+def test_a_chinese_lesson_has_words_and_outputs(pages):
+    for name in lesson_names():
+        english, chinese = pages[f"lessons/{name}.html"], pages[f"zh/lessons/{name}.html"]
+        assert len(re.findall("[\u4e00-\u9fff]", chinese.text)) > 2000, name
+        outputs = [page.text.count("cell_output") for page in (english, chinese)]
+        assert outputs[0] == outputs[1], name
 
 
 def test_every_internal_link_and_anchor_resolves(book, pages):
@@ -108,8 +125,8 @@ def test_every_picture_of_a_lesson_has_an_alternative_text(book, pages):
 def test_solutions_and_hints_are_folded(pages):
     folded = 0
     for name, page in pages.items():
-        if name.startswith("lessons/"):
-            folded += page.text.count("<summary>Solution</summary>")
+        if "lessons/" in name:
+            folded += len(re.findall("<summary>(Solution|参考答案)</summary>", page.text))
             assert not [d for d in page.all("details") if "open" in d], name
     assert folded > 0
 

@@ -20,7 +20,8 @@ import make_book  # noqa: E402
 
 def test_without_npm_the_page_says_so_and_the_book_is_built(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo.shutil, "which", lambda name: None)
-    make_book.add_demo(tmp_path / "source", tmp_path / "html", tmp_path / "kept")
+    sources = {"en": tmp_path / "source"}
+    make_book.add_demo(sources, tmp_path / "html", tmp_path / "kept")
     text = (tmp_path / "source" / "included" / "try_it.md").read_text(encoding="utf-8")
     assert "without the program that belongs here: npm is not installed" in text
     assert "npm is not installed" in capsys.readouterr().out

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import http.server
 import io
+import re
 import subprocess
 import sys
 import threading
@@ -51,14 +52,21 @@ def address(
     import make_book
 
     folder = tmp_path_factory.mktemp("try_it")
-    source, html = folder / "source", folder / "site" / "some" / "folder"
-    make_book.add_demo(source, html, KEPT)
+    html = folder / "site" / "some" / "folder"
+    sources = {"en": folder / "source", "zh": folder / "source-zh"}
+    make_book.add_demo(sources, html, KEPT)
     if not (html / "try" / "app.js").is_file():
         skip_unless_demanded("npm is missing", "DERAIN_EDU_REQUIRE_BROWSER")
-    (source / "index.md").write_text("# Book\n\n```{toctree}\ntry/index\n```\n", encoding="utf-8")
-    options = ["-b", "html", "-d", str(folder / "doctrees"), "-c", str(TOP / "book")]
-    command = [sys.executable, "-m", "sphinx", *options, str(source), str(html)]
-    subprocess.run(command, check=True, capture_output=True)
+    for language, source in sources.items():
+        index = "# Book\n\n```{toctree}\ntry/index\n```\n"
+        (source / "index.md").write_text(index, encoding="utf-8")
+        doctrees = str(folder / f"doctrees-{language}")
+        options = ["-b", "html", "-d", doctrees, "-c", str(TOP / "book")]
+        target = html
+        if language == "zh":
+            options, target = [*options, "-D", "language=zh_CN"], html / "zh"
+        command = [sys.executable, "-m", "sphinx", *options, str(source), str(target)]
+        subprocess.run(command, check=True, capture_output=True)
     handler = functools.partial(_Quiet, directory=str(folder / "site"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -431,6 +439,25 @@ def test_it_fits_a_phone(chromium, address, theme):
     for box in page.locator("#try-it :is(button, .try-button, input[type=range]):visible").all():
         size = box.bounding_box()
         assert size["x"] >= 0 and size["x"] + size["width"] <= 360
+    context.close()
+    assert not wrong, wrong
+
+
+def test_the_chinese_page_runs_the_same_program(chromium, address, tmp_path):
+    context, wrong = chromium.new_context(viewport={"width": 1280, "height": 900}), []
+    page = context.new_page()
+    careful(page, address, wrong)
+    page.goto(f"{address.removesuffix('/try')}/zh/try/index.html")
+    page.locator("#try-status[data-backend]").wait_for()
+    assert page.locator(".try-lead").inner_text() == "把一张照片拖到这里，或粘贴一张"
+    english = page.locator(".try-body").evaluate(
+        "top => [...top.querySelectorAll('[data-text]')].map(part => part.textContent)"
+    )
+    assert not [words for words in english if re.search("[A-Za-z]{4,}", words)]
+    page.locator(".try-example").first.click()
+    page.locator("#try-result").wait_for()
+    page.wait_for_function("document.querySelector('#try-status').textContent.startsWith('完成')")
+    page.screenshot(path=tmp_path / "zh.png", full_page=True)
     context.close()
     assert not wrong, wrong
 
