@@ -186,6 +186,6 @@ def tiny_lesson() -> Any:
         text("## Check yourself", "quiz"),
         text("**1. Why?**\n\n<details><summary>Answer</summary>\n\nBecause.\n\nSo.\n\n</details>",
              "quiz"),
-        text("**2. How?**\n\n<details><summary>Answer</summary>\n\nLike this.\n\n</details>", "quiz"),
-        text("## You can now …\n\n- say it;\n- do it."),
+        text("**2. How?**\n\n<details><summary>Answer</summary>\n\nSo, too.\n\n</details>", "quiz"),
+        text("## You can now …\n\nYou said:\n\n- say it;\n- do it."),
     ])  # fmt: skip

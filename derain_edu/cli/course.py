@@ -57,7 +57,10 @@ def slides(
     """Write a lesson as slides: one HTML file that works without a network.
 
     → goes to the next section, ↓ through it, space to whatever comes next. Key S opens the
-    speaker's notes. Needs two more packages: pip install sphinx-revealjs latex2mathml
+    speaker's notes. Needs two more packages:
+
+    \b
+    pip install sphinx-revealjs latex2mathml
     """
     from derain_edu.course.slides import slides as write_slides
 

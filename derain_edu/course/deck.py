@@ -5,16 +5,19 @@ The rule
 The form of a cell decides, in the same way for each lesson:
 
 - The title with the question of the lesson is the first slide.
-- A heading ``##`` begins a new column, to the right, with the first paragraph or list below it.
+- A heading ``##`` begins a new column, to the right, with the first paragraph below it, and the
+  list that this leads to.
 - Everything else goes on downwards, in the lesson's order, each on a slide of its own: a figure or
   diagram, a picture with its alternative text as caption; a formula between ``$$``, unless the
   heading's paragraph has just led to it; a prediction; the task of an exercise; a question of the
   quiz.
 - The paragraph that leads to a formula or a prediction stands on the same slide. A paragraph keeps
-  the whole sentences that fit into :data:`MOST_WORDS`.
+  the whole sentences that fit into :data:`MOST_WORDS`. A list keeps all items, but only the first
+  sentence of each if it has more words than :data:`MOST_LISTED`.
 - Fragments, which come with the next key: what the cell prints that compares the prediction with
   the measurement, and the answer to a question.
-- All other paragraphs become the speaker's notes. Code, tables and other output stay away.
+- The speaker's notes have all other paragraphs, and those that were cut. Code, tables and other
+  output stay away.
 
 The deck is itself a notebook: Markdown cells, and raw cells with the HTML of figures. What
 nbconvert makes of a cell stands in its metadata, ``slideshow.slide_type``.
@@ -33,6 +36,7 @@ from nbformat.v4 import new_markdown_cell, new_notebook, new_raw_cell
 from derain_edu.course.notebooks import opening
 
 MOST_WORDS = 75
+MOST_LISTED = 110
 MOST_LINES = 9  # of what a cell prints
 FIGURE = (1200, 510)  # the room for a figure, in pixels of a slide of 1280 × 720
 MOST_ZOOM = 1.6  # a small figure is not blown up further than this
@@ -43,6 +47,8 @@ CREDIT = (
 
 _BLOCK = re.compile(r"\s*(<details>.*?</details>|```.*?\n```|\S.*?(?=\n\s*\n|\Z))", re.DOTALL)
 _NO_WORDS = re.compile(r"<|\||#|\$\$|```|!\[")  # how a block begins that is neither text nor list
+_LIST = re.compile(r"- |\d\. ")
+_ITEM = re.compile(r"\n(?=- |\d\. )")
 _SENTENCE = re.compile(r"(?:(?<=[.?!])|(?<=[.?!][*)])|(?<=[.?!]\*\*))\s+(?=\W*[A-Z])")
 _PREDICTION = re.compile(r"\*\*(Predict|Think first)\b")
 _QUESTION = re.compile(r"\*\*\d\. ")
@@ -58,20 +64,18 @@ def blocks(text: str) -> list[str]:
     return [found[1] for found in _BLOCK.finditer(text)]
 
 
-def shortened(text: str, most: int = MOST_WORDS) -> str:
-    """Return the first sentences with at most ``most`` words, or the first one; a list stays whole.
-
-    >>> shortened("One two. Three four. Five.", most=4)
-    'One two. Three four.'
-    """
-    if re.match(r"- |\d\. ", text):
-        return text
-    first, *others = _SENTENCE.split(text)
+def shortened(text: str) -> str:
+    """Return the first sentences of a paragraph or list, as the rule says; one is always left."""
+    if _LIST.match(text):
+        items = _ITEM.split(text)
+        short = len(text.split()) <= MOST_LISTED
+        return text if short else "\n".join(_SENTENCE.split(item)[0] for item in items)
+    kept, *others = _SENTENCE.split(text)
     for sentence in others:
-        if len(f"{first} {sentence}".split()) > most:
+        if len(f"{kept} {sentence}".split()) > MOST_WORDS:
             break
-        first += f" {sentence}"
-    return first
+        kept += f" {sentence}"
+    return kept
 
 
 class _Deck:
@@ -93,6 +97,12 @@ class _Deck:
         if kind != "notes":
             self.fresh = self.open = False
 
+    def put_short(self, words: str) -> None:
+        """Put what the rule leaves of a paragraph; the speaker has the whole of one that is cut."""
+        self.put(shortened(words))
+        if shortened(words).split() != words.split():
+            self.put(words, "notes")
+
     def below(self, lead: bool = False) -> None:
         """Begin a slide below, unless the last one is fresh; ``lead`` takes the paragraph along."""
         words, self.lead = (self.lead, "") if lead else ("", self.lead)
@@ -100,7 +110,7 @@ class _Deck:
         if not self.fresh:
             self.put(f"### {self.heading}", "subslide")
         if words:
-            self.put(shortened(words))
+            self.put_short(words)
 
     def to_notes(self) -> None:
         """Give the paragraph that found no place to the speaker."""
@@ -130,9 +140,9 @@ class _Deck:
             self.put(answer[1].strip(), "fragment")
         elif not _NO_WORDS.match(block):
             self.to_notes()
-            if self.fresh:
-                self.put(shortened(block))
-                self.open = True
+            if self.fresh or (self.open and _LIST.match(block)):
+                self.put_short(block)
+                self.open = not _LIST.match(block)
             else:
                 self.lead, self.open = block, False
 

@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from derain_edu.course import deck as rule
 from derain_edu.course import slides as module
 from derain_edu.course.deck import MOST_WORDS, deck, shortened
 from derain_edu.course.lesson_size import sizes
@@ -44,6 +45,7 @@ def test_the_rule(tiny_lesson):
         ("-", '<figure><svg role="img" ar'),
         ("slide", "## 1 · Words"),
         ("-", "A sentence of five words. "),
+        ("notes", "A sentence of five words. "),
         ("notes", "More of it."),
         ("subslide", "### 1 · Words"),
         ("-", "It leads to a formula of i"),
@@ -71,8 +73,9 @@ def test_the_rule(tiny_lesson):
         ("fragment", "Because.\n\nSo."),
         ("subslide", "### Check yourself"),
         ("-", "**2. How?**"),
-        ("fragment", "Like this."),
+        ("fragment", "So, too."),
         ("slide", "## You can now …"),
+        ("-", "You said:"),
         ("-", "- say it;\n- do it."),
     ]
 
@@ -88,15 +91,19 @@ def test_no_code_and_no_long_prose(tiny_lesson):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("One two three four five six.", "One two three four five six."),  # the first stays whole
-        ("One is .5 dB. Two. Three.", "One is .5 dB."),
-        ("**One two.** *Three four.* Five.", "**One two.** *Three four.*"),
-        ("(One two three.) Four five.", "(One two three.)"),
-        ("- one two three\n- four five", "- one two three\n- four five"),
+        ("One two three four five six. 7.", "One two three four five six. 7."),  # no capital
+        ("One two three four five six. Seven.", "One two three four five six."),
+        ("One is .5 dB. Two and. Three.", "One is .5 dB."),
+        ("**One two.** *Three four.* Five six.", "**One two.** *Three four.*"),
+        ("(One two three.) Four five six.", "(One two three.)"),
+        ("- one\n- two. Three", "- one\n- two. Three"),
+        ("- one\n- two. Three four\n- five. Six", "- one\n- two.\n- five."),
     ],
 )
-def test_a_paragraph_ends_with_a_sentence(text, expected):
-    assert shortened(text, most=4) == expected
+def test_text_is_cut_between_sentences(text, expected, monkeypatch):
+    monkeypatch.setattr(rule, "MOST_WORDS", 5)
+    monkeypatch.setattr(rule, "MOST_LISTED", 5)
+    assert shortened(text) == expected
 
 
 def test_every_lesson_becomes_a_deck():
