@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,10 @@ class _WithMathML(IPythonRenderer):
     def inline_math(self, body: str, display: str = "inline") -> str:
         from latex2mathml.converter import convert
 
-        return convert(body, display=display)
+        try:
+            return convert(body, display=display)
+        except Exception:  # of many kinds: a teacher's own formula is shown as it is written
+            return f"<code>{escape(body)}</code>"
 
     def block_math(self, body: str) -> str:
         return self.inline_math(body, "block")

@@ -170,6 +170,12 @@ def test_the_page_is_complete_in_itself(tiny_lesson, reveal):
     assert "secret" not in html and "def twice" not in html
 
 
+def test_a_formula_that_can_not_be_read_is_shown_as_written(tiny_lesson, reveal):
+    tiny_lesson.cells[-1].source = "## You can now …\n\nSay $a < b_c_d$."
+    html = to_html(deck(tiny_lesson, NAME), reveal)
+    assert "<code>a &lt; b_c_d</code>" in html
+
+
 def test_what_a_page_loads_is_found():
     for html in (
         '<script src="https://a.org/x.js"></script>', '<link href="style.css">',
