@@ -39,7 +39,7 @@ $(INSTALLED): pyproject.toml
 ifdef TORCH_INDEX
 	@$(PIP) torch torchvision --index-url $(TORCH_INDEX)
 endif
-	@$(PIP) --editable ".[dev]"
+	@$(PIP) --editable ".[dev,slides]"
 	@touch $(INSTALLED)
 	@echo "Done."
 

@@ -1,4 +1,4 @@
-"""What all tests share: the reference folder, an empty or a filled cache, a browser, seeds.
+"""What all tests share: the reference folder, a cache, a browser, a tiny lesson, seeds.
 
 No test sees the cache of the person who runs it: ``DERAIN_EDU_CACHE`` is an empty folder, or,
 for tests that ask for ``filled_cache``, one that holds the authors' weights and the benchmark
@@ -7,8 +7,10 @@ pictures of the reference folder.
 
 from __future__ import annotations
 
+import io
 import os
 import random
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from derain_edu.course.doctor import find_browser
 
@@ -136,3 +139,54 @@ def _same_random_numbers() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def tiny_lesson() -> Any:
+    """A lesson 04 that has run, with one cell of each kind that its slides know."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+    def code(source: str, *outputs: Any, tags: tuple[str, ...] = ()) -> Any:
+        return new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
+
+    def text(source: str, *tags: str) -> Any:
+        return new_markdown_cell(source, metadata={"tags": list(tags)})
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (900, 300), "teal").save(buffer, "PNG")
+    png, alt = b64encode(buffer.getvalue()).decode(), "A <teal> picture."
+    drawing = '<svg role="img" aria-label="Boxes." viewBox="0 0 90 30"><rect width="9"/></svg>'
+    figure = new_output("display_data", {"image/png": png}, metadata={"alt": alt})
+    diagram = new_output("execute_result", {"text/html": drawing, "text/plain": "Boxes."})
+    words = " ".join(["A sentence of five words."] * 30)
+    task = "write `twice(x)`: x, two times \\| or more"
+    return new_notebook(cells=[
+        text("# 04 · Tiny\n\n*lesson 04*\n\n**What fits on a slide?**\n\n| | |\n|---|---|\n"
+             "| **Time** | 5 minutes |\n\n[Colab](https://example.org/colab)"),
+        code("import derain_edu as de", new_output("stream", text="secret 1"), tags=("bootstrap",)),
+        text("An opening."),
+        code("diagrams.one()", diagram),
+        text(f"## 1 · Words\n\n{words}\n\nMore of it."),
+        text("It leads to a formula of its own:\n\n$$y = x_1 + x_2$$\n\nWhere x is a number."),
+        text("What $x$ is.\n\n**Predict:** how large is y?"),
+        code("my_guess = None"),
+        code("compare_guess(my_guess, 3)\nplots.show(figure)",
+             new_output("stream", text="no guess yet · measured 3.0 dB\na < b\n"), figure),
+        text(f"### Exercise 04.1 · Twice\n\n| | |\n|---|---|\n| **Spend** | 5 minutes |\n"
+             f"| **Task** | {task} |\n\n<details><summary>Hint</summary>\n\nA hint.\n\n</details>",
+             "exercise"),
+        code("def twice(x):\n    ...", new_output("stream", text="secret 2"), figure,
+             tags=("exercise",)),
+        text("<details><summary>Solution</summary>\n\n```python\nx + x\n```\n\n</details>",
+             "solution"),
+        text("## 2 · A formula\n\nThis is it:\n\n$$a^2$$\n\n**Predict.** And a?"),
+        code("slider()", new_output("display_data", {
+            "application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"})),
+        code("plots.show(figure)", figure),
+        code("compare_guess(my_guess, 4)", new_output("stream", text="measured 4\n")),
+        text("## Check yourself", "quiz"),
+        text("**1. Why?**\n\n<details><summary>Answer</summary>\n\nBecause.\n\nSo.\n\n</details>",
+             "quiz"),
+        text("**2. How?**\n\n<details><summary>Answer</summary>\n\nSo, too.\n\n</details>", "quiz"),
+        text("## You can now …\n\nYou said:\n\n- say it;\n- do it."),
+    ])  # fmt: skip

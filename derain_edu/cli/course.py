@@ -44,6 +44,30 @@ def course(
 
 
 @course_app.command()
+def slides(
+    lesson: Annotated[str, typer.Argument(help="Number or name of a lesson.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The HTML file. [NAME.slides.html]")
+    ] = None,
+    executed: Annotated[
+        Path | None,
+        typer.Option("--from", help="The lesson with its outputs (.ipynb). [runs it now]"),
+    ] = None,
+) -> None:
+    """Write a lesson as slides: one HTML file that works without a network.
+
+    → goes to the next section, ↓ through it, space to whatever comes next. Key S opens the
+    speaker's notes. Needs two more packages:
+
+    \b
+    pip install sphinx-revealjs latex2mathml
+    """
+    from derain_edu.course.slides import slides as write_slides
+
+    typer.echo(write_slides(lesson, out, executed))
+
+
+@course_app.command()
 def progress(
     html: Annotated[
         Path | None, typer.Option(help="Write a page to hand in.", show_default=False)

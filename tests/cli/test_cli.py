@@ -16,7 +16,7 @@ import derain_edu as de
 from derain_edu.course.run import LessonRun
 
 COMMANDS = (
-    "derain evaluate train pairs bench experiment download doctor lab course notebooks "
+    "derain evaluate train pairs bench experiment download doctor lab course slides notebooks "
     "pictures".split()
 )
 
@@ -107,6 +107,8 @@ def test_every_command_has_help(call, command):
         (["derain", "a.jpg", "--stages", "9" * 20], "Invalid value for '--stages'"),
         (["lab", "--port", "70000"], "Invalid value for '--port'"),
         (["lab", "99"], "error: there is no lesson '99'"),
+        (["slides", "99"], "error: there is no lesson '99'"),
+        (["slides"], "Missing argument"),
         (["experiment", "alchemy"], "error: "),
         (["bench", "press"], "error: "),
         (["paint"], "No such command"),

@@ -136,7 +136,7 @@ def files_below(folder: Path, *suffixes: str) -> set[str]:
 
 def test_the_wheel_is_complete(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
-    package = files_below(ROOT / "derain_edu", ".py", ".json", ".csv", ".safetensors")
+    package = files_below(ROOT / "derain_edu", ".py", ".j2", ".json", ".csv", ".safetensors")
     photos = {f"data/{name}" for name in files_below(ROOT / "data", ".csv", ".json", ".md")}
     photos |= {f"data/photos/{name}" for name in files_below(PHOTOS, ".png", ".jpg")}
     notebooks = {f"notebooks/{name}" for name in files_below(ROOT / "notebooks", ".ipynb")}
