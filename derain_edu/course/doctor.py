@@ -382,5 +382,6 @@ def report(say: Callable[[str], None] = print) -> bool:
     for line in examine():
         problems += line.state == "problem"
         say(str(line))
-    say(local(f"{problems or 'no'} problem{'' if problems == 1 else 's'} found"))
+    words = {0: "no problems found", 1: "1 problem found"}
+    say(local(words.get(problems, f"{problems} problems found")))
     return problems == 0

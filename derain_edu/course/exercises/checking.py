@@ -92,7 +92,7 @@ def judge(number: str, answer: Callable[..., Any]) -> CheckResult:
         return CheckResult(number, "untouched", local("not attempted yet"))
     except Wrong as reason:
         return CheckResult(number, "wrong", local(str(reason)))
-    return CheckResult(number, "right", local("right"))
+    return CheckResult(number, "right", local("correct"))
 
 
 def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:
@@ -111,8 +111,10 @@ def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:
     try:
         result = answer(*given)
     except Exception as error:
-        kind = type(error).__name__
-        raise Wrong(f"your function raised {kind}{_where(error)}: {error}") from None
+        kind, line = type(error).__name__, _line(error)
+        if line is None:
+            raise Wrong(f"your function raised {kind}: {error}") from None
+        raise Wrong(f"your function raised {kind} in line {line}: {error}") from None
     if result is ...:
         raise Untouched
     if result is None:
@@ -260,7 +262,7 @@ def _difference(got: Tensor, want: Tensor) -> str:
     return f"At position {place} yours is {show(yours)}, expected {show(right)}"
 
 
-def _where(error: Exception) -> str:
+def _line(error: Exception) -> int | None:
     """Return the line of the reader's cell that raised, if it can be told."""
     frames = traceback.extract_tb(error.__traceback__)
-    return f" in line {frames[1].lineno}" if len(frames) > 1 else ""
+    return frames[1].lineno if len(frames) > 1 else None

@@ -18,7 +18,10 @@ from typing import Any
 # Words that are shown alone. One word in code may as well be a key, so they are listed.
 WORDS = frozenset(
     "rainy derained clean error step steps stage stages loss right wrong done open lesson question "
-    "minutes trained fresh truth rain mask map blending additive screen seed layers .".split()
+    "minutes trained fresh truth rain mask map blending additive screen seed layers "
+    "amount length width angle brightness veil threshold strength swipe exercise state when up "
+    "down left equation initial boundary training validation test whole crop rounded optimizer "
+    "report curriculum both .".split()
 )
 _PROSE = re.compile(r"[A-Za-z]{2,}[,;:.…)]* +[(×±]?[A-Za-z{]|^[A-Z][a-z]+ [a-z]|[a-z]{2}, \{")
 _PRINTS = {"print", "say"}
@@ -118,7 +121,7 @@ def _read(tree: ast.AST, nodes: Iterable[Any]) -> list[str]:
         for node in nodes
         if is_prose(text := template(node)) or (id(node) in labels and "<" not in text)
     ]
-    worded = [text for text in found if re.search(r"[A-Za-z]{3}", re.sub(r"\{.*?\}", "", text))]
+    worded = [text for text in found if re.search(r"[A-Za-z]{2}", re.sub(r"\{.*?\}", "", text))]
     return [text for text in dict.fromkeys(worded) if text not in WORDS]
 
 

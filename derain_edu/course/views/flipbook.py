@@ -23,7 +23,6 @@ from derain_edu.errors import DerainError
 from derain_edu.language import local
 
 MOST_FRAMES = 13
-RUN_IT = "Run the notebook to move"
 
 # The label is hidden until the script runs: without JavaScript nobody sees a dead slider.
 _SCRIPT = """\
@@ -173,7 +172,7 @@ def fixed_controls(controls: Sequence[Any]) -> str:
     if not controls:
         return ""
     names = local(" and ").join(control.description for control in controls)
-    return f"{RUN_IT} {names} as well."
+    return f"Run the notebook to move {names} as well."
 
 
 def as_output(html: str) -> Any:

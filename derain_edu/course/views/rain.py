@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from derain_edu.course.views.flipbook import RUN_IT, Frame, as_output, in_book, smaller, still
+from derain_edu.course.views.flipbook import Frame, as_output, in_book, smaller, still
 from derain_edu.course.views.plots import (
     COLOURS,
     chart,
@@ -74,7 +74,7 @@ def rain_sliders(clean: Tensor, preset: str = "light") -> Any:
         names = ", ".join(local(control.description) for control in controls.values())
         words = "The photo in rain, the rain layer, and a histogram of the layer's brightness."
         frame = Frame(preset, smaller(_draw_rain(now(), clean)), local(words))
-        return as_output(still(f"{RUN_IT} {names}.", frame))
+        return as_output(still(f"Run the notebook to move {names}.", frame))
     return shell(
         list(controls.values()),
         lambda: _draw_rain(now(), clean),
