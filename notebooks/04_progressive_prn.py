@@ -208,8 +208,8 @@ assert len({parameters for parameters, _ in costs.values()}) == 1
 
 # %% [markdown]
 # PRN's parameters stay at 95,107, the number of the released network, and its computation grows
-# exactly with T. At T = 6, as deep a baseline has about six times the parameters, and computes as
-# much. So sharing saves memory for weights. It saves no computation.
+# exactly with T. At T = 6, a baseline of the same depth has about six times the parameters, and
+# needs about as much computation. So sharing saves memory for weights. It saves no computation.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 04.2 · Count without running
@@ -270,7 +270,8 @@ views.stage_slider(model, rain.rainy, clean, STAGES)
 
 # %% [markdown]
 # Left: the picture after this stage. Middle: what this stage changed, ten times as bright. Right:
-# the score of all stages, and what has been spent. Four of its stops:
+# the score of all stages, and what has been spent. The rainy picture and
+# three of its stops:
 
 # %%
 looks = views.stage_views(model, rain.rainy, clean, STAGES)  # what the slider shows
@@ -321,7 +322,8 @@ assert changes.mean(dim=0).diff().max() < 0, "the changes must get smaller"
 # Here the mean hardly moves from stage T to stage 12, and it hides that photos differ: some are
 # best after stage 2 and get worse, others still gain at stage 12, the last one that we tried.
 #
-# A loop that comes to rest tells us when to stop, without a clean picture:
+# A loop that comes to rest tells us when to stop, without a clean picture. (Pictures are in [0, 1],
+# so the threshold 0.001 below is a quarter of a grey level.)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 04.3 · Stop when it rests
@@ -453,7 +455,7 @@ assert abs(middle) < half
 # ## 5 · Which of the edits helps?
 #
 # Edits 2 and 3 can be switched on and off: four small PRNs, each trained as a loop with the same
-# steps and samples, five seeds each.
+# steps and samples, five seeds each. In the figure, "+ rainy" is edit 2 and "concat" is edit 3.
 
 # %%
 rows = load_results("concat_residual")
@@ -484,7 +486,7 @@ assert gain["concat off, + rainy on"] > 2 and max(chances) < 0.05
 # - "concat off, + rainy on" is the loop of edit 2. Trained as a loop, it gains 2.99 dB. So the
 #   alternating scores of section 1 belong to *those weights*, not to the loop.
 # - One caution: the experiment was recorded twice. The first time, with a larger learning rate and
-#   three seeds, one training went wrong, and nothing could be told. An experiment that is repeated
+#   three seeds, one training went wrong, and nothing could be concluded. An experiment that is repeated
 #   after an unclear result is *exploratory*: its verdicts need a fresh one.
 
 # %% [markdown] tags=["quiz"]

@@ -12,13 +12,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
+from derain_edu.course.exercises.checking import (
+    Wrong,
+    attempt,
+    checker,
+    expect,
+    expect_close,
+    hinted,
+)
 from derain_edu.models.blocks import conv3x3
 from derain_edu.models.prn import PRN, PRNConfig
 
 Part = Callable[[Tensor], Tensor]
 Parts = tuple[Part, Part, Part]  # head, body, tail
 Rule = Callable[[Tensor, Tensor], Tensor]  # (O, x_{t-1}) to x_t
+
+# What PyTorch and Python say, and what it means in these exercises.
+ERRORS = {
+    "must be tuple of Tensors": "torch.cat takes its pictures as one pair, in brackets of their "
+    "own: torch.cat((a, b), dim=1)",
+}
 
 
 def pair_of(result: Any, what: str) -> tuple[Any, Any]:
@@ -81,6 +94,12 @@ def _loops(parts: Parts, rainy: Tensor, stages: int) -> dict[str, list[Tensor]]:
     }
     found = {reason: _loop(rule, rainy, rainy, stages) for reason, rule in rules.items()}
     black = "the first draft is O itself (x_0 = O), not a black picture"
+    layers, layer = [], rainy  # the first draft is O, the next ones are rain layers
+    for _ in range(stages):
+        layer = f(rainy, layer)
+        layers.append(rainy + layer)
+    forgot = "the next draft is the picture O + tail(…), and you pass on the tail's output alone"
+    found[forgot] = layers
     return found | {black: _loop(rules[""], rainy, torch.zeros_like(rainy), stages)}
 
 
@@ -95,7 +114,7 @@ def _try_loop(
     answer: Callable[..., Any], parts: Parts, rainy: Tensor, stages: int, of: str
 ) -> list[Tensor]:
     """Compare the answer's pictures with the right ones, stage by stage, and return them."""
-    got = attempt(answer, *parts, rainy, stages)
+    got = hinted(answer, ERRORS, *parts, rainy, stages)
     single = isinstance(got, Tensor) and got.ndim == 4
     expect(not single, f"return the pictures of all {stages} stages, in a list, not a single one")
     several = isinstance(got, tuple | list) or (isinstance(got, Tensor) and got.ndim == 5)
@@ -182,6 +201,10 @@ def _count(
     of_parameters = {
         "all stages share the same weights, T does not multiply them": stages * parameters,
         "each convolution has biases, too, one per output channel": weights,
+        "a convolution has one bias per output channel, not only one": weights + 2 * blocks + 2,
+        "a convolution has one bias per output channel, not per input channel": (
+            parameters + 3
+        ),
         three: parameters - 27 * channels,
         one: parameters - blocks * (square + channels),
         single: parameters - 2 * (blocks - 1) * (square + channels),
@@ -227,6 +250,14 @@ class Stage:
 def _path(rainy: Tensor, limit: int) -> Tensor:
     """Return where :class:`Stage` leads: x_0 to x_limit, (limit + 1, 1, 3, H, W)."""
     return torch.stack([(1 - rainy) + SLOW**t * (2 * rainy - 1) for t in range(limit + 1)])
+
+
+def _swapped(rainy: Tensor, limit: int) -> Tensor:
+    """Return the path of a loop that gives :class:`Stage` its two pictures the wrong way round."""
+    stage, path = Stage(most=limit), [rainy]
+    for _ in range(limit):
+        path.append(stage(path[-1], rainy))
+    return torch.stack(path)
 
 
 def _first_quiet(changes: Tensor, threshold: float) -> int:
@@ -276,11 +307,18 @@ def check_run_to_rest(answer: Callable[..., Any]) -> None:
         )
 
 
-def _rested(answer: Callable[..., Any], *given: Any) -> Any:
-    """Call the answer; say what is wrong if it asks a whole picture whether it is small."""
+def _rested(
+    answer: Callable[..., Any], stage: Stage, rainy: Tensor, threshold: float, limit: int
+) -> Any:
+    """Call the answer; say what is wrong if it asks a whole picture, or ends without a result."""
     try:
-        return attempt(answer, *given)
+        return attempt(answer, stage, rainy, threshold, limit)
     except Wrong as reason:
+        if "returned nothing" in str(reason) and limit < 3:  # the one case that is never quiet
+            raise Wrong(
+                "your function returned nothing (None): if no stage is quiet, return the last "
+                "draft and the limit"
+            ) from None
         if "ambiguous" not in str(reason):
             raise
         raise Wrong(
@@ -302,6 +340,9 @@ def _check_used(used: Any, rainy: Tensor, threshold: float, limit: int, words: s
         f"you take the root of the mean square, {mean}": square.sqrt(),
     }
     mistakes = {text: _first_quiet(values, threshold) for text, values in measures.items()}
+    mistakes["stage(rainy, x) takes the rainy picture first, then the draft"] = _first_quiet(
+        _swapped(rainy, limit).diff(dim=0).flatten(1).abs().mean(dim=1), threshold
+    )
     mistakes["the quiet stage was run, so it counts as used"] = truth - 1
     mistakes["you count one stage too many"] = truth + 1
     mistakes["you stop after stage 1: is your change always 0? Keep the draft before it"] = 1

@@ -88,6 +88,14 @@ def writes_into_rainy(head, body, tail, rainy, stages):
     return pictures
 
 
+def passes_on_the_layer(head, body, tail, rainy, stages):
+    x, pictures = rainy, []
+    for _ in range(stages):
+        x = one_pass(head, body, tail, rainy, x)
+        pictures.append(rainy + x)
+    return pictures
+
+
 UNROLL_WRONG = [
     (loop(lambda f, o, x: x + f(o, x)), "to the last draft, and edit 2 adds to the rainy"),
     (loop(lambda f, o, x: f(o, x)), r"predicts minus the rain layer: add it to O\. At"),
@@ -112,6 +120,8 @@ UNROLL_WRONG = [
     (stacked_along_the_height, r"side by side along dim 1, and it got \(1, 3, 2, 1\)"),
     (body_once, "x_2 is not right"),
     (writes_into_rainy, "changed the tensor it was given"),
+    (passes_on_the_layer, "you pass on the tail's output alone"),
+    (lambda h, b, t, o, n: [h(torch.cat(o, o, dim=1))], "in brackets of their own.*TypeError"),
 ]
 
 # ------------------------------------------------------------------------------------------- 04.2
@@ -163,6 +173,8 @@ COST_WRONG = [
     (lambda t, c, b, h, w: formula()(t, 32, 5, h, w), "parameters is not right"),
     (lambda *sizes: tuple(map(complex, formula()(*sizes))), "should be a number, not "),
     (lambda *sizes: {"parameters": 1}, "return two things, .* and not a dict"),
+    (lambda t, c, b, h, w: (formula(bias=0)(t, c, b, h, w)[0] + 2 * b + 2, 0), "not only one"),
+    (lambda *sizes: (formula()(*sizes)[0] + 3, 0), "not per input channel"),
 ]
 
 # ------------------------------------------------------------------------------------------- 04.3
@@ -236,6 +248,15 @@ def in_place(stage, rainy, threshold, limit):
     return x, limit
 
 
+def nothing_at_the_limit(stage, rainy, threshold, limit):
+    x = rainy
+    for k in range(1, limit + 1):
+        before, x = x, stage(rainy, x)
+        if (x - before).abs().mean() < threshold:
+            return x, k
+    return None
+
+
 REST_WRONG = [
     (rest(lambda d, o, x: d.mean()), "plus and minus cancel in your mean"),
     (rest(lambda d, o, x: d.mean().abs()), "plus and minus cancel in your mean"),
@@ -254,6 +275,8 @@ REST_WRONG = [
     (never_gives_up, "raised RuntimeError.*ran for more than `limit` stages"),
     (forgets_the_picture, "you returned the rainy picture"),
     (in_place, "changed the tensor it was given"),
+    (nothing_at_the_limit, "if no stage is quiet, return the last draft and the limit"),
+    (lambda stage, *given: rest()(lambda o, x: stage(x, o), *given), "rainy picture first, then"),
     (lambda *given: rest()(*given)[0], "return two things, the picture and the number of stages"),
     (lambda *given: rest()(*given)[::-1], "the number of stages is not right. The shape should be"),
 ]
