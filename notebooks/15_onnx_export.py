@@ -182,7 +182,8 @@ assert len(views.carried_over(graph, 2)) == 3
 
 # %% [markdown]
 # The loop is gone: the graph is **unrolled**, stage after stage. But each weight is stored *once*,
-# and used by four nodes. These are the shared weights of lesson 04, seen from the file.
+# and used by four nodes. These are the shared weights of lesson 04, seen from the file. The rest of
+# the file, some 30 kB, describes the nodes.
 #
 # Why 63 and not 64? The ring shows it: in stage 1 the memory is empty, so there is nothing to forget,
 # and this package leaves gate f out there. Three tensors go from stage to stage: the picture, and the
@@ -263,7 +264,8 @@ assert (by_tolerance, by_half) == (3, 2)
 #
 # All of this was *one* size. The export watches one example, too. Here is a sweep over the columns,
 # as in lesson 07, written as a Python loop. We export it as a tutorial would, with an example of 19
-# columns. PyTorch has three ways to say that batch, height and width are free.
+# columns. PyTorch has three ways to say that batch, height and width are free: objects `Dim`, plain
+# names, or `Dim.AUTO`, with which PyTorch finds out by itself which sizes are free.
 #
 # **Predict:** the export with `Dim.AUTO` succeeds. We give the file a picture of 30 columns. How
 # many columns come back?
@@ -406,7 +408,7 @@ for module in (Sweep(), IfWidth(), IfBright(), Noise()):
 # | **Difficulty** | ●●●○○ |
 # | **Importance** | ●●●●● |
 # | **Spend** | 12 minutes |
-# | **Task** | write `levels_apart(model, network, shapes)`. For each shape make one random picture, with values in [0, 1], and give it to both. Return the largest difference of any value of any picture, in grey levels (one is 1/255). Return infinity if an output of `network` has another shape than the model's, or holds a value that is not a number |
+# | **Task** | write `levels_apart(model, network, shapes)`. For each shape make one random picture, with values in [0, 1], and give it to both. Return the largest difference of any value of any picture, in grey levels (one is 1/255). Return infinity if an output of `network` has another shape than the model's, or holds a value that is not a number (NaN) |
 #
 # <details><summary>Hint</summary>
 #

@@ -331,35 +331,51 @@ assert edited or (new_worse < len(worse) and new_gains["heavy"] < gains["heavy"]
 # </details>
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 16.2 · Does the change help?
+# ### Exercise 16.2 · Stop, or train another seed?
 #
 # | | |
 # |---|---|
 # | **Difficulty** | ●●○○○ |
 # | **Importance** | ●●●●● |
 # | **Spend** | 10 minutes |
-# | **Task** | write `paired_interval(before, after, t)`. `before` and `after` are dicts from a seed to a score in dB, with the same seeds, in any order. Return two numbers: the mean of the differences after − before, and half the width of its interval, $t\,s/\sqrt n$ |
+# | **Task** | each pair of seeds costs you minutes. Write `next_step(gains, margin)`. `gains` is a list of after − before in dB, one number per seed; gains smaller than `margin` don't matter to you. Return the first of these that fits: `"more seeds"` if there are fewer than two; `"too small"` if the whole 95 % interval lies between −margin and margin; `"keep"` if all of it is above 0; `"drop"` if all of it is below 0; else `"more seeds"` |
 #
 # <details><summary>Hint</summary>
 #
-# `[after[seed] - before[seed] for seed in before]` are the pairs. `np.std(values, ddof=1)` divides by
-# $n - 1$.
+# `mean, half = interval(gains)` (it is imported above) gives the interval from `mean - half` to
+# `mean + half`. Compare its two ends, not the mean. For one seed it gives half = 0, which is no
+# certainty at all.
 #
 # </details>
 
 # %% tags=["exercise"]
-def paired_interval(before, after, t):
-    """Return mean and half-width of the differences after − before, in pairs."""
+def next_step(gains, margin):
+    """Return "keep", "drop", "too small" or "more seeds"."""
     # BEGIN SOLUTION
-    pairs = [after[seed] - before[seed] for seed in before]
-    return np.mean(pairs), t * np.std(pairs, ddof=1) / len(pairs) ** 0.5
+    if len(gains) < 2:
+        return "more seeds"
+    mean, half = interval(gains)
+    low, high = mean - half, mean + half
+    if -margin < low and high < margin:
+        return "too small"
+    if low > 0:
+        return "keep"
+    return "drop" if high < 0 else "more seeds"
     # END SOLUTION
 
 
-exercises.check("16.2", paired_interval)
+if exercises.check("16.2", next_step):
+    cut = load_results("what_to_cut")
+    gained = differences(cut, "half the patch", "half the stages")
+    print("half the patch instead of half the stages:")
+    for n in range(1, len(gained) + 1):
+        print(f"  seed {n}: {gained[n - 1]:+.2f} dB;", next_step(gained[:n], 0.1))
 
 # %% [markdown]
-# Two recorded experiments to decide with it. *More photos* (three seeds): does a PReNet gain from 47
+# "Can't tell" is not "no difference": only an interval within the margin says that. And say before
+# you start how many seeds you can pay for: stopping at the first "keep" gives luck more chances.
+#
+# Two recorded experiments to decide with intervals. *More photos* (three seeds): does a PReNet gain from 47
 # training photos instead of 13? From photos that are also recoloured and shrunk ("changed")? *What to
 # cut* (five seeds): which setting should you halve, if the steps that this saves are spent on longer
 # training?

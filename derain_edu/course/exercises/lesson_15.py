@@ -10,7 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
+from derain_edu.course.exercises.checking import (
+    Wrong,
+    attempt,
+    checker,
+    expect,
+    expect_close,
+    hinted,
+    show,
+)
 
 Network = Callable[[Tensor], Tensor]
 
@@ -36,6 +44,16 @@ def small_graph(start: list[Any], end: list[Any]) -> Any:
     return helper.make_graph([node], "small", values[:1], values[1:])
 
 
+_IN_A_GRAPH = {
+    "KeyError": "the first node of a kind finds no count to add to: counts.get(kind, 0) is 0 there",
+    "AttributeError": "a graph has .node, without an s, and each node has .op_type",
+}
+_IN_AN_ENTRY = {
+    "AttributeError": "a graph has .input and .output, an entry has .name, and sizes(entry) gives "
+                      "its sizes",
+}  # fmt: skip
+
+
 @checker("15.1")
 def check_operations(answer: Callable[[Any], Any]) -> None:
     """Try ``operations(graph)`` on three graphs whose nodes also have names."""
@@ -44,14 +62,7 @@ def check_operations(answer: Callable[[Any], Any]) -> None:
     for text in ("Relu", "Mul Add Relu", "Conv Relu Conv Add Relu Conv"):
         kinds = text.split()
         nodes = [helper.make_node(kind, ["x"], ["y"], name=f"n{k}") for k, kind in enumerate(kinds)]
-        try:
-            found = attempt(answer, helper.make_graph(nodes, "small", [], []))
-        except Wrong as reason:
-            if "KeyError" not in str(reason):
-                raise
-            raise Wrong(
-                "the first node of a kind finds no count to add to: counts.get(kind, 0) is 0 there"
-            ) from None
+        found = hinted(answer, _IN_A_GRAPH, helper.make_graph(nodes, "small", [], []))
         truth = {kind: kinds.count(kind) for kind in kinds}
         graph = f"(nodes: {', '.join(kinds)})"
         expect(isinstance(found, dict), f"return a dict, not {found!r} {graph}")
@@ -82,7 +93,7 @@ def _pairs(found: Any) -> list[tuple[str, Any]]:
 def check_frozen_sizes(answer: Callable[[Any], Any]) -> None:
     """Try ``frozen_sizes(graph)`` on four graphs."""
     for words, start, end, frozen in _GRAPHS:
-        found = attempt(answer, small_graph(start, end))
+        found = hinted(answer, _IN_AN_ENTRY, small_graph(start, end))
         graph = f"({words}: input {start}, output {end})"
         pairs = _pairs(found)
         for name, axis in pairs:
@@ -188,7 +199,9 @@ def _compared(
 ) -> float:
     """Call the answer, and look at what it gave the two networks."""
     model, network = Heard(right), Heard(wrong)
-    found = attempt(answer, model, network, shapes)
+    hints = {"is ambiguous": "a question such as isnan gives a tensor of yes and no: .all() or "
+                             ".any() makes one answer of it"}  # fmt: skip
+    found = hinted(answer, hints, model, network, shapes)
     expect(network.pictures, "you never ran the file: call network(picture)")
     expect(model.pictures, "you never ran the model, so there is nothing to compare with")
     for one in (*model.pictures, *network.pictures):
@@ -284,6 +297,11 @@ def _expect_picture(found: Any, forward: Outside, photo: np.ndarray, words: str)
             np.trunc(y) % 256,
         "the picture should be bytes from 0 to 255": y.clip(0, 255) / 255,
         "the picture should be bytes, and clamped": y / 255,
+        "bytes of values from 0 to 1 are 0 or 1: multiply by 255 first": np.trunc(
+            (y / 255).clip(0, 1)
+        ),
+        "values from 0 to 1 were rounded to 0 or 1: multiply by 255 first":
+            (y / 255).clip(0, 1).round(),
         "the colours came back as BGR": right[..., ::-1],
         "the colours should come last: (H, W, 3)": right.transpose(2, 0, 1),
         "the batch should go: (H, W, 3)": right[None],

@@ -1,14 +1,19 @@
-"""The exercises of lesson 16: a leak between splits, the interval of pairs, one honest score."""
+"""The exercises of lesson 16: a leak between splits, stop or another seed, one honest score."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close
+from derain_edu.course.exercises.checking import (
+    Wrong,
+    attempt,
+    checker,
+    expect,
+    expect_close,
+    hinted,
+)
+from derain_edu.experiments.statistics import interval
 
 # ------------------------------------------------------------------------------------ 16.1, a leak
 
@@ -81,70 +86,65 @@ def _wrong_scenes(
     }  # fmt: skip
 
 
-# ----------------------------------------------------------------------------------- 16.2, in pairs
+# --------------------------------------------------------------------- 16.2, stop or another seed
 
-# before, after (in another order), Student's t
-_RUNS: list[tuple[dict[int, float], dict[int, float], float]] = [
-    ({0: 30.0, 1: 32.0, 2: 31.0}, {2: 31.5, 0: 31.0, 1: 33.5}, 4.30),
-    ({7: 25.0, 3: 28.0, 4: 26.0, 1: 27.0}, {1: 26.5, 3: 28.0, 7: 24.0, 4: 25.0}, 3.18),
+STEPS = ("keep", "drop", "too small", "more seeds")
+# gains, margin, what to do
+_GAINS: list[tuple[list[float], float, str]] = [
+    ([0.4, 0.5, 0.6], 0.1, "keep"),  # 0.25 to 0.75
+    ([0.2, 0.3, 0.4], 0.1, "keep"),  # 0.05 to 0.55: it begins within the margin
+    ([-0.6, -0.4, -0.5, -0.5], 0.1, "drop"),
+    ([0.8], 0.1, "more seeds"),
+    ([-0.01, 0.0, 0.02, 0.01], 0.1, "too small"),  # holds 0
+    ([0.05, 0.06, 0.05, 0.06], 0.1, "too small"),  # above 0
+    ([-0.05, -0.06, -0.05, -0.06], 0.1, "too small"),  # below 0
+    ([2.0, -1.0, 1.5], 0.1, "more seeds"),
+    ([0.9, -0.9, 0.1, -0.1], 0.1, "more seeds"),  # the mean is 0
+    ([0.5, 0.9], 0.2, "more seeds"),
+    ([0.05, 0.06, 0.05, 0.06], 0.01, "keep"),
 ]
+# what to do, what an answer says, why not
+_WHY = {
+    ("keep", "drop"): "gains are after − before: above 0 the change helps",
+    ("drop", "keep"): "gains are after − before: below 0 the change does harm",
+    ("keep", "more seeds"): "all of the interval is above 0, so the seeds decide: margin is "
+                            "only for 'too small'",
+    ("keep", "too small"): "the interval reaches beyond margin, so it may matter",
+    ("drop", "more seeds"): "all of the interval is below 0, so the seeds decide",
+    ("drop", "too small"): "the interval reaches below −margin: compare its lower end, too",
+    ("too small", "keep"): "the interval is above 0, but all of it is within ±margin: ask this "
+                           "first",
+    ("too small", "drop"): "the interval is below 0, but all of it is within ±margin: ask this "
+                           "first",
+    ("too small", "more seeds"): "all of the interval is within ±margin: no further seed is needed",
+    ("more seeds", "too small"): "the interval reaches beyond ±margin, so a difference that "
+                                 "matters is still possible. Compare both ends, not the mean",
+    ("more seeds", "keep"): "the interval holds 0: compare its lower end with 0, not the mean",
+    ("more seeds", "drop"): "the interval holds 0: compare its upper end with 0, not the mean",
+}  # fmt: skip
 
 
 @checker("16.2")
-def check_paired_interval(answer: Callable[..., Any]) -> None:
-    """Try ``paired_interval(before, after, t)`` on seeds in two orders."""
-    for before, after, t in _RUNS:
+def check_next_step(answer: Callable[..., Any]) -> None:
+    """Try ``next_step(gains, margin)`` on intervals at all places, and on one seed."""
+    hints = {"to unpack": "interval(gains) gives two numbers, the mean and half the width"}
+    for gains, margin, truth in _GAINS:
+        example = f"(gains {gains}, margin {margin})"
         try:
-            found = attempt(answer, dict(before), dict(after), t)
+            found = hinted(answer, hints, list(gains), margin)
         except Wrong as reason:
-            raise Wrong(_in_words(str(reason))) from None
-        if not (isinstance(found, tuple | list | np.ndarray) and len(found) == 2):
-            raise Wrong(f"return two numbers, the mean and half the width, not {found!r}")
-        mean, half = found
-        pairs = np.array([after[seed] - before[seed] for seed in before])
-        in_order = np.array(list(after.values())) - np.array(list(before.values()))
-        example = f"before {before}, after {after}, t = {t}"
-        mistakes = {
-            "that is before − after: a gain should be positive": -pairs.mean(),
-            "that is the sum: divide by the number of pairs": pairs.sum(),
-        }
-        expect_close(mean, pairs.mean(), "the mean", example=example, mistakes=mistakes)
-        right = t * pairs.std(ddof=1) / math.sqrt(len(pairs))
-        expect_close(half, right, "half the width", example=example, tolerance=1e-4,
-                     mistakes=_wrong_halves(pairs, in_order, before, after, t))  # fmt: skip
-
-
-def _in_words(reason: str) -> str:
-    """Say what a usual error means here."""
-    if "unsupported operand" in reason and "dict" in reason:
-        return "dicts can't be subtracted: go seed by seed, after[seed] - before[seed]"
-    if "KeyError" in reason:
-        return f"the seeds are not 0, 1, 2, …: go through the keys of the dict ({reason})"
-    return reason
-
-
-def _wrong_halves(
-    pairs: np.ndarray, in_order: np.ndarray, before: Mapping[int, float],
-    after: Mapping[int, float], t: float,
-) -> dict[str, float]:
-    """Return what typical mistakes make of half the width."""
-    n, spread = len(pairs), pairs.std(ddof=1)
-    sides = [np.std(list(side.values()), ddof=1) for side in (before, after)]
-    return {
-        "the standard deviation of a sample divides by n − 1: ddof=1":
-            t * pairs.std() / math.sqrt(n),
-        "√n is missing: more seeds make the interval narrower": t * spread,
-        "divide by √n, not by n": t * spread / n,
-        "t is missing": spread / math.sqrt(n),
-        "1.96 is for many seeds: take t": 1.96 * spread / math.sqrt(n),
-        "that is the whole width: give half of it": 2 * t * spread / math.sqrt(n),
-        "the two dicts have their seeds in another order: take the same seed from both":
-            t * in_order.std(ddof=1) / math.sqrt(n),
-        "that is the interval of two means. In pairs: first the differences, then their spread":
-            t * math.hypot(*sides) / math.sqrt(n),
-        "this is the spread of one side: take that of the differences":
-            t * sides[1] / math.sqrt(n),
-    }  # fmt: skip
+            if "None" not in str(reason):
+                raise
+            raise Wrong(f"{reason} One case has no return in yours {example}") from None
+        expect(isinstance(found, str) and found in STEPS,
+               f"return one of {', '.join(map(repr, STEPS))}, not {found!r} {example}")  # fmt: skip
+        if len(gains) == 1:
+            expect(found == truth, "one seed has no spread, and half = 0 is no certainty: ask for "
+                   f"more seeds first {example}")  # fmt: skip
+        mean, half = interval(gains)
+        why = _WHY.get((truth, found), "")
+        expect(found == truth, f"not {found!r} but {truth!r}: {why}. The interval goes from "
+               f"{mean - half:.2f} to {mean + half:.2f} {example}")  # fmt: skip
 
 
 # -------------------------------------------------------------------------- 16.3, one honest score

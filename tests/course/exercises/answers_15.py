@@ -188,6 +188,10 @@ def blind_to_shapes(model, network, shapes):
     return 0.0 if worst != worst else worst
 
 
+def asks_a_tensor(model, network, shapes):
+    return each_shape(model, network, shapes, lambda e, f: 0 if torch.isnan(f) else (f - e).max())
+
+
 def loses_what_is_no_number(model, network, shapes):
     worst = 0.0
     for shape in shapes:
@@ -277,6 +281,11 @@ def never_runs_it(network, photo):
     return photo
 
 
+def bytes_of_fractions(network, photo):
+    x = np.float32(photo).transpose(2, 0, 1)[None] / 255
+    return network(x)[0].clip(0, 1).astype(np.uint8).transpose(1, 2, 0)
+
+
 def gives_floats(network, photo):
     return (
         network(np.float32(photo).transpose(2, 0, 1)[None] / 255)[0].clip(0, 1).transpose(1, 2, 0)
@@ -311,6 +320,7 @@ ANSWERS = {
             (operations_without_the_last, r"yours is {}, expected {'Relu': 1}"),
             (lambda graph: [node.op_type for node in graph.node], r"return a dict, not \['Relu'\]"),
             (lambda graph: len(graph.node), "return a dict, not 1"),
+            (lambda graph: Counter(n.op_type for n in graph.nodes), r"\.node, without an s"),
         ],
     },
     "15.2": {
@@ -325,6 +335,7 @@ ANSWERS = {
             (letters_of_the_size, "not 'w'|not 'batch'"),
             (skips_the_number_three, r"\('rainy', 0\) is a number, and you did not find it"),
             (lambda graph: 3, r"return a list of \(name, axis\)"),
+            (lambda graph: [v.name for v in graph.input if v.shape[3] == 19], r"sizes\(entry\)"),
         ],
     },
     "15.3": {
@@ -347,6 +358,7 @@ ANSWERS = {
             (black_pictures, r"all values of your picture are equal.*torch\.rand"),
             (first_picture_of_the_batch, "all pictures of a batch"),
             (blind_to_shapes, r"another shape, \(B, 3, H, 1\), and you return .* infinity"),
+            (asks_a_tensor, r"\.all\(\) or \.any\(\) makes one answer"),
             (loses_what_is_no_number, "a value that is not a number, and you return"),
             (
                 lambda model, network, shapes: (
@@ -377,6 +389,7 @@ ANSWERS = {
             (keeps_the_batch, "the batch should go"),
             (drops_the_result, "this is the photo that came in"),
             (never_runs_it, "you never ran the network"),
+            (bytes_of_fractions, "are 0 or 1: multiply by 255 first"),
             (gives_floats, "the picture should be bytes from 0 to 255"),
             (gives_a_tensor, "return a NumPy array, not a Tensor"),
             (writes_into_the_photo, "changed the photo"),

@@ -2,7 +2,7 @@
 
 import statistics
 
-import numpy as np
+from derain_edu.experiments.statistics import interval
 
 # -- 16.1: shared_scenes(train, test) -------------------------------------------------------------
 
@@ -66,74 +66,97 @@ def yes_or_no(train, test):
     return bool(scenes_of(train) & scenes_of(test))
 
 
-# -- 16.2: paired_interval(before, after, t) ------------------------------------------------------
+# -- 16.2: next_step(gains, margin) ---------------------------------------------------------------
 
 
-def with_statistics(before, after, t):
-    pairs = [value - before[seed] for seed, value in after.items()]
-    return [statistics.fmean(pairs), t * statistics.stdev(pairs) * len(pairs) ** -0.5]
+def by_the_sign(gains, margin):
+    if len(gains) > 1:
+        half = T[len(gains)] * statistics.stdev(gains) / len(gains) ** 0.5
+        mean = statistics.fmean(gains)
+        if abs(mean) + half < margin:
+            return "too small"
+        if abs(mean) > half:
+            return "keep" if mean > 0 else "drop"
+    return "more seeds"
 
 
-def pairs_of(before, after):
-    return np.array([after[seed] - before[seed] for seed in before])
+T = {2: 12.706, 3: 4.303, 4: 3.182}
 
 
-def half(pairs, t, ddof=1, power=0.5):
-    return pairs.mean(), t * pairs.std(ddof=ddof) / len(pairs) ** power
+def ends(gains):
+    mean, half = interval(gains)
+    return mean - half, mean + half
 
 
-def divides_by_n(before, after, t):
-    return half(pairs_of(before, after), t, ddof=0)
+def one_is_enough(gains, margin):
+    low, high = ends(gains)
+    if max(-low, high) < margin:
+        return "too small"
+    return "keep" if low > 0 else "drop" if high < 0 else "more seeds"
 
 
-def without_root(before, after, t):
-    return half(pairs_of(before, after), t, power=0)
+def sign_first(gains, margin):
+    if len(gains) < 2:
+        return "more seeds"
+    low, high = ends(gains)
+    if low > 0:
+        return "keep"
+    return "drop" if high < 0 else one_is_enough(gains, margin)
 
 
-def by_n(before, after, t):
-    return half(pairs_of(before, after), t, power=1)
+def without_margin(gains, margin):
+    return sign_first(gains, 0)
 
 
-def without_t(before, after, t):
-    return half(pairs_of(before, after), 1)
+def the_mean_is_small(gains, margin):
+    if len(gains) > 1 and abs(statistics.fmean(gains)) < margin:
+        return "too small"
+    return by_the_sign(gains, margin)
 
 
-def with_196(before, after, t):
-    return half(pairs_of(before, after), 1.96)
+def mean_decides(gains, margin):
+    if len(gains) < 2:
+        return "more seeds"
+    mean = statistics.fmean(gains)
+    return "too small" if abs(mean) < margin else "keep" if mean > 0 else "drop"
 
 
-def whole_width(before, after, t):
-    return half(pairs_of(before, after), 2 * t)
+def cannot_tell_is_equal(gains, margin):
+    if len(gains) < 2:
+        return "more seeds"
+    low, high = ends(gains)
+    return "keep" if low > margin else "drop" if high < -margin else "too small"
 
 
-def in_the_order_of_the_dicts(before, after, t):
-    return half(np.array(list(after.values())) - np.array(list(before.values())), t)
+def beyond_the_margin(gains, margin):
+    if len(gains) > 1 and 0 < ends(gains)[0] < margin < ends(gains)[1]:
+        return "more seeds"
+    return by_the_sign(gains, margin)
 
 
-def two_means(before, after, t):
-    a, b = (np.array(list(side.values())) for side in (after, before))
-    return a.mean() - b.mean(), t * np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / len(a))
+def upper_end_only(gains, margin):
+    if len(gains) > 1 and ends(gains)[1] < margin:
+        return "too small"
+    return by_the_sign(gains, margin)
 
 
-def one_side(before, after, t):
-    a = np.array(list(after.values()))
-    return pairs_of(before, after).mean(), t * a.std(ddof=1) / len(a) ** 0.5
+def turned_round(gains, margin):
+    swapped = {"keep": "drop", "drop": "keep"}
+    return swapped.get(by_the_sign(gains, margin), by_the_sign(gains, margin))
 
 
-def other_sign(before, after, t):
-    return half(-pairs_of(before, after), t)
+def yes_or_no_step(gains, margin):
+    return ends(gains)[0] > 0
 
 
-def subtracts_dicts(before, after, t):
-    return half(after - before, t)
+def no_last_return(gains, margin):
+    found = by_the_sign(gains, margin)
+    return found if found != "more seeds" else None
 
 
-def counts_the_seeds(before, after, t):
-    return half(np.array([after[k] - before[k] for k in range(len(before))]), t)
-
-
-def mean_only(before, after, t):
-    return pairs_of(before, after).mean()
+def three_numbers(gains, margin):
+    mean, low, high = interval(gains)
+    return "keep" if low > 0 else "drop"
 
 
 # -- 16.3: hand_over(networks, validation, test) --------------------------------------------------
@@ -223,21 +246,20 @@ ANSWERS = {
         ],
     },
     "16.2": {
-        "second": with_statistics,
+        "second": by_the_sign,
         "wrong": [
-            (divides_by_n, r"divides by n − 1: ddof=1"),
-            (without_root, "√n is missing"),
-            (by_n, "divide by √n, not by n"),
-            (without_t, "t is missing"),
-            (with_196, "1.96 is for many seeds"),
-            (whole_width, "give half of it"),
-            (in_the_order_of_the_dicts, "take the same seed from both"),
-            (two_means, "the interval of two means"),
-            (one_side, "the spread of one side"),
-            (other_sign, "that is before − after"),
-            (subtracts_dicts, "go seed by seed"),
-            (counts_the_seeds, "take the same seed|the seeds are not 0, 1, 2"),
-            (mean_only, "return two numbers"),
+            (sign_first, "is above 0, but all of it is within ±margin: ask this first"),
+            (without_margin, "no further seed is needed"),
+            (one_is_enough, "one seed has no spread"),
+            (the_mean_is_small, "Compare both ends, not the mean"),
+            (mean_decides, "the interval holds 0: compare its lower end|Compare both ends"),
+            (cannot_tell_is_equal, "the interval reaches beyond margin"),
+            (beyond_the_margin, "margin is only for 'too small'"),
+            (upper_end_only, "compare its lower end, too"),
+            (turned_round, "above 0 the change helps"),
+            (yes_or_no_step, "return one of 'keep', 'drop'"),
+            (no_last_return, "One case has no return"),
+            (three_numbers, "gives two numbers, the mean and half"),
         ],
     },
     "16.3": {
