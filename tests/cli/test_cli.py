@@ -336,6 +336,7 @@ def test_a_full_disk_is_a_sentence_too(call, pair, monkeypatch):
 
 def test_course_and_lab_and_notebooks_pass_their_options_on(call, monkeypatch, tmp_path):
     from derain_edu.course import lab, lesson_tables, notebooks, run
+    from derain_edu.course.translation import pages
 
     runs = [LessonRun("00_start_here", 1.0, 1.0, None)]
     seen = []
@@ -343,10 +344,11 @@ def test_course_and_lab_and_notebooks_pass_their_options_on(call, monkeypatch, t
     monkeypatch.setattr(lab, "lab", lambda *args: seen.append(args))
     monkeypatch.setattr(notebooks, "build_notebooks", lambda: [Path("notebooks/00.ipynb")])
     monkeypatch.setattr(lesson_tables, "write_tables", lambda: [Path("README.md")])
+    monkeypatch.setattr(pages, "write_pages", lambda: [Path("README.zh-CN.md")])
     assert call("course", "--only", "00", "--only", "03", "--out", tmp_path)[0] == 0
     assert call("lab", "3", "--port", "9999", "--no-browser")[0] == 0
     assert seen == [(["00", "03"], tmp_path), ("3", 9999, False)]
-    assert call("notebooks") == (0, "notebooks/00.ipynb\nREADME.md\n", "")
+    assert call("notebooks") == (0, "notebooks/00.ipynb\nREADME.md\nREADME.zh-CN.md\n", "")
     runs[0] = LessonRun("00_start_here", 1.0, 1.0, "AssertionError: 3 dB")
     assert call("course")[0] == 1
 

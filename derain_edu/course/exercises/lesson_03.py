@@ -60,6 +60,9 @@ def window_mistakes(layers: Layers) -> dict[str, int]:
         "you multiply the kernels, as if each layer skipped pixels (a stride)": product,
         "a kernel of k has k − 1 steps between its pixels, and dilation stretches the steps":
         1 + sum(kernel * dilation - 1 for kernel, dilation in layers),
+        "dilation d puts the pixels d apart: with d = 1 they are neighbours, so multiply by d": (
+            1 + sum((kernel - 1) * (dilation + 1) for kernel, dilation in layers)
+        ),
         "this is the reach to one side; the window goes to both": grown // 2,
         "you count one side only": 1 + grown // 2,
         "you take every kernel for one of 3: this one reaches farther to both sides": (
@@ -139,6 +142,9 @@ def gradient_mistakes(sent: Tensor, x: Tensor, w1: Tensor, w2: Tensor) -> dict[s
         "the skip is missing: x goes into the sum directly, too, and what comes back on the two "
         "ways adds up": through,
         "this is the skip alone: what comes back through the branch is missing": g,
+        "a ReLU asks what goes into it: into the first one goes w1 @ x, and not x": (
+            g + w1.T @ ((x > 0) * (w2.T @ (on_2 * g))) if len(w1) == len(x) else through
+        ),
         "the two ways multiply in yours: after a sum, gradients add up": g * through,
         "the last ReLU lets nothing back where its input was negative, on neither way":
         sent + branch(sent, on_1, on_2),
@@ -190,10 +196,13 @@ def check_paired_interval(answer: Callable[..., Any]) -> None:
         found = _paired(answer, first, second)
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise Wrong(f"return two numbers, `return mean, half`, and not {found!r}")
+        ends = "these are the two ends, mean − half and mean + half: return mean and half"
         seeds = sorted(first.keys() & second.keys())
         differences = [first[seed] - second[seed] for seed in seeds]
         mean, half = interval(differences)
         example = f"first = {first}, second = {second}"
+        low = found[0] if isinstance(found[0], float) else mean
+        expect(abs(low - (mean - half)) > 1e-3 * abs(half), f"{ends} (for {example})")
         expect_close(found[0], mean, "the mean difference", example=example, mistakes={
             "the sign is wrong: `first − second`": -mean,
             "a seed that only one of the two has can't be paired: leave it out":
@@ -233,6 +242,8 @@ def interval_mistakes(first: Mapping[int, float], second: Mapping[int, float]) -
     half, spread, root = interval(differences)[1], statistics.stdev(differences), len(seeds) ** 0.5
     student = half * root / spread
     fewer = float(stdtrit(len(seeds) - 2, 0.975)) * spread / root
+    all_seeds = len(first)
+    counted = float(stdtrit(all_seeds - 1, 0.975)) * spread / all_seeds**0.5
     apart = (statistics.variance(ours) + statistics.variance(theirs)) ** 0.5
     return {
         "you did not pair: the seeds' own ups and downs are in your interval. Take the difference "
@@ -245,6 +256,9 @@ def interval_mistakes(first: Mapping[int, float], second: Mapping[int, float]) -
         ),
         "you pair the best with the best: seed 0 belongs to seed 0, good or bad": (
             interval(by_rank)[1]
+        ),
+        "n is the number of differences, and you count a seed that only one of the two has": (
+            counted
         ),
         "the table STUDENT goes by n, the number of differences, and you took another line of it "
         "(n − 1?)": fewer,

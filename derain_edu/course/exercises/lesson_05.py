@@ -23,6 +23,11 @@ ERRORS = {
     "with the error that comes back to it as third argument",
     "backward through the graph a second time": "the same graph is walked twice: run the stage "
     "again, or ask for all gradients in one call",
+    "but got NoneType": "one of the copies does not reach the loss, and its gradient is None: is a "
+    "draft cut off by detach?",
+    "shapes cannot be multiplied": "step(x, w) takes the draft first, then the weight",
+    "cannot be concatenated": "w may be a single number, of no dimension: torch.stack puts the "
+    "shares into a new first dimension, torch.cat can't",
     "float division by zero": "w may be 0: multiply by w once for each later use, and don't divide",
     "0.0 cannot be raised to a negative power": "w may be 0: an exponent of yours is negative, "
     "and the error of use t passes T - t later uses",
@@ -75,6 +80,10 @@ def _wrong_shares(w: float, x: list[float], truth: list[float]) -> dict[str, Ten
             x[t] * w ** (last - t) for t in uses
         ],
         f"{way}: you took one more": [x[t - 1] * w ** (last - t + 1) for t in uses],
+        f"{way}, and you took t": [x[t - 1] * w**t for t in uses],
+        "what comes in at use t is x_{t-1}, and you took o each time": [
+            x[0] * w ** (last - t) for t in uses
+        ],
         f"{way}, not the ones before": [x[t - 1] * w ** (t - 1) for t in uses],
         f"{way}, on its way back: w^(T - t) is missing": x[:last],
         "that is the error alone: multiply it by what came in": [w ** (last - t) for t in uses],

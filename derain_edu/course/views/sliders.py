@@ -19,7 +19,7 @@ from derain_edu.course.views.flipbook import (
     in_book,
     labelled_values,
 )
-from derain_edu.language import local
+from derain_edu.language import language, local
 
 
 def shell(
@@ -62,7 +62,7 @@ def shell(
 def _speak(control: Any) -> None:
     """Give a control a name, and choices, in the reader's language."""
     control.description = local(control.description)
-    if hasattr(control, "options"):
+    if hasattr(control, "options") and language() != "en":
         value = control.value
         control.options = [(local(label), choice) for label, choice in labelled_values(control)]
         control.value = value

@@ -37,7 +37,7 @@ def add_in_place(x):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda x: x + x, "✅ 00.1: right"),
+        (lambda x: x + x, "✅ 00.1: correct"),
         (lambda x: ..., "⏳ 00.1: not attempted yet"),
         (lambda x: None, "❌ 00.1: your function returned nothing"),
         (lambda x: x, "you returned x unchanged. At position (1,) yours is -1, expected -2 "
