@@ -158,7 +158,7 @@ for name, runs in interleave(ways, rounds=5).items():
 # `clamp` cuts a number off: what is below lo becomes lo, what is above hi becomes hi. Two such maps in a
 # row are **one of the same kind**. By hand: first relu(.5 h + 1), then relu(3 − h). The slopes
 # multiply, −1 · .5 = −.5. The constants: −1 · 1 + 3 = 2. The bounds of the first go through the
-# second: 0 becomes 3, and ∞ becomes 0 after the ReLU. The negative slope has *swapped* them.
+# second: 0 becomes −1·0 + 3 = 3, and ∞ becomes −1·∞ + 3 = −∞, which the ReLU cuts to 0. The negative slope has *swapped* them.
 
 # %%
 BIG = torch.finfo(torch.float32).max  # stands for ∞: 0 · ∞ would not be a number
@@ -258,7 +258,7 @@ diagrams.scan_tree(x8[0].tolist(), h8[0].tolist())
 # | **Difficulty** | ●●●○○ |
 # | **Importance** | ●●●●● |
 # | **Spend** | 10 minutes |
-# | **Task** | write `scan(maps, join)`. `maps` is (4, L) or (4, L, N), pixel t is `maps[:, t]`. Return the same shape, where pixel t holds the map of all steps from the first to t. `join` joins as many pairs as you give it; call it once per round |
+# | **Task** | write `scan(maps, join)`. `maps` is (4, L) or (4, L, N), pixel t is `maps[:, t]`. Return the same shape, where pixel t holds the map of all steps from the first to t. `join` joins as many pairs as you give it; call it once per round. The checker's maps may have fewer than four rows |
 #
 # <details><summary>Hint</summary>
 #
@@ -341,18 +341,18 @@ for name, runs in interleave(ways, rounds=5).items():
 #
 # ## 7 · The way back, in three lines
 #
-# Let $G_t$ be the gradient that arrives at $h_t$ from outside. $h_t$ also goes into $h_{t+1}$, with
+# Call the loss ℓ. Let $G_t$ be the gradient that arrives at $h_t$ from outside. $h_t$ also goes into $h_{t+1}$, with
 # weight α. So what arrives in total, behind the ReLU, is $g_t$:
 #
 # $$g_t = [h_t > 0]\,(G_t + \alpha\,g_{t+1}), \qquad
-# \frac{\partial L}{\partial x_t} = g_t, \qquad
-# \frac{\partial L}{\partial\alpha} = \sum_{t>1} g_t\,h_{t-1}$$
+# \frac{\partial\ell}{\partial x_t} = g_t, \qquad
+# \frac{\partial\ell}{\partial\alpha} = \sum_{t>1} g_t\,h_{t-1}$$
 #
 # ($[h_t > 0]$ is 1 or 0, the slope of the ReLU.) It is a recurrence again, read from the end. The sum
 # runs over all uses of α, as in lesson 05; the first pixel has none.
 #
-# **Predict** by hand: x = 1 1 1 1 and α = 1, so h = 1 2 3 4. L is the last h. What is
-# $\partial L/\partial\alpha$?
+# **Predict** by hand: x = 1 1 1 1 and α = 1, so h = 1 2 3 4. The loss ℓ is the last h. What
+# is $\partial\ell/\partial\alpha$?
 
 # %%
 my_guess = None  # write a number
@@ -448,7 +448,7 @@ def sweep_gradients(h, alpha, G):
 
 
 if exercises.check("08.3", sweep_gradients):
-    last = torch.eye(8)[7]  # L = the last h of the row of eight
+    last = torch.eye(8)[7]  # the loss is the last h of eight
     by_x8, by_alpha8 = sweep_gradients(h8[0], torch.full((8,), 0.5), last)
     for name, values in {"h": h8[0], "by x": by_x8, "by α": by_alpha8}.items():
         print(f"{name:5}", " ".join(f"{v + 0:6.3f}" for v in values))
