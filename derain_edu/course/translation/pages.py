@@ -23,6 +23,7 @@ PAGES = {
 CHINESE_README = "README.zh-CN.md"
 _MARK = re.compile(r'^(:(?:start-after|end-before): "## )(.+)"$', re.MULTILINE)
 _NOTEBOOKS = re.compile(r"(\]\((?:https://\S+/blob/main/)?notebooks/)(?=\d\d_|solutions)")
+_TERM = re.compile(r"\{term\}`(?:([^`<]+) <)?([^`<>]+)>?`")  # a link into the glossary
 
 
 def catalogue_path(name: str) -> Path:
@@ -41,6 +42,8 @@ def chinese(name: str) -> str:
     text = (TOP / PAGES[name]).read_text(encoding="utf-8")
     translate = catalogues.translator(catalogues.read(catalogue_path(name)))
     text = prose.translated(text, translate)
+    # Terms are translated, so a link to one leads to its Chinese name.
+    text = _TERM.sub(lambda m: f"{{term}}`{m[1] or m[2]} <{translate(m[2]) or m[2]}>`", text)
     # The front page takes a part of the README, from one heading to another.
     headings = catalogues.translator(catalogues.read(catalogue_path("README")))
     text = _MARK.sub(lambda mark: f'{mark[1]}{headings(mark[2]) or mark[2]}"', text)
