@@ -30,7 +30,8 @@ CHINESE_FONTS = (
     "Hiragino Sans GB", "Heiti SC", "SimHei", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
     "Noto Sans CJK JP",
 )  # fmt: skip
-FEW_LETTERS = 12  # a template with fewer of its own says too little to be sure of it
+FEW_LETTERS, VERY_FEW = 12, 6  # a template with fewer of its own says too little to be sure of it
+_WORDS = re.compile(r"[A-Za-z]{3,}")
 _PROSE = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,}")
 _FIELD = re.compile(r"\{([^{}]*)\}")  # no template has a brace of its own
 
@@ -76,8 +77,9 @@ def _in_chinese(text: str) -> str:
         if found is not None:
             values = {name: _in_chinese(value) for name, value in found.items()}
             # "{x} in {y}" fits many a sentence that is not in the catalogue
-            unknown = any(_PROSE.search(values[name]) for name in found)
-            if not (unknown and template.letters < FEW_LETTERS):
+            foreign = _WORDS if template.letters < VERY_FEW else _PROSE
+            unknown = any(foreign.search(value) for value in values.values())
+            if not unknown or template.letters >= FEW_LETTERS:
                 return template.filled(values)
     return text
 

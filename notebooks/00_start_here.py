@@ -108,7 +108,7 @@ assert share > 2 * wet.float().mean()
 
 # %% [markdown]
 # Most of the error lies where a streak was: there the network has to guess, and the brightest spots
-# of the map are bright streaks. The rest is texture that went away with the rain. Lesson 04
+# of the map are bright streaks. Most of the rest lies right beside a streak. Lesson 04
 # watches, stage by stage, how a network guesses.
 
 # %% [markdown]

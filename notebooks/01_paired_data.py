@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | make a pair of pictures, rainy and clean; say what is lost where rain meets white; find a pair that does not fit before you train on it; draw batches that you can draw again |
 # | **Before you start** | lesson 00 |
-# | **Time** | 55 minutes, 30 of them for the exercises; the cells take 20 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 60 minutes, 30 of them for the exercises; the cells take 20 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Yang et al., CVPR 2017 (layers, veil, Rain100; arXiv 1609.07769); Ren et al., CVPR 2019 (PReNet, arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
@@ -162,8 +162,9 @@ assert not (wrong & ~clipped).any()
 assert torch.equal(result.rainy[result.streaks == 0], clean[result.streaks == 0])
 
 # %% [markdown]
-# $O - B$ differs from $R$ only where the sum passed white. And where no rain falls, not one bit of
-# the background changed: the difference of a pair is rain, and nothing else.
+# $O - B$ differs from $R$ only where the sum passed white. (In a sky the streaks look brown: blue is
+# nearest to white, and is cut off first.) And where no rain falls, not one bit of the background
+# changed: the difference of a pair is rain, and nothing else.
 #
 # ### Three ways to meet the picture
 #

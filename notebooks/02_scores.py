@@ -142,8 +142,8 @@ pictures = {
     "error of B ×5": 5 * (B - photo).abs(),
 }
 figure = plots.picture_row(pictures, width=12)
-plots.show(figure, "Rainy, restored by A, restored by B; the error of A five times "
-                   "as bright, grey streaks; and that of B, faint coloured edges.")
+plots.show(figure, "Rainy, restored by A, restored by B; the error of A, five "
+                   "times as bright: streaks; and that of B: faint coloured edges.")
 
 # %% [markdown]
 # Which one is closer to the truth? Papers that write "PSNR" did not all compute the same number.
@@ -209,8 +209,8 @@ assert winner["prenet_matlab"] == "B" and winner["rgb"] == "A"
 # <details><summary>Hint</summary>
 #
 # Four lines: `clamp`, times 255, `floor`, divided by 255; the weighted sum over the three colours;
-# the mean of the squared difference; −10·log₁₀ of it. Three weights fit to (3, H, W) if they have
-# the shape (3, 1, 1): `weights.view(3, 1, 1)`. `torch.log10(torch.tensor(0.0))` is minus infinity;
+# the mean of the squared difference; −10·log₁₀ of it. `weights` has the shape (3, 1, 1), so it
+# fits to (3, H, W). `torch.log10(torch.tensor(0.0))` is minus infinity;
 # `math.log10(0)` is an error.
 #
 # </details>
@@ -218,10 +218,11 @@ assert winner["prenet_matlab"] == "B" and winner["rgb"] == "A"
 # %% tags=["exercise"]
 def psnr_y(derained, clean):
     """Return the PSNR in dB as PReNet's authors compute it."""
+    weights = torch.tensor([65.481, 128.553, 24.966]).view(3, 1, 1)  # of r, g, b
+
     # BEGIN SOLUTION
     def to_y(picture):
         cut = (picture.clamp(0, 1) * 255).floor() / 255  # (3, H, W), steps of 1/255
-        weights = torch.tensor([65.481, 128.553, 24.966]).view(3, 1, 1)
         return (16 + (weights * cut).sum(dim=0)) / 255  # (3, H, W) -> (H, W)
 
     error = (to_y(derained) - to_y(clean)).square().mean()
@@ -271,7 +272,7 @@ for name, step in jump.items():
 assert abs(jump["A: rain left"]) < 1 and jump["B: JPEG"] > 5
 
 # %% [markdown]
-# - **RGB → Y.** Rain is grey: the error of A is nearly the same in red, green and blue, so hardly
+# - **RGB → Y.** Rain is grey (but for the sky): the error of A is nearly the same in red, green and blue, so hardly
 #   anything changes. JPEG saves most on colour, and Y hardly sees colour: B jumps.
 # - **0–1 → 16–235.** White is 235/255 and black 16/255, so every error shrinks to 219/255. That
 #   alone is worth $20\log_{10}(255/219) = 1.32$ dB, for any picture.

@@ -14,6 +14,7 @@ from typing import Any
 
 from derain_edu.errors import DerainError
 from derain_edu.experiments.statistics import interval
+from derain_edu.language import local
 
 FEWEST = 3  # numbers without which nothing is decided
 
@@ -61,7 +62,8 @@ class Verdict:
     def effect(self) -> str:
         """The mean and its interval, such as "+0.11 ± 0.07 dB"."""
         d = self.decimals
-        return f"{self.middle:+.{d}f} ± {self.half:.{d}f} {self.unit}".replace("-", "−")
+        numbers = f"{self.middle:+.{d}f} ± {self.half:.{d}f}".replace("-", "−")
+        return f"{numbers} {local(self.unit)}"
 
 
 def judged(claim: str, values: Iterable[Any], unit: str, decimals: int) -> Verdict:
@@ -133,8 +135,8 @@ class VerdictTable:
     def __repr__(self) -> str:
         lines = []
         for v in self.verdicts:
-            lines += textwrap.wrap(v.claim, 84)
-            lines.append(f"    {v.effect}, n = {v.n}: {v.word}")
+            lines += textwrap.wrap(local(v.claim), 84)
+            lines.append(f"    {v.effect}, n = {v.n}: {local(v.word)}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -142,10 +144,11 @@ class VerdictTable:
         left = ' style="text-align: left"'
         number = ' style="text-align: left; white-space: nowrap"'
         titles = ("claim", "mean ± 95 %", "n", "verdict")
-        head = "".join(f"<th{left}>{title}</th>" for title in titles)
+        head = "".join(f"<th{left}>{local(title)}</th>" for title in titles)
         rows = [
-            f"<tr><td{left}>{html.escape(v.claim)}</td><td{left}>{html.escape(v.effect)}</td>"
-            f"<td{number}>{v.n}</td><td{number}><b>{html.escape(v.word)}</b></td></tr>"
+            f"<tr><td{left}>{html.escape(local(v.claim))}</td>"
+            f"<td{left}>{html.escape(v.effect)}</td><td{number}>{v.n}</td>"
+            f"<td{number}><b>{html.escape(local(v.word))}</b></td></tr>"
             for v in self.verdicts
         ]
         return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

@@ -80,8 +80,10 @@ def lesson_keys(cells: Iterable[tuple[str, str, Any]], checkers: str = "") -> li
 # the errors. (Recorded results, model cards and --help stay English.)
 _WHOLE = ("text.py", "course/doctor.py", "course/progress.py", "course/views", "course/lab.py",
           "course/exercises/checking.py")
-# Of the notebooks' own words, and of the page of links between the languages.
-_OWN = ("Open this lesson in Google Colab", "★ core path", "lesson {number} of 00–{last}")
+# The notebooks' own words, and the verdicts.
+_OWN = ("Open this lesson in Google Colab", "★ core path", "lesson {number} of 00–{last}",
+        "holds", "does not hold", "no difference that matters", "can't tell", "claim", "verdict",
+        "mean ± 95 %")
 _NOT = ("course/exercises", "course/translation", "experiments", "language.py")
 
 

@@ -26,7 +26,8 @@ WORDS = frozenset(
 _PROSE = re.compile(r"[A-Za-z]{2,}[,;:.…)]* +[(×±]?[A-Za-z{]|^[A-Z][a-z]+ [a-z]|[a-z]{2}, \{")
 _PRINTS = {"print", "say"}
 # Here a single word is a label, too: arguments of these functions, and of these names.
-_DRAWS = {"set_title", "set_xlabel", "set_ylabel", "annotate", "text", "box", "arrow", "local"}
+_DRAWS = {"set_title", "set_xlabel", "set_ylabel", "annotate", "text", "box", "arrow", "local",
+          "compare_guess"}
 _LABELS = {"description", "label", "xlabel", "ylabel", "title", "alt", "words", "unit"}
 # What to write into a prediction, and into the stub of an exercise.
 _HINT = re.compile(r"^(?:my_\w+ = | *return \.\.\.).*?# (.+)$", re.MULTILINE)
@@ -46,6 +47,8 @@ def _labels(tree: ast.AST) -> set[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg in _LABELS:
             parts.append(node.value)
+        if isinstance(node, ast.List) and any(isinstance(e, ast.JoinedStr) for e in node.elts):
+            parts.append(node.elts[0])  # the row of a table
     return {id(node) for part in parts for node in _strings(part)}
 
 

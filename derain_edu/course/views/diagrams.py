@@ -139,7 +139,7 @@ class Diagram:
         )
 
     def __repr__(self) -> str:
-        return self.alt
+        return local(self.alt)
 
 
 def _head(before: Point, tip: Point, colour: str) -> str:
