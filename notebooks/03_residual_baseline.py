@@ -549,7 +549,7 @@ assert all(found.answer == "can't tell" for found in CLAIMS[0].findings()[1:])
 # <details><summary>Answer</summary>
 #
 # Without skips a gradient is multiplied in each block, and a larger start brings that factor near
-# 1. With skips the factor is 1 *plus* the branch: a branch that is not small makes it grow at every
+# one. With skips the factor is one *plus* the branch: a branch that is not small makes it grow at every
 # block, and section 2 measured more than a hundred times after 16. Identity plus something *small*.
 #
 # </details>

@@ -62,6 +62,17 @@ def code_faults(code: str) -> list[str]:
     return faults
 
 
+def prose_faults(text: str) -> list[str]:
+    """A line of a paragraph that begins like a list becomes one."""
+    pairs = zip(["", *text.splitlines()], text.splitlines(), strict=False)
+    return [
+        f"a line begins like a list inside of a paragraph: {line}"
+        for before, line in pairs
+        if re.match(r"(1\.|[-+*]) ", line) and re.match(r"[A-Za-z(*$`]", before)
+        and not re.match(r"[-+*] ", before)
+    ]
+
+
 def lesson_faults(source: str, number: str) -> list[str]:
     cells = jupytext.reads(source, fmt="py:percent").cells
     if not cells or cells[0].cell_type != "markdown":
@@ -70,6 +81,8 @@ def lesson_faults(source: str, number: str) -> list[str]:
     for position, cell in enumerate(cells):
         if cell.cell_type == "code" and "bootstrap" not in cell.metadata.get("tags", ()):
             faults += [f"cell {position}: {fault}" for fault in code_faults(cell.source)]
+        if cell.cell_type == "markdown":
+            faults += [f"cell {position}: {fault}" for fault in prose_faults(cell.source)]
     return faults
 
 
@@ -145,6 +158,7 @@ def test_a_good_lesson_has_no_faults():
         ("# | **Papers** | one |\n", "", "Papers"),
         ("10 s on a GPU", "10 s", "GPU"),
         ("x = 1", "x = 1;", "semicolon"),
+        ("# **Why?**", "# **Why?**\n#\n# The factor is near\n# 1. It grows.", "like a list"),
         ("x = 1", "# !pip install x", "shell"),
         ("x = 1", "# %cd ..", "magic"),
         ("x = 1", "import requests", "network"),

@@ -35,7 +35,7 @@ _HINT = re.compile(r"^(?:my_\w+ = | *return \.\.\.).*?# (.+)$", re.MULTILINE)
 
 def is_prose(text: str) -> bool:
     """Say whether a string of the code is something that people read."""
-    page = re.search(r"<[a-z!/]|\n  ", text)  # HTML, or a program
+    page = re.search(r"<[a-z!/]|\n  |\nimport ", text)  # HTML, or a program
     return text in WORDS or (bool(_PROSE.search(text.strip())) and not page)
 
 
