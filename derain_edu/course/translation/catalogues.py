@@ -117,8 +117,11 @@ def updated(old: Any, keys: Iterable[Key]) -> Any:
     for text, context in keys:
         template.add(text, context=context)
     old.update(template)
-    for entry in old:  # Babel guesses them; the fields of a sentence are checked in checks.py
+    for entry in old:
+        # Babel guesses the formats (checks.py looks at the fields), and reads the sentence before a
+        # change, which it writes beside a fuzzy one, as somebody's comment.
         entry.flags -= {"python-format", "python-brace-format"}
+        entry.user_comments = [note for note in entry.user_comments if not note.startswith("|")]
     return old
 
 
@@ -127,8 +130,7 @@ def write(catalogue: Any, path: Path) -> None:
     from babel.messages.pofile import write_po
 
     text = io.BytesIO()
-    write_po(text, catalogue, width=0, omit_header=True, ignore_obsolete=True, no_location=True,
-             include_previous=True)
+    write_po(text, catalogue, width=0, omit_header=True, ignore_obsolete=True, no_location=True)
     write_atomically(path, HEADER.encode() + text.getvalue().strip() + b"\n")
 
 

@@ -672,7 +672,7 @@ def dropped_product() -> Diagram:
     main = drawing.box(110, 20, 90, 44, "main")
     branch = drawing.box(110, 130, 90, 44, "branch")
     sigmoid = drawing.box(260, 130, 90, 44, "sigmoid")
-    product = drawing.box(420, 124, 110, 56, "y.mul(w)", "dropped", accent=True)
+    product = drawing.box(420, 124, 110, 56, "y.mul(w)", "is dropped", accent=True)
     loss = drawing.box(600, 20, 90, 44, "loss of y")
     drawing.arrow(x.right, (80, 82), (80, 42), main.left)
     drawing.arrow((80, 82), (80, 152), branch.left)

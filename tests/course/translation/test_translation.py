@@ -257,6 +257,9 @@ def test_a_changed_paragraph_is_english_until_somebody_has_looked_at_it(course):
     path = catalogue_path(course)
     assert catalogues.counts(catalogues.read(path)).fuzzy == 1
     assert "雨落在图像上" in path.read_text(encoding="utf-8")  # kept for the translator
+    build_notebooks(course.parent)
+    text = path.read_text(encoding="utf-8")
+    assert text.count("#, fuzzy") == 1 and text.count("#") == 2  # and the comment at the top
 
 
 def test_a_catalogue_is_written_the_same_every_time(course):
