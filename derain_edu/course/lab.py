@@ -21,10 +21,11 @@ from derain_edu.course.notebooks import (
     lesson_names,
 )
 from derain_edu.files import PACKAGE, in_checkout, write_atomically
+from derain_edu.language import language, local
 
 STUDENT_FOLDER = "derain-edu-course"
 # What the file browser does not list: Jupyter's own choice, and the sources of the lessons.
-HIDDEN = ["__pycache__", "*.pyc", "*.pyo", ".DS_Store", "*~", "[0-9][0-9]_*.py"]
+HIDDEN = ["__pycache__", "*.pyc", "*.pyo", ".DS_Store", "*~", "[0-9][0-9]_*.py", "*.po"]
 
 # --- JupyterLab ---------------------------------------------------------------------------
 
@@ -125,7 +126,8 @@ def lab(lesson: str = "00", port: int = 8888, browser: bool | None = None) -> No
     """Open a lesson in JupyterLab, and stay until the server is stopped.
 
     In a clone the lessons open where they are. Installed from a wheel, they are first copied
-    into ``derain-edu-course`` in the working folder.
+    into ``derain-edu-course`` in the working folder. Who reads Chinese gets the Chinese ones (see
+    :mod:`derain_edu.language`).
 
     Parameters
     ----------
@@ -141,20 +143,25 @@ def lab(lesson: str = "00", port: int = 8888, browser: bool | None = None) -> No
     DerainError
         If there is no such lesson.
     """
-    name = find_lesson(lesson)
-    root, start = PACKAGE.parent, f"notebooks/{name}.ipynb"
+    lessons = lesson_folder(language())
+    name = find_lesson(lesson, lessons)
+    root, start = PACKAGE.parent, f"{lessons.relative_to(PACKAGE.parent).as_posix()}/{name}.ipynb"
     if not in_checkout():
         root, start = Path.cwd() / STUDENT_FOLDER, f"{name}.ipynb"
-        for kept in copy_lessons(root):
-            print(f"kept your own {kept}.ipynb: rename it to get a fresh copy of the lesson")
+        for kept in copy_lessons(root, lessons):
+            print(
+                local(f"kept your own {kept}.ipynb: rename it to get a fresh copy of the lesson")
+            )
     as_root = getattr(os, "geteuid", lambda: 1)() == 0  # Windows has no geteuid
     if as_root:
-        print("warning: you are root; JupyterLab runs with --allow-root", file=sys.stderr)
+        print(local("warning: you are root; JupyterLab runs with --allow-root"), file=sys.stderr)
     if browser is None:
         browser = has_browser(sys.platform, os.environ)
     if not browser:
-        print("No browser opens here: open the http address below, with its token, yourself.")
-    print("Stop JupyterLab with Ctrl+C.", flush=True)
+        print(
+            local("No browser opens here: open the http address below, with its token, yourself.")
+        )
+    print(local("Stop JupyterLab with Ctrl+C."), flush=True)
     environment = lab_environment(os.environ)
     os.environ.clear()
     os.environ.update(environment)
