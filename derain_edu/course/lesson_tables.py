@@ -12,13 +12,15 @@ from derain_edu.course.lesson_size import Size, sizes
 from derain_edu.course.notebooks import Lesson, colab_url, lessons
 from derain_edu.errors import DerainError
 from derain_edu.files import PACKAGE, write_atomically
+from derain_edu.language import local
 
 BEGIN, END = "<!-- lessons: begin -->", "<!-- lessons: end -->"
 
 
-def question_table(found: list[Lesson]) -> str:
+def question_table(found: list[Lesson], language: str = "en") -> str:
     """Return the table of README.md: each lesson with its question, minutes and links."""
-    rows = ["| | lesson | question it answers | minutes | |", "|---|---|---|---|---|"]
+    heads = [local(word, language) for word in ("lesson", "question it answers", "minutes")]
+    rows = [f"| | {' | '.join(heads)} | |", "|---|---|---|---|---|"]
     for lesson in found:
         star = " ★" if lesson.core else ""
         link = f"[{lesson.title}](notebooks/{lesson.name}.ipynb)"

@@ -1,5 +1,7 @@
 """The pages around the lessons in Chinese: the README, and what the book has in both languages.
 
+(The README's table of lessons needs no catalogue: it comes from the Chinese lessons.)
+
 Their catalogues are ``notebooks/zh/NAME.po``. ``make notebooks`` writes ``README.zh-CN.md``; the
 pages of the book are made while it is built.
 """
@@ -9,6 +11,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from derain_edu.course.lesson_tables import question_table, with_table
+from derain_edu.course.notebooks import lesson_folder, lessons
 from derain_edu.course.translation import catalogues, prose
 from derain_edu.files import PACKAGE, write_atomically
 
@@ -34,6 +38,8 @@ def catalogue_path(name: str) -> Path:
 def page_keys(name: str) -> list[catalogues.Key]:
     """Return what is to be translated of a page."""
     text = (TOP / PAGES[name]).read_text(encoding="utf-8")
+    if name == "README":
+        text = with_table(text, "")
     return [(unit, None) for unit in dict.fromkeys(prose.units(text))]
 
 
@@ -42,6 +48,8 @@ def chinese(name: str) -> str:
     text = (TOP / PAGES[name]).read_text(encoding="utf-8")
     translate = catalogues.translator(catalogues.read(catalogue_path(name)))
     text = prose.translated(text, translate)
+    if name == "README":
+        text = with_table(text, question_table(lessons(lesson_folder("zh")), "zh"))
     # Terms are translated, so a link to one leads to its Chinese name.
     text = _TERM.sub(lambda m: f"{{term}}`{m[1] or m[2]} <{translate(m[2]) or m[2]}>`", text)
     # The front page takes a part of the README, from one heading to another.

@@ -174,6 +174,7 @@ def test_what_a_cell_prints_and_what_is_drawn_are_apart():
         "é is one character",
         'a \\"quoted\\" word',
     ]
+    assert strings.printed('print("loss:", losses["all at once"])') == ["loss:"]
     assert strings.drawn(CODE) == ["two words"]  # "error" is one of the words of the package
     assert strings.drawn('axis.set_title("crossing")') == ["crossing"]
     assert strings.drawn('axis.legend(loc="upper left")') == []
