@@ -95,11 +95,11 @@ brightness = frames[:, :, y, x].mean(dim=1)  # (60,)
 figure, axes = plots.new_figure(width=8, height=2.6)
 axes[0, 0].plot(255 * brightness, marker="o", markersize=3)
 axes[0, 0].set(xlabel="frame", ylabel="grey level")
-plots.show(figure, "The brightness of one pixel over 60 frames: a flat floor with "
+plots.show(figure, "The brightness of one pixel over 60 frames: a floor with "
            "spikes upwards.")
 
 # %% [markdown]
-# Most of the time it is dry at this pixel, and it shows the scene. When a streak passes, it jumps
+# In many frames it is dry at this pixel, and it shows the scene. When a streak passes, it jumps
 # **up**: a drop gathers light from the whole sky, so rain is brighter than most of what is behind it.
 #
 # So the film itself holds the truth, pixel by pixel. We only have to pick it.
@@ -189,7 +189,7 @@ def with_twig(k):
 
 
 def drifting(k):
-    """The tripod sinks: after 60 frames the camera looks 3 pixels lower."""
+    """The tripod sinks: after 60 frames the camera looks 2 pixels lower."""
     return scene.roll(-(k // 20), dims=1)
 
 
@@ -205,7 +205,7 @@ plots.show(plots.picture_row(found),
 
 # %% [markdown]
 # The percentile cannot tell a twig from the scene: whatever is darkest for a fifth of the time wins.
-# And a drift of two pixels costs more than all the rain. So a truth from a film is refused if the
+# And a drift of two pixels costs more than 20 dB. So a truth from a film is refused if the
 # camera moved. A real clip adds a third fault, compression: its truth is only as good as the video.
 #
 # `derain-edu pairs clip.mp4 -o pairs/` does all this to your own video: it straightens small drifts,
@@ -417,9 +417,9 @@ assert by_angle.min() < 35 < flat_out
 # %% [markdown]
 # Upright bars suffer, level ones stay: the networks learned that rain *falls*. And the two fail in two
 # ways. The network for light rain takes a little from everything: no cell is black, none is quite 60.
-# The network for all rain leaves most gratings alone, and wipes out those that it mistakes. It is the
-# better one on most photos of the table, and the worse one on the photo where it is wrong. **A mean
-# would hide this; the worst picture shows it.**
+# The network for all rain leaves about half of the gratings alone, and wipes out those that it
+# mistakes. On two photos of the table it is the better one by far, on the two others the worse one.
+# **A mean would hide this; the worst picture shows it.**
 #
 # The cheapest remedy needs no training at all.
 
@@ -499,7 +499,7 @@ assert change["dry"] > 3 and change["light rain"] > 2 and change["heavy rain"] <
 #
 # And it has a price: **in heavy rain the same network gets worse**, row by row. It is small and its
 # training is short, so what it learns to leave alone it takes from what it can remove. Now look at the
-# column "both": the two cancel, and the mean of the benchmark shows nothing at all.
+# column "both", their mean: the two cancel, and the mean of the benchmark shows nothing at all.
 #
 # ## 6 · Reading a table of real rain
 #

@@ -164,6 +164,8 @@ def _check_budget(got: list[Any], levels: list[Any], values: tuple[Any, ...], wo
     expect(set(got) <= set(values) or not set(got) <= places,
            f"these are the steps or their progress: return the levels there ({words})")
     expect(set(got) <= set(values), f"some of these are no levels of the schedule ({words})")
+    expect(got.count(values[-1]) < steps - 1 or levels.count(values[-1]) >= steps - 1,
+           f"a schedule takes the progress, from 0 to below 1: schedule(k / steps) ({words})")
     for value in values:
         mine, true = got.count(value), levels.count(value)
         expect(mine == true, f"that spends another budget: level {value!r} comes in {mine} steps, "

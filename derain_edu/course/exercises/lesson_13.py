@@ -100,7 +100,7 @@ def check_gated_block(answer: Callable[..., Any]) -> None:
     A = torch.tensor([0.9, 0.2]).reshape(1, 1, 1, 2)
     features = [torch.randn(2, 5, 3, 4), torch.randn(2, 5, 3, 4), torch.rand(2, 1, 3, 4)]
     for tensors in ([x, branch, A], features):
-        for gamma in (0.5, 0.0, -1.0):
+        for gamma in (0.3, 0.0, -1.0):
             got = attempt(answer, *tensors, gamma)
             small = tensors[0].numel() < 9
             numbers = "x = {}, branch = {}, A = {}".format(*(show(t.flatten()) for t in tensors))
@@ -122,6 +122,9 @@ def _wrong_gates(x: Tensor, branch: Tensor, A: Tensor, gamma: float) -> dict[str
             F.relu(gamma * (2 * A - 1) * branch + x),
         "the gate is 1 + γ·A: then A = ½ is not neutral. Take 2A − 1":
             F.relu((1 + gamma * A) * branch + x),
+        "γ multiplies all of 2A − 1: it needs brackets of its own": (
+            F.relu((1 + gamma * 2 * A - 1) * branch + x)
+        ),
         "2A − 1 and not A − 1": F.relu((1 + gamma * (A - 1)) * branch + x),
         "only γ·(2A − 1) belongs together, and 1 is added to it":
             F.relu((1 + gamma) * (2 * A - 1) * branch + x),

@@ -82,8 +82,8 @@ _WHOLE = ("text.py", "course/doctor.py", "course/progress.py", "course/views", "
           "course/exercises/checking.py")
 # The notebooks' own words, and the verdicts.
 _OWN = ("Open this lesson in Google Colab", "★ core path", "lesson {number} of 00–{last}",
-        "question it answers", "holds", "does not hold", "no difference that matters", "can't tell", "claim", "verdict",
-        "mean ± 95 %")
+        "question it answers", "holds", "does not hold", "no difference that matters", "can't tell",
+        "claim", "verdict", "mean ± 95 %")
 _NOT = ("course/exercises", "course/translation", "experiments", "language.py")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -22,7 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, fontManager
+from matplotlib.font_manager import findfont, findSystemFonts, fontManager
 from matplotlib.text import Text
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
@@ -141,6 +142,10 @@ def chinese_font() -> str | None:
 
 @lru_cache(maxsize=1)
 def _installed_chinese_font() -> str | None:
+    if not any(font.name in CHINESE_FONTS for font in fontManager.ttflist):
+        for path in set(findSystemFonts()) - {font.fname for font in fontManager.ttflist}:
+            with suppress(RuntimeError, OSError):  # not in matplotlib's list: it came later
+                fontManager.addfont(path)
     known = {font.name for font in fontManager.ttflist}
     return next((name for name in CHINESE_FONTS if name in known), None)
 

@@ -200,6 +200,7 @@ ANSWERS = {
             (lambda schedule, steps, seed: [schedule(k / steps) for k in range(steps)], "still so"),
             (backwards, "backwards"),
             (drawn_anew, "that spends another budget"),
+            (lambda schedule, steps, seed: [schedule(k) for k in range(steps)], "k / steps"),
             (phases_mixed, "mixed the phases"),
             (values_mixed, "one level for each step"),
             (places_mixed, "return the levels there"),

@@ -206,6 +206,10 @@ ANSWERS = {
         "second": in_parts,
         "wrong": [
             (dropped, "where is γ"),
+            (
+                lambda x, branch, A, gamma: torch.relu((1 + gamma * 2 * A - 1) * branch + x),
+                "brackets of its own",
+            ),
             (without_the_one, "the 1 is missing"),
             (a_alone, "not neutral"),
             (a_minus_one, "2A − 1 and not A − 1"),
