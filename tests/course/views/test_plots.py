@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.font_manager import findfont, get_font
 from PIL import Image
 
 from derain_edu.course.views import plots
@@ -167,3 +168,49 @@ def test_the_live_curve_is_silent_outside_of_a_notebook(monkeypatch, capsys):
         monkeypatch.setattr("IPython.get_ipython", lambda shell=shell: shell)
         plots.live_curve()(rows_of_a_run(3))
     assert capsys.readouterr().out == ""
+
+
+# -- Chinese labels
+
+
+@pytest.fixture
+def chinese(monkeypatch):
+    monkeypatch.setenv("DERAIN_EDU_LANGUAGE", "zh")
+
+
+def a_figure():
+    figure, axes = plots.new_figure(1, 1)
+    plots.draw_bars(axes[0, 0], ["rainy", "abc"], [1.0, 2.0], ylabel="loss")
+    axes[0, 0].set_title("rainy, 26.80 dB")
+    return figure
+
+
+def labels(figure):
+    axis = figure.axes[0]
+    ticks = [label.get_text() for label in axis.get_xticklabels()]
+    return [axis.get_title(), axis.get_ylabel(), *ticks]
+
+
+def test_labels_are_chinese_where_a_font_has_every_character(chinese):
+    font = plots.chinese_font()
+    if font is None:
+        pytest.skip("no Chinese font on this machine (Debian: apt-get install fonts-wqy-zenhei)")
+    figure = a_figure()
+    plots.speak(figure)
+    said = labels(figure)
+    assert said[0].endswith("26.80 dB") and said[1] == "损失" and said[3] == "abc"
+    known = get_font(findfont(font))
+    letters = {letter for label in said for letter in label if ord(letter) > 0x2E80}
+    assert letters and all(known.get_char_index(ord(letter)) for letter in letters)
+
+
+def test_labels_stay_english_where_no_font_has_chinese(chinese, monkeypatch):
+    monkeypatch.setattr(plots, "_installed_chinese_font", lambda: None)
+    figure = a_figure()
+    plots.speak(figure)
+    assert labels(figure) == ["rainy, 26.80 dB", "loss", "rainy", "abc"]
+
+
+def test_titles_of_a_strip_fit_in_either_language(chinese):
+    pictures = {"rainy": torch.zeros(3, 40, 80), "error ×5": torch.zeros(3, 40, 80)}
+    assert plots.strip_png(pictures).startswith(b"\x89PNG")
