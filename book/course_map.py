@@ -6,6 +6,7 @@ words in its alternative text the picture is found among those that the lesson s
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import PIL.Image
 
 from derain_edu.course.notebooks import opening
 from derain_edu.errors import DerainError
+from derain_edu.language import SENTENCES
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,21 @@ def central_picture(notebook: Any, central: Central, name: str) -> tuple[str, by
         If the lesson shows no such picture.
     """
     found = list(pictures_of(notebook))
+    in_chinese = translations(central.words)
     for alt, png in found:
-        if central.words in alt:
+        if central.words in alt or alt in in_chinese:
             return alt, cut(png, central.left, central.right)
     shown = "\n".join(f"  {alt}" for alt, _ in found)
     raise DerainError(
         f"{name} shows no picture with {central.words!r} in its alternative text: choose other "
         f"words for it in book/course_map.py. It shows:\n{shown}"
     )
+
+
+def translations(words: str) -> set[str]:
+    """Return the Chinese of all sentences that have these words."""
+    sentences = json.loads(SENTENCES.read_text(encoding="utf-8"))
+    return {chinese for english, chinese in sentences.items() if words in english}
 
 
 def cut(png: bytes, left: float, right: float) -> bytes:

@@ -24,8 +24,10 @@ from derain_edu.files import PACKAGE, in_checkout, write_atomically
 from derain_edu.language import language, local
 
 STUDENT_FOLDER = "derain-edu-course"
-# What the file browser does not list: Jupyter's own choice, and the sources of the lessons.
-HIDDEN = ["__pycache__", "*.pyc", "*.pyo", ".DS_Store", "*~", "[0-9][0-9]_*.py", "*.po"]
+# What the file browser does not list: Jupyter's own choice, and what the lessons are made of.
+HIDDEN = [
+    "__pycache__", "*.pyc", "*.pyo", ".DS_Store", "*~", "[0-9][0-9]_*.py", "*.po", "terms.csv"
+]  # fmt: skip
 
 # --- JupyterLab ---------------------------------------------------------------------------
 

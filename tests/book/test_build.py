@@ -68,7 +68,7 @@ def lessons(monkeypatch, tmp_path):
         nbformat.write(nbformat.read(path, 4), out / path.name)
         return SimpleNamespace(error=None, details="", seconds=1.0)
 
-    monkeypatch.setattr(make_book, "lesson_folder", lambda: tmp_path)
+    monkeypatch.setattr(make_book, "lesson_folder", lambda language="en": tmp_path)
     monkeypatch.setattr(make_book, "common_hash", lambda: "the same")
     monkeypatch.setattr(make_book, "run_lesson", run_lesson)
     return tmp_path, ran
@@ -115,7 +115,8 @@ def test_a_lesson_that_fails_stops_the_build_and_leaves_the_others(lessons, monk
 def test_lessons_can_run_before_the_pages_are_built(lessons, monkeypatch):
     folder, ran = lessons
     monkeypatch.setattr(make_book, "find_lesson", {"00": "00_one", "01": "01_two"}.get)
-    assert make_book.main(["--only-run", "--run", "01", "--out", str(folder / "built")]) == 0
+    options = ["--only-run", "--run", "01", "--chinese", "--out", str(folder / "built")]
+    assert make_book.main(options) == 0
     assert ran == ["01_two"]
     assert [path.name for path in (folder / "built").iterdir()] == ["book-executed"]
 
@@ -147,6 +148,14 @@ def test_a_card_holds_title_question_and_the_part_of_the_picture(monkeypatch, tm
     assert ":img-alt: a picture" in text and ":img-top: /cards/03.png" in text
     image = Image.open(tmp_path / "cards" / "03.png")
     assert image.size == (20, 10) and image.getpixel((0, 0)) == (10, 0, 0)
+
+
+def test_a_chinese_lesson_has_the_same_picture():
+    words = course_map.CENTRAL["00"].words
+    [alt] = course_map.translations(words)
+    assert "去雨" in alt
+    found, _ = course_map.central_picture(notebook(alt), course_map.CENTRAL["00"], "00_start_here")
+    assert found == alt
 
 
 def test_a_missing_central_picture_is_named_with_what_is_there():

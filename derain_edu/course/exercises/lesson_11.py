@@ -154,10 +154,12 @@ def _check_conditions(answer: Function, network: Function, start: Function, exam
         },
     )
     t = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
-    for side in (0.0, 1.0):
+    for side in (1.0, 0.0):
         wall = torch.full_like(t, side)
-        burgers = "1 - x² is zero at -1 and 1, the walls of Burgers' equation, but not at 0"
-        mistakes = {burgers: t**2 * network(wall, t)} if side == 0 else {}
+        free = "the network acts at the ends: its factor must be zero at x = 0 and at x = 1"
+        if side == 0:  # what is wrong here only
+            free = "1 - x² is zero at -1 and 1, the walls of Burgers' equation, but not at 0"
+        mistakes = {free: t**2 * network(wall, t)}
         expect_close(
             hinted(answer, _STRING_HINTS, network, start, wall, t), torch.zeros_like(t),
             f"the string is not held: u at x = {side:.0f}, t = [0.5, 1, 3],",
