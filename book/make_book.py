@@ -55,6 +55,7 @@ from derain_edu.course.translation.pages import PAGES, chinese  # noqa: E402
 from derain_edu.course.views.flipbook import still  # noqa: E402
 from derain_edu.experiments.claims_page import PICTURE  # noqa: E402
 from derain_edu.files import write_atomically  # noqa: E402
+from derain_edu.language import local  # noqa: E402
 
 
 def common_hash(folders: Iterable[str] = SOURCES, top: Path = TOP) -> str:
@@ -255,6 +256,9 @@ def write_html(source: Path, html: Path, doctrees: Path, language: str) -> int:
 
     options = ["--quiet", "--keep-going", "-W", "-d", str(doctrees), "-c", str(HERE)]
     options += ["-D", f"language={language}"]
+    for fold in ("show", "hide"):
+        said = local("The cell that installs and imports the course", language[:2])
+        options += ["-D", f"nb_code_prompt_{fold}={said}"]
     return sphinx(["-b", "html", *options, str(source), str(html)])
 
 

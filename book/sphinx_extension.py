@@ -14,6 +14,7 @@ import re
 from html import escape
 from typing import Any
 
+import jieba
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -86,6 +87,7 @@ def setup(app: Any) -> dict[str, Any]:
     """Connect all of it to Sphinx."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("autodoc-process-signature", without_fields)
+    jieba.setLogLevel("WARNING")
     app.add_search_language(Search)
     keep_alternative_texts()
     return {"parallel_read_safe": True, "parallel_write_safe": True}

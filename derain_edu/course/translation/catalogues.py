@@ -82,6 +82,7 @@ _WHOLE = ("text.py", "course/doctor.py", "course/progress.py", "course/views", "
           "course/exercises/checking.py")
 # The notebooks' own words, and the verdicts.
 _OWN = ("Open this lesson in Google Colab", "★ core path", "lesson {number} of 00–{last}",
+        "Lessons", "Look it up", "The cell that installs and imports the course",
         "question it answers", "holds", "does not hold", "no difference that matters", "can't tell",
         "claim", "verdict", "mean ± 95 %")
 _NOT = ("course/exercises", "course/translation", "experiments", "language.py")

@@ -15,6 +15,7 @@ from derain_edu.course.lesson_tables import question_table, with_table
 from derain_edu.course.notebooks import lesson_folder, lessons
 from derain_edu.course.translation import catalogues, prose
 from derain_edu.files import PACKAGE, write_atomically
+from derain_edu.language import local
 
 TOP = PACKAGE.parent
 PAGES = {
@@ -26,6 +27,7 @@ PAGES = {
 }
 CHINESE_README = "README.zh-CN.md"
 _MARK = re.compile(r'^(:(?:start-after|end-before): "## )(.+)"$', re.MULTILINE)
+_CAPTION = re.compile(r"^(:caption: )(.+)$", re.MULTILINE)  # of a part of the book
 _NOTEBOOKS = re.compile(r"(\]\((?:https://\S+/blob/main/)?notebooks/)(?=\d\d_|solutions)")
 _TERM = re.compile(r"\{term\}`(?:([^`<]+) <)?([^`<>]+)>?`")  # a link into the glossary
 
@@ -55,6 +57,7 @@ def chinese(name: str) -> str:
     # The front page takes a part of the README, from one heading to another.
     headings = catalogues.translator(catalogues.read(catalogue_path("README")))
     text = _MARK.sub(lambda mark: f'{mark[1]}{headings(mark[2]) or mark[2]}"', text)
+    text = _CAPTION.sub(lambda caption: f"{caption[1]}{local(caption[2], 'zh')}", text)
     text = text.replace(f"[简体中文]({CHINESE_README})", "[English](README.md)")
     return _NOTEBOOKS.sub(r"\1zh/", text)
 

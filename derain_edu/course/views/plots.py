@@ -7,6 +7,7 @@ shown twice; :func:`show` displays one with its alternative text.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -155,6 +156,8 @@ def speak(figure: Figure) -> None:
     font = chinese_font()
     if font is None:
         return
+    # Some Chinese fonts have a single weight, which is as good as "normal".
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             labels = [label.get_text() for label in axis.get_ticklabels()]
