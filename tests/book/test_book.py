@@ -238,6 +238,13 @@ def test_the_search_finds_lessons_without_a_server_of_its_own(tab, address):
     assert "lessons/07_irnn.html" in found.get_attribute("href")
 
 
+def test_the_search_finds_chinese_words(tab, address):
+    tab.goto(f"{address}/zh/search.html?q=移植")
+    found = tab.locator("#search-results a", has_text="移植").first
+    found.wait_for()
+    assert "lessons/13_transplant.html" in found.get_attribute("href")
+
+
 def test_without_javascript_the_first_picture_shows_and_no_dead_slider(chromium, address):
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
