@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | train a network to obey an equation; build a condition into it; read sizes and angles of gradients, and know what they can't say; tell order from balance; give an easy-to-hard training its control |
 # | **Before you start** | lesson 05 |
-# | **Time** | 55 minutes, 30 of them for three exercises; the cells take 80 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 60 minutes, 30 of them for three exercises; the cells take 80 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Krishnapriyan et al., NeurIPS 2021 (why such networks fail, arXiv 2109.01050); Wu, Dyer & Neyshabur, ICLR 2021 (when do curricula work?, arXiv 2012.03107) |
 
 # %% tags=["bootstrap"]

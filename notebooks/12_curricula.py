@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | write a curriculum as a function of the progress; say what it spends; give it its controls; read differences over seeds; see what a mean hides; read a published schedule critically |
 # | **Before you start** | lesson 04 |
-# | **Time** | 50 minutes, 25 of them for three exercises; the cells take 40 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 55 minutes, 25 of them for three exercises; the cells take 40 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Wu, Dyer & Neyshabur, ICLR 2021 (when do curricula work?, arXiv 2012.03107); Zamir et al., CVPR 2022 (Restormer, arXiv 2111.09881) |
 
 # %% tags=["bootstrap"]
