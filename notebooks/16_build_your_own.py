@@ -377,7 +377,7 @@ if exercises.check("16.2", next_step):
 #
 # Two recorded experiments to decide with intervals. *More photos* (three seeds): does a PReNet gain from 47
 # training photos instead of 13? From photos that are also recoloured and shrunk ("changed")? *What to
-# cut* (five seeds): which setting should you halve, if the steps that this saves are spent on longer
+# cut* (five seeds): which setting should you halve, if the time that this saves is spent on longer
 # training?
 
 # %%
