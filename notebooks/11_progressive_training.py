@@ -408,7 +408,7 @@ assert mean["hard constraint"] < mean["viscosity falls"] < mean["all at once"]
 # at all, is 16 points better still.
 #
 # Why does falling viscosity help where *initial first* harms? A wave with a little more viscosity is
-# nearly the wave that we want: half a step of the way is done. A network that knows u at t = 0 only
+# nearly the wave that we want: most of the way is done. A network that knows u at t = 0 only
 # knows nothing of the rest. That is a plausible reading, and our two cases don't prove it.
 #
 # All this is for 1,200 steps. With 4,000 the ranking changed when we ran it: the weight 10 came first,
