@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import warnings
@@ -78,6 +79,18 @@ def test_no_catalogue_is_left_over():
     assert set((NOTEBOOKS / "zh").glob("*.po")) == set(CATALOGUES)
 
 
+def without_texts(code: str) -> str:
+    """Return the code with its strings taken out: only they and comments may differ."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+        if isinstance(node, ast.JoinedStr):
+            fields = [part for part in node.values if isinstance(part, ast.FormattedValue)]
+            node.values = sorted(fields, key=ast.dump)
+    return ast.dump(tree)
+
+
 def test_a_chinese_notebook_has_the_cells_of_the_english_one():
     for source in SOURCES:
         for solutions in (False, True):
@@ -86,6 +99,10 @@ def test_a_chinese_notebook_has_the_cells_of_the_english_one():
             assert [cell.cell_type for cell in english] == [cell.cell_type for cell in chinese]
             tags = [[cell.metadata.get("tags") for cell in cells] for cells in (english, chinese)]
             assert tags[0] == tags[1]
+            for before, after in zip(english, chinese, strict=True):
+                is_bootstrap = "bootstrap" in before.metadata.get("tags", [])
+                if before.cell_type == "code" and not is_bootstrap:
+                    assert without_texts(before.source) == without_texts(after.source)
 
 
 # -- Markdown in units
