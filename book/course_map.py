@@ -6,7 +6,6 @@ words in its alternative text the picture is found among those that the lesson s
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import PIL.Image
 
 from derain_edu.course.notebooks import opening
 from derain_edu.errors import DerainError
-from derain_edu.language import SENTENCES
+from derain_edu.language import sentences
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,7 @@ def central_picture(notebook: Any, central: Central, name: str) -> tuple[str, by
 
 def translations(words: str) -> set[str]:
     """Return the Chinese of all sentences that have these words."""
-    sentences = json.loads(SENTENCES.read_text(encoding="utf-8"))
-    return {chinese for english, chinese in sentences.items() if words in english}
+    return {chinese for english, chinese in sentences().items() if words in english}
 
 
 def cut(png: bytes, left: float, right: float) -> bytes:

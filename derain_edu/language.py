@@ -19,7 +19,7 @@ import locale
 import os
 import re
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 SENTENCES = Path(__file__).with_name("language_zh.json")
@@ -68,11 +68,11 @@ def local(text: str, to: str | None = None) -> str:
     return _in_chinese(text) if text and (to or language()) == "zh" else text
 
 
+@lru_cache(maxsize=4096)  # a slider writes the same labels again and again
 def _in_chinese(text: str) -> str:
-    sentences, templates = _catalogue()
-    if text in sentences:
-        return sentences[text]
-    for template in templates:
+    if text in sentences():
+        return sentences()[text]
+    for template in _templates():
         found = template.match(text)
         if found is not None:
             values = {name: _in_chinese(value) for name, value in found.items()}
@@ -99,41 +99,48 @@ class Template:
     text: str
     translation: str
 
-    @property
+    @cached_property
     def letters(self) -> int:
         """How many letters are its own."""
         return sum(map(str.isalpha, _FIELD.sub("", self.text)))
 
+    @cached_property
+    def pieces(self) -> list[str]:
+        """Words, field, words, field, …, words."""
+        return _FIELD.split(self.text)
+
+    @cached_property
+    def expression(self) -> re.Pattern[str]:
+        """What fits the sentence with any values."""
+        parts = ["(.*?)" if k % 2 else re.escape(piece) for k, piece in enumerate(self.pieces)]
+        return re.compile("".join(parts), re.DOTALL)
+
     def match(self, sentence: str) -> dict[str, str] | None:
         """Return the values of the fields in ``sentence``, or None if it is another sentence."""
-        pieces = _FIELD.split(self.text)  # words, field, words, field, …, words
-        if not all(piece in sentence for piece in pieces[::2]):  # quicker than the expression
+        if not all(words in sentence for words in self.pieces[::2]):  # quicker than the expression
             return None
-        found = _expression(self.text).fullmatch(sentence)
-        return dict(zip(pieces[1::2], found.groups(), strict=True)) if found else None
+        found = self.expression.fullmatch(sentence)
+        return dict(zip(self.pieces[1::2], found.groups(), strict=True)) if found else None
 
     def filled(self, values: dict[str, str]) -> str:
         """Return the translation with these values."""
         return _FIELD.sub(lambda field: values[field[1]], self.translation)
 
 
-@cache
-def _expression(text: str) -> re.Pattern[str]:
-    pieces = [
-        "(.*?)" if k % 2 else re.escape(piece) for k, piece in enumerate(_FIELD.split(text))
-    ]
-    return re.compile("".join(pieces), re.DOTALL)
-
-
 def forget() -> None:
     """Read the translations anew the next time: the file has changed."""
-    _catalogue.cache_clear()
+    for kept in (sentences, _templates, _in_chinese):
+        kept.cache_clear()
 
 
 @lru_cache(maxsize=1)
-def _catalogue() -> tuple[dict[str, str], list[Template]]:
-    """Return the sentences without values, and those with values, what says most first."""
-    entries = json.loads(SENTENCES.read_text(encoding="utf-8"))
-    templates = [Template(text, entries[text]) for text in entries if _FIELD.search(text)]
-    templates.sort(key=lambda template: -template.letters)
-    return {text: entries[text] for text in entries if not _FIELD.search(text)}, templates
+def sentences() -> dict[str, str]:
+    """Return the Chinese of each sentence and template that the package shows."""
+    return json.loads(SENTENCES.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
+def _templates() -> list[Template]:
+    """Return the sentences with values, what says most first."""
+    found = [Template(*entry) for entry in sentences().items() if _FIELD.search(entry[0])]
+    return sorted(found, key=lambda template: -template.letters)

@@ -326,7 +326,7 @@ def update_catalogues(folder: Path) -> list[Path]:
     if folder == lesson_folder():
         wanted[folder / "zh" / "package.po"] = catalogues.package_keys()
     for path, keys in wanted.items():
-        catalogues.write(catalogues.updated(catalogues.read(path), keys), path)
+        catalogues.update(path, keys)
     if folder == lesson_folder():
         write_atomically(SENTENCES, catalogues.compiled(wanted))
         forget()

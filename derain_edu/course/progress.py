@@ -158,11 +158,11 @@ def line(lesson: str) -> str:
         Its number, such as ``"07"``.
     """
     if progress_file() is None:
-        return f"progress is not kept ({VARIABLE}=off)"
+        return local(f"progress is not kept ({VARIABLE}=off)")
     records, course = read(), _course()
     here = next((titles for found, titles in course.items() if found.number == lesson), {})
     everything = {number: title for titles in course.values() for number, title in titles.items()}
-    return (
+    return local(
         f"done: {_done(here, records)} of {len(here)} exercises of this lesson, "
         f"{_done(everything, records)} of {len(everything)} of the course"
     )

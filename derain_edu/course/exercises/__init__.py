@@ -19,7 +19,6 @@ from typing import Any
 from derain_edu.course.exercises.checking import CHECKERS, CheckResult, judge
 from derain_edu.course.progress import keep, line
 from derain_edu.errors import DerainError
-from derain_edu.language import local
 
 __all__ = ["CheckResult", "check", "numbers", "progress"]
 
@@ -69,6 +68,6 @@ def progress(lesson: str) -> None:
         Its number, such as ``"07"``.
     """
     try:
-        print(local(line(lesson)))
+        print(line(lesson))
     except DerainError as error:  # a damaged file does not stop a lesson
         print(error)

@@ -110,11 +110,11 @@ def read(path: Path) -> Any:
         return read_po(file, locale="zh_CN", charset="utf-8")
 
 
-def updated(old: Any, keys: Iterable[Key]) -> Any:
-    """Return a catalogue with these entries, in this order, and the translations of ``old``."""
+def update(path: Path, keys: Iterable[Key]) -> None:
+    """Give a catalogue these entries, in this order; it keeps its translations."""
     from babel.messages import Catalog
 
-    template = Catalog(charset="utf-8")
+    old, template = read(path), Catalog(charset="utf-8")
     for text, context in keys:
         template.add(text, context=context)
     old.update(template)
@@ -123,7 +123,7 @@ def updated(old: Any, keys: Iterable[Key]) -> Any:
         # change, which it writes beside a fuzzy one, as somebody's comment.
         entry.flags -= {"python-format", "python-brace-format"}
         entry.user_comments = [note for note in entry.user_comments if not note.startswith("|")]
-    return old
+    write(old, path)
 
 
 def write(catalogue: Any, path: Path) -> None:

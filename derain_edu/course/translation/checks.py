@@ -19,7 +19,6 @@ _KEPT = {
     "fields": re.compile(r"(\{[^{}]*\})"),
     "numbers": re.compile(r"(?<![A-Za-z_\d])(\d+(?:[.,]\d+)*)"),
 }
-_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 def faults(english: str, chinese: str, context: str | None = None) -> list[str]:

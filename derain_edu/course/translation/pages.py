@@ -65,8 +65,7 @@ def chinese(name: str) -> str:
 def write_pages() -> list[Path]:
     """Bring the catalogues of the pages up to date, and write the README in Chinese."""
     for name in PAGES:
-        path = catalogue_path(name)
-        catalogues.write(catalogues.updated(catalogues.read(path), page_keys(name)), path)
+        catalogues.update(catalogue_path(name), page_keys(name))
     target = TOP / CHINESE_README
     write_atomically(target, f"{chinese('README').rstrip()}\n".encode())
     return [*map(catalogue_path, PAGES), target]

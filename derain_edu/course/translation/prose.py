@@ -35,22 +35,18 @@ def _pieces(markdown: str) -> Iterator[tuple[bool, str, str]]:
     while k < len(lines):
         line, first = lines[k], k
         k += 1
-        if line.startswith("```{glossary}") or (in_glossary and line.startswith("```")):
-            in_glossary = not in_glossary  # what stands in between is prose
+        words = line.strip()
+        glossary = line.startswith("```{glossary}") or (in_glossary and line.startswith("```"))
+        if glossary or not words or words.startswith(":::"):
+            in_glossary ^= glossary  # what stands in between is prose
             yield False, "", line
             continue
-        for fence in ("```", "$$", ":::"):
-            if line.lstrip().startswith(fence):
-                closed = fence != ":::" and line.strip() != fence and line.rstrip().endswith(fence)
-                if fence == ":::":
-                    break
-                while not closed and k < len(lines):
-                    closed = lines[k].rstrip().endswith(fence)
-                    k += 1
-                break
-        else:
-            fence = ""
-        if fence or not line.strip():
+        fence = next((mark for mark in ("```", "$$") if words.startswith(mark)), None)
+        if fence is not None:
+            closed = words != fence and words.endswith(fence)
+            while not closed and k < len(lines):
+                closed = lines[k].rstrip().endswith(fence)
+                k += 1
             yield False, "", "\n".join(lines[first:k])
             continue
         if not re.match(r" *(#{1,6} |\||<)", line):  # what may go on in the next line

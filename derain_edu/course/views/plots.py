@@ -118,19 +118,26 @@ def _strip(parts: Mapping[str, Tensor | Figure], gap: int) -> PIL.Image.Image:
     width = sum(image.width for image in images) + gap * (len(images) - 1)
     height = max(image.height for image in images) + title_height
     strip = PIL.Image.new("RGB", (width, height), "white")
-    pen, font, left = ImageDraw.Draw(strip), _title_font(), 0
+    pen, left = ImageDraw.Draw(strip), 0
     for title, image in zip(parts, images, strict=True):
-        shown, chosen = (title, font) if chinese_font() is None else _chinese_title(title, font)
-        pen.text((left + image.width / 2, 3), shown, fill="black", font=chosen, anchor="ma")
+        words, font = _title(title)
+        pen.text((left + image.width / 2, 3), words, fill="black", font=font, anchor="ma")
         strip.paste(image, (left, title_height))
         left += image.width + gap
     return strip
 
 
-@lru_cache(maxsize=1)
-def _title_font() -> ImageFont.FreeTypeFont:
-    """Return the font of the charts, which comes with matplotlib; Pillow's own has no × or °."""
-    return ImageFont.truetype(findfont("DejaVu Sans"), size=13)
+def _title(title: str) -> tuple[str, ImageFont.FreeTypeFont]:
+    """Return a title in the reader's language, and a font that has its letters."""
+    chinese = chinese_font()
+    words = local(title) if chinese else title
+    # The font of the charts comes with matplotlib; Pillow's own has no × or °.
+    return words, _title_font(chinese if chinese and words != title else "DejaVu Sans")
+
+
+@lru_cache(maxsize=2)
+def _title_font(name: str) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(findfont(name), size=13)
 
 
 def chinese_font() -> str | None:
@@ -147,6 +154,8 @@ def _installed_chinese_font() -> str | None:
         for path in set(findSystemFonts()) - {font.fname for font in fontManager.ttflist}:
             with suppress(RuntimeError, OSError):  # not in matplotlib's list: it came later
                 fontManager.addfont(path)
+    # Some of them have a single weight, which is as good as "normal".
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     known = {font.name for font in fontManager.ttflist}
     return next((name for name in CHINESE_FONTS if name in known), None)
 
@@ -156,8 +165,6 @@ def speak(figure: Figure) -> None:
     font = chinese_font()
     if font is None:
         return
-    # Some Chinese fonts have a single weight, which is as good as "normal".
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             labels = [label.get_text() for label in axis.get_ticklabels()]
@@ -166,14 +173,6 @@ def speak(figure: Figure) -> None:
     for text in figure.findobj(Text):
         text.set_text(local(text.get_text()))
         text.set_fontfamily(["DejaVu Sans", font])
-
-
-def _chinese_title(title: str, font: ImageFont.FreeTypeFont) -> tuple[str, Any]:
-    """Return a title in Chinese and its font; what has no translation stays in ``font``."""
-    shown = local(title)
-    if shown == title:
-        return title, font
-    return shown, ImageFont.truetype(findfont(chinese_font()), size=13)
 
 
 def _as_image(part: Tensor | Figure) -> PIL.Image.Image:

@@ -67,8 +67,8 @@ def own_photo(model: nn.Module, long_side: int = 640) -> Any:
 
     if in_book():
         return as_output(still("In the notebook, a button for your own photo stands here."))
-    button = ipywidgets.FileUpload(accept="image/*", multiple=False)
-    button.description = local("your photo")
+    name = local("your photo")
+    button = ipywidgets.FileUpload(accept="image/*", multiple=False, description=name)
     image = picture_below()
     words = ipywidgets.HTML(_small("Choose a file: it stays on this machine."))
     image.layout.display = "none"  # until there is something to show
