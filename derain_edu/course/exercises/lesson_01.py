@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
+from derain_edu.course.exercises.checking import (
+    Wrong,
+    checker,
+    expect,
+    expect_close,
+    hinted,
+    show,
+)
 
 Place = tuple[int, int, bool]  # top row, left column, mirrored
+
+# What PyTorch and NumPy say, and what it means in these exercises.
+ERRORS = {
+    "At least one of 'min' or 'max'": "clamp needs its limits: x.clamp(0, 1)",
+    "shifts and dimensions": "`roll` with two moves needs two dimensions: clean.roll((rows, "
+    "columns), dims=(1, 2))",
+    "must match the size": "you cut the border off one picture alone: take the difference of the "
+    "whole pictures first, and cut that",
+    "at most 1 positional argument": "give both numbers as one pair, with brackets of its own: "
+    "default_rng((seed, k))",
+    "no attribute 'randint'": "a generator of default_rng has `integers(n)`, and no `randint`",
+    "no attribute 'integers'": "RandomState is the old kind of generator; this one has "
+    "`integers(n)`: np.random.default_rng((seed, k))",
+    "step must be greater than zero": "a tensor cannot be read backwards with ::-1; use x.flip(-1)",
+    "high <= 0": "rng.integers(n) needs an n of at least 1: of (3, H, W) the rows are shape[-2], "
+    "and the columns shape[-1]",
+}
 
 
 def two_tensors(found: Any, words: str) -> tuple[Tensor, Tensor]:
@@ -36,8 +61,12 @@ def check_rain_on(answer: Callable[..., Any]) -> None:
         (torch.tensor([0.9, 1.0, 0.0, 0.6]), torch.tensor([0.3, 0.5, 1.25, 0.4])),
         (torch.linspace(0, 1, 12).view(3, 2, 2), torch.tensor([[[0.0, 0.5], [0.9, 0.2]]])),
     ]
+    hints = ERRORS | {
+        "Boolean value of Tensor": "min and max compare two numbers, not two pictures: use "
+        "x.clamp(0, 1)",
+    }
     for clean, streaks in cases:
-        rainy, layer = two_tensors(attempt(answer, clean, streaks), "rainy, layer")
+        rainy, layer = two_tensors(hinted(answer, hints, clean, streaks), "rainy, layer")
         limited = (clean + streaks).clamp(max=1)
         example = f"clean = {show(clean)}, streaks = {show(streaks)}"
         expect_close(rainy, limited, "the rainy picture", example=example,
@@ -51,6 +80,9 @@ def rainy_mistakes(clean: Tensor, streaks: Tensor) -> dict[str, Tensor]:
     total = clean + streaks
     return {
         "nothing is brighter than white: clip the sum at 1": total,
+        "you cut the streaks alone; cut the sum, (clean + streaks).clamp(0, 1)": (
+            clean + streaks.clamp(0, 1)
+        ),
         "you made the whole picture darker until it fitted. A camera does not: it cuts off what "
         "is above 1, and leaves the other pixels alone": total / total.max(),
         "this is screen blending; here the light adds up": clean + streaks * (1 - clean),
@@ -72,46 +104,51 @@ def layer_mistakes(clean: Tensor, streaks: Tensor) -> dict[str, Tensor]:
         "this is the light that was lost, R − (O − B); the layer is what is left": (
             clean + streaks - limited
         ),
+        "to cut the streaks is not enough: how much of them shows depends on the picture below, so "
+        "take O − B": streaks.clamp(0, 1).expand_as(clean),
+        "you took the streaks away; take the clean picture away, O − B": limited - streaks,
     }
 
 
 # -------------------------------------------------------------------------------- 01.2: the shift
 
 Move = tuple[int, int]  # rows down, columns to the right
+Sides = tuple[int, int, int, int]  # pixels left out at the top, bottom, left, right
 
 
 @checker("01.2")
 def check_find_shift(answer: Callable[..., Any]) -> None:
-    """Try ``find_shift(rainy, clean, reach)`` on moved pictures, with rain and at the border."""
+    """Try ``find_shift(rainy, clean, reach)`` on moved pictures, with rain and at each border."""
     cases = [
         (moved_pair((1, 2)), (1, 2), 2, "one that must move 1 row down and 2 columns right"),
         (moved_pair((-2, 1)), (-2, 1), 2, "one that must move 2 rows up and 1 column right"),
         (moved_pair((3, 3)), (3, 3), 3, "one that must move 3 rows down and 3 columns right"),
         (moved_pair((0, 0)), (0, 0), 2, "a good pair"),
-        (ramp_pair(), (0, 1), 1, "a picture that is dark on the left and bright on the right"),
-    ]
-    found = [a_move(attempt_move(answer, *pair, reach)) for pair, _, reach, _ in cases]
+        (ramp_pair((0, 2)), (0, 2), 2, "a picture that is dark on the left and bright on the "
+                                       "right"),
+        (ramp_pair((0, -2)), (0, -2), 2, "a picture that is bright on the left and dark on the "
+                                         "right"),
+        (ramp_pair((2, 0)), (2, 0), 2, "a picture that is dark at the top and bright at the "
+                                       "bottom"),
+        (ramp_pair((-2, 0)), (-2, 0), 2, "a picture that is bright at the top and dark at the "
+                                         "bottom"),
+        (*noise_pair(), 2, "two pictures of noise, which fit nowhere well"),
+    ]  # fmt: skip
+    hints = ERRORS | {
+        "Boolean value of Tensor": "an error is one number for each move: take the mean of the "
+        "squared difference, and compare that",
+    }
+    found = [a_move(hinted(answer, hints, *pair, reach)) for pair, _, reach, _ in cases]
     wrong = next((k for k, case in enumerate(cases) if found[k] != case[1]), None)
     if wrong is None:
         return
     # A move is right or wrong by chance now and then: a mistake has to explain all of them.
     known = [move_mistakes(*pair, reach, truth) for pair, truth, reach, _ in cases]
-    fitting = [text for text in known[0] if [moves[text] for moves in known] == found]
+    fitting = [case[0][0] for case in zip(*known, strict=True) if [m for _, m in case] == found]
     reason = [*fitting, "this move is wrong"][0]
     _, truth, reach, words = cases[wrong]
     case = f"(for {words}, reach = {reach})"
     raise Wrong(f"{reason}. Yours is {found[wrong]}, expected {truth} {case}")
-
-
-def attempt_move(answer: Callable[..., Any], *given: Any) -> Any:
-    """Call the answer; put PyTorch's words for a forgotten ``dims`` into ours."""
-    try:
-        return attempt(answer, *given)
-    except Wrong as reason:
-        if "shifts and dimensions" in str(reason):
-            raise Wrong("`roll` with two moves needs two dimensions: clean.roll((rows, columns), "
-                        "dims=(1, 2))") from None
-        raise
 
 
 def a_move(found: Any) -> Move:
@@ -122,6 +159,9 @@ def a_move(found: Any) -> Move:
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise Wrong(f"return two whole numbers, `return rows, columns`, and not a "
                     f"{type(found).__name__}")
+    if any(isinstance(part, tuple | list) for part in found):
+        raise Wrong("return the two numbers of the move alone, `return rows, columns`, without "
+                    "the error")
     return int(found[0]), int(found[1])
 
 
@@ -135,53 +175,118 @@ def moved_pair(move: Move) -> tuple[Tensor, Tensor]:
     return rainy, clean
 
 
-def ramp_pair() -> tuple[Tensor, Tensor]:
-    """Return a pair whose left and right sides differ so much that no wrong border can win."""
-    ramp = torch.linspace(0, 1, 19) + 0.1 * torch.rand(3, 12, 1)  # each row a little different
-    return ramp[..., :-1].clone(), ramp[..., 1:].clone()
+def ramp_pair(move: Move) -> tuple[Tensor, Tensor]:
+    """Return a pair whose opposite sides differ so much that no wrong border can win.
+
+    Only the side where ``move`` brings pixels in again tells whether it was left out, so each side
+    needs a pair of its own.
+    """
+    ramp = torch.linspace(0, 1, 20) + 0.1 * torch.rand(3, 12, 1)  # each row a little different
+    clean, rainy = ramp[..., 2:].clone(), ramp[..., :-2].clone()  # (3, 12, 18): 2 columns apart
+    rows, columns = move
+    if rows + columns < 0:
+        clean, rainy = clean.flip(-1), rainy.flip(-1)
+    return (rainy.mT, clean.mT) if rows else (rainy, clean)
+
+
+def noise_pair() -> tuple[tuple[Tensor, Tensor], Move]:
+    """Return two pictures of noise for which squares and absolute values choose different moves."""
+    moves, sides = range(-2, 3), (2, 2, 2, 2)
+    while True:
+        pair = torch.rand(3, 9, 10), torch.rand(3, 9, 10)
+        best = best_move(*pair, moves, sides)
+        if best != best_move(*pair, moves, sides, miss=lambda part: part.abs().mean()):
+            return pair, best
+
+
+def mean_of_squares(difference: Tensor) -> Tensor:
+    """Return the mean squared error of a difference."""
+    return difference.square().mean()
 
 
 def best_move(
-    rainy: Tensor, clean: Tensor, moves: range, border: int, dims: Move = (1, 2),
-    choose: Callable[..., Move] = min,
+    rainy: Tensor, clean: Tensor, moves: range, sides: Sides, dims: Move = (1, 2),
+    choose: Callable[..., Move] = min, miss: Callable[[Tensor], Tensor] = mean_of_squares,
+    rows: range | None = None,
 ) -> Move:
-    """Return the move with the smallest mean squared error (``choose``) inside of a border."""
-    rows, columns = rainy.shape[1:]
-    inside = (slice(None), slice(border, rows - border), slice(border, columns - border))
+    """Return the move with the smallest error (``choose``, ``miss``) inside of a border."""
+    height, width = rainy.shape[1:]
+    top, bottom, left, right = sides
+    inside = (slice(None), slice(top, height - bottom), slice(left, width - right))
     errors = {
-        (y, x): float((rainy - clean.roll((y, x), dims))[inside].square().mean())
-        for y in moves for x in moves
-    }
+        (y, x): float(miss((rainy - clean.roll((y, x), dims))[inside]))
+        for y in rows or moves for x in moves
+    }  # fmt: skip
     return choose(errors, key=errors.__getitem__)
 
 
-def move_mistakes(rainy: Tensor, clean: Tensor, reach: int, truth: Move) -> dict[str, Move]:
-    """Return what comes out of the ways to search wrongly."""
-    (rows, columns), all_moves = truth, range(-reach, reach + 1)
-    return {
-        "this is the first move that is tried: keep the one with the smallest error": (
-            -reach, -reach
-        ),
-        "this is the last move that is tried: keep the one with the smallest error": (
-            reach, reach
-        ),
-        "this is the way back, the move of `rainy`: move `clean`": (-rows, -columns),
-        "columns and rows have changed places: return (rows, columns)": (columns, rows),
+def best_of_moves_upon_moves(rainy: Tensor, clean: Tensor, moves: range, reach: int) -> Move:
+    """Return the best move of a loop that rolls a picture which was rolled before."""
+    inside = (slice(None), slice(reach, -reach), slice(reach, -reach))
+    errors = {}
+    for y in moves:
+        for x in moves:
+            clean = clean.roll((y, x), (1, 2))
+            errors[y, x] = float((rainy - clean)[inside].square().mean())
+    return min(errors, key=errors.__getitem__)
+
+
+def move_mistakes(
+    rainy: Tensor, clean: Tensor, reach: int, truth: Move
+) -> list[tuple[str, Move]]:
+    """Return reasons, and the move that comes out of each way to search wrongly."""
+    (rows, columns), moves, all_sides = truth, range(-reach, reach + 1), (reach,) * 4
+    pair = (rainy, clean)
+    border = (
         "you count pixels that came in again on the other side: leave out `reach` pixels on all "
-        "four sides": best_move(rainy, clean, all_moves, 0),
-        "you never try a move of +reach: `range(-reach, reach)` ends before it": best_move(
-            rainy, clean, range(-reach, reach), reach
-        ),
-        "you try no move up or to the left: begin at −reach": best_move(
-            rainy, clean, range(reach + 1), reach
-        ),
-        "you moved the colours: of (3, H, W) rows and columns are the dims (1, 2)": best_move(
-            rainy, clean, all_moves, reach, (0, 1)
-        ),
-        "this move has the largest error: return the one with the smallest": best_move(
-            rainy, clean, all_moves, reach, choose=max
-        ),
-    }
+        "four sides"
+    )
+    back = "this is the way back, the move of `rainy`: move `clean`"
+    square = "square the difference before you take the mean: else bright and dark misses cancel"
+    some_sides = itertools.product((0, reach), repeat=4)
+    return [
+        ("this is the first move that is tried: keep the one with the smallest error", (
+            -reach, -reach
+        )),
+        ("this is the last move that is tried: keep the one with the smallest error", (
+            reach, reach
+        )),
+        ("you always return (0, 0): begin with an error that is larger than all, float('inf'), and "
+         "see whether your errors are nan, the mean of an empty piece", (0, 0)),
+        (back, (-rows, -columns)),
+        (back, best_move(clean, rainy, moves, all_sides)),
+        ("columns and rows have changed places: return (rows, columns)", (columns, rows)),
+        *((border, best_move(*pair, moves, sides)) for sides in some_sides if 0 in sides),
+        ("you leave out one pixel on each side, and a move of `reach` brings in more: leave out "
+         "`reach` pixels", best_move(*pair, moves, (1, 1, 1, 1))),
+        ("you never try a move of +reach: `range(-reach, reach)` ends before it", best_move(
+            *pair, range(-reach, reach), all_sides
+        )),
+        ("you try no move up or to the left: begin at −reach", best_move(
+            *pair, range(reach + 1), all_sides
+        )),
+        ("you try no move up or to the left: begin at −reach", best_move(
+            *pair, range(reach), all_sides
+        )),
+        ("you moved the colours: of (3, H, W) rows and columns are the dims (1, 2)", best_move(
+            *pair, moves, all_sides, (0, 1)
+        )),
+        ("this move has the largest error: return the one with the smallest", best_move(
+            *pair, moves, all_sides, choose=max
+        )),
+        (square, best_move(*pair, moves, all_sides, miss=Tensor.mean)),
+        (square, best_move(*pair, moves, all_sides, miss=lambda part: part.mean().abs())),
+        ("you take the mean of the absolute difference; here its square counts", best_move(
+            *pair, moves, all_sides, miss=lambda part: part.abs().mean()
+        )),
+        ("you move a picture that was moved before: roll the `clean` that you were given each time",
+         best_of_moves_upon_moves(*pair, moves, reach)),
+        ("you return inside the loop, before all rows were tried: `return` stands after both loops",
+         best_move(*pair, moves, all_sides, rows=range(-reach, 1 - reach))),
+        *(("you try moves of at most 1 pixel: try all from −reach to +reach", best_move(
+            *pair, range(-1, 2), sides
+        )) for sides in (all_sides, (1, 1, 1, 1))),
+    ]  # fmt: skip
 
 
 # -------------------------------------------------------------------------------- 01.3: sample k
@@ -196,7 +301,7 @@ def check_sample_pair(answer: Callable[..., Any]) -> None:
     def place(seed: int, k: int, rows: int = _ROWS, columns: int = _COLUMNS) -> Place:
         clean = coordinates(rows, columns)
         rainy = clean + torch.tensor([0, 0, 0.25]).view(3, 1, 1)
-        found = attempt(answer, rainy, clean, _SIZE, seed, k)
+        found = hinted(answer, ERRORS, rainy, clean, _SIZE, seed, k)
         return one_place(two_tensors(found, "rainy_patch, clean_patch"), rainy, clean)
 
     with shared_numbers() as changed:
@@ -234,6 +339,8 @@ def expect_all_places(places: list[Place]) -> None:
     expect(len(mirrored) == 2, f"in {len(places)} samples " + (
         "all patches are mirrored" if True in mirrored else "no patch is mirrored"))
     expect(0.35 < share < 0.65, f"{share:.0%} of the patches are mirrored: it should be half")
+    expect(any(top != left for top, left, _ in places), "your patches start at the same row and "
+           "column each time: draw the row and the column apart")
     for axis, seen, last in (("row", tops, _ROWS - _SIZE), ("column", lefts, _COLUMNS - _SIZE)):
         missed = sorted(set(range(last + 1)) - seen)
         expect(not missed, f"a {_SIZE} × {_SIZE} patch can start at {axis} 0 to {last} of a "
@@ -254,8 +361,14 @@ def coordinates(rows: int, columns: int) -> Tensor:
 def one_place(patches: tuple[Tensor, Tensor], rainy: Tensor, clean: Tensor) -> Place:
     """Return where both patches are from; complain if they are not a pair."""
     for patch in patches:
-        expect(patch.shape == (3, _SIZE, _SIZE), f"for size = {_SIZE} a patch should be "
-               f"{(3, _SIZE, _SIZE)}, and yours is {tuple(patch.shape)}")
+        shape = tuple(patch.shape)
+        words = f"for size = {_SIZE} a patch should be {(3, _SIZE, _SIZE)}, and yours is {shape}"
+        expect(patch.ndim == 3 and shape[0] == 3, f"{words}: the first index of a picture is the "
+               "colour, picture[:, rows, columns]")
+        expect(max(shape[1:]) > _SIZE or shape[1:] == (_SIZE, _SIZE), f"{words}: it ends outside "
+               "of the picture, or too early. The last start is H − size for rows and W − size for "
+               "columns, and a patch ends at start + size")
+        expect(shape[1:] == (_SIZE, _SIZE), words)
     swapped = where_from(patches[0], clean) and where_from(patches[1], rainy)
     expect(not swapped, "your first patch is clean and your second is rainy: return rainy first")
     places = []

@@ -52,6 +52,21 @@ def rain_clamp_dropped(clean, streaks):
     return rainy, rainy - clean
 
 
+def rain_of_minimum(clean, streaks):
+    rainy = min(clean + streaks, 1)
+    return rainy, rainy - clean
+
+
+def rain_clamp_without_limits(clean, streaks):
+    rainy = torch.clamp(clean + streaks)
+    return rainy, rainy - clean
+
+
+def rain_of_clamped_streaks(clean, streaks):
+    rainy = clean + streaks.clamp(0, 1)
+    return rainy, rainy - clean
+
+
 # -------------------------------------------------------------------------------- 01.2: the shift
 
 
@@ -82,6 +97,55 @@ def shifter(low=None, high=None, dims=(1, 2), border=True, sign=1, worst=False):
         return sign * y, sign * x
 
     return search
+
+
+def searcher(cut, error=lambda d: d.square().mean(), first=float("inf"), whole=True, again=False):
+    """Return a search by two loops: right, unless the border, the error or the loop is replaced."""
+
+    def search(rainy, clean, reach):
+        best, smallest, moved = (0, 0), first, clean
+        for y in range(-reach, reach + 1):
+            for x in range(-reach, reach + 1):
+                moved = (moved if again else clean).roll((y, x), dims=(1, 2))
+                one = error(cut(rainy - moved, reach))
+                if one < smallest:
+                    best, smallest = (y, x), one
+            if not whole:
+                return best
+        return best
+
+    return search
+
+
+def inner(x, reach):
+    return x[:, reach:-reach, reach:-reach]
+
+
+def shift_with_error(rainy, clean, reach):
+    return searcher(inner)(rainy, clean, reach), 0.1
+
+
+def shift_of_rainy(rainy, clean, reach):
+    return searcher(inner)(clean, rainy, reach)
+
+
+def shift_one_cut(rainy, clean, reach):
+    return searcher(lambda x, reach: x)(inner(rainy, reach), clean, reach)
+
+
+def shift_at_most_one(rainy, clean, reach):
+    return searcher(inner)(rainy, clean, 1)
+
+
+BORDERS = [  # some of the four sides: each alone, two that meet, two that face each other, three
+    lambda x, r: x[:, r:], lambda x, r: x[:, :-r],
+    lambda x, r: x[..., r:], lambda x, r: x[..., :-r],
+    lambda x, r: x[:, r:, r:], lambda x, r: x[:, :-r, :-r],
+    lambda x, r: x[:, r:, :-r], lambda x, r: x[:, :-r, r:],
+    lambda x, r: x[:, r:-r], lambda x, r: x[..., r:-r],
+    lambda x, r: x[:, r:, r:-r], lambda x, r: x[:, :-r, r:-r],
+    lambda x, r: x[:, r:-r, r:], lambda x, r: x[:, r:-r, :-r],
+]  # fmt: skip
 
 
 def shift_without_dims(rainy, clean, reach):
@@ -157,6 +221,28 @@ def sample_on_the_diagonal(rainy, clean, size, seed, k):
     return cut(rainy, top, left, size, mirrored), cut(clean, top, left, size, mirrored)
 
 
+def drawer(cut, integers=None, generator=lambda seed, k: np.random.default_rng((seed, k))):
+    """Return a sampler that draws a place, and cuts both patches in its own way."""
+
+    def sample(rainy, clean, size, seed, k):
+        rng = generator(seed, k)
+        draw = integers or (lambda rng, side, size: rng.integers(side - size + 1))
+        top, left = draw(rng, rainy.shape[-2], size), draw(rng, rainy.shape[-1], size)
+        return cut(rainy, top, left, size), cut(clean, top, left, size)
+
+    return sample
+
+
+def patch_of(x, top, left, size):
+    return x[:, top : top + size, left : left + size]
+
+
+def sample_one_place(rainy, clean, size, seed, k):
+    rng = np.random.default_rng((seed, k))
+    start, mirrored = rng.integers(rainy.shape[1] - size + 1), rng.random() < 0.5
+    return tuple(cut(x, start, start, size, mirrored) for x in (rainy, clean))
+
+
 def sample_too_wide(rainy, clean, size, seed, k):
     return tuple(cut(x, 0, 0, size + 1, False) for x in (rainy, clean))
 
@@ -178,6 +264,11 @@ ANSWERS = {
             (lambda b, r: (b + r * (1 - b), r), "this is screen blending"),
             (lambda b, r: rain_by_minimum(b, r)[::-1], "your first tensor is the layer"),
             (lambda b, r: ((b + r).clamp(0, 1), b + r - b), "not what the pair shows"),
+            (rain_of_minimum, r"use x.clamp\(0, 1\) \(your function raised RuntimeError"),
+            (rain_clamp_without_limits, "clamp needs its limits"),
+            (rain_of_clamped_streaks, "you cut the streaks alone"),
+            (lambda b, r: ((b + r).clamp(0, 1), r.clamp(0, 1) + 0 * b), "depends on the picture"),
+            (lambda b, r: ((b + r).clamp(0, 1), (b + r).clamp(0, 1) - r), "take the clean picture"),
         ],
     },
     "01.2": {
@@ -195,6 +286,21 @@ ANSWERS = {
             (shift_without_dims, r"needs two dimensions: clean.roll"),
             (smallest_error, "return the move that has it"),
             (lambda rainy, clean, reach: 1, "return two whole numbers"),
+            *((searcher(cut), "leave out `reach` pixels on all four sides") for cut in BORDERS),
+            (searcher(lambda x, reach: x[:, 1:-1, 1:-1]), "you leave out one pixel on each side"),
+            (searcher(lambda x, r: x[r:-r, r:-r]), "the mean of an empty piece"),
+            (searcher(inner, first=0), r"begin with an error that is larger than all"),
+            (searcher(inner, error=torch.mean), "square the difference before"),
+            (searcher(inner, error=lambda d: d.mean() ** 2), "square the difference before"),
+            (searcher(inner, error=lambda d: d.abs().mean()), "here its square counts"),
+            (searcher(inner, error=torch.square), "an error is one number for each move"),
+            (searcher(inner, whole=False), "`return` stands after both loops"),
+            (searcher(inner, again=True), "roll the `clean` that you were given"),
+            (shift_of_rainy, "the move of `rainy`: move `clean`"),
+            (shift_with_error, "without the error"),
+            (shift_one_cut, "the border off one picture alone"),
+            (shift_at_most_one, "moves of at most 1 pixel"),
+            (shifter(low=0, high=0), "begin at −reach"),
         ],
     },
     "01.3": {
@@ -219,6 +325,19 @@ ANSWERS = {
             (sample_axes_exchanged, r"should be \(3, 4, 4\)"),
             (sample_on_the_diagonal, "draw all three apart"),
             (sample_too_wide, r"yours is \(3, 5, 5\)"),
+            (sample_one_place, "draw the row and the column apart"),
+            (drawer(lambda x, top, left, size: x[top : top + size, left : left + size]),
+             "the first index of a picture is the colour"),
+            (drawer(lambda x, top, left, size: x[:, top:size, left:size]), "ends at start .+ size"),
+            (drawer(patch_of, lambda rng, side, size: rng.integers(side)), "ends outside of the"),
+            (drawer(patch_of, lambda rng, side, size: rng.randint(side)), "and no `randint`"),
+            (drawer(patch_of, lambda rng, side, size: rng.integers(side - 9)), "of at least 1"),
+            (drawer(patch_of, generator=lambda seed, k: np.random.default_rng(seed, k)),
+             "give both numbers as one pair"),
+            (drawer(patch_of, generator=lambda *both: np.random.RandomState(both)),
+             "RandomState is the old kind"),
+            (drawer(lambda x, top, left, size: patch_of(x, top, left, size)[..., ::-1]),
+             r"use x.flip\(-1\)"),
             (lambda o, b, *rest: sampler()(b, o, *rest), "return rainy first"),
             (lambda o, b, *rest: sampler()(o, b, *rest)[0], "return two tensors"),
         ],
