@@ -20,6 +20,7 @@ from derain_edu.course.exercises.checking import (
     hinted,
     show,
 )
+from derain_edu.language import local
 
 Place = tuple[int, int, bool]  # top row, left column, mirrored
 
@@ -191,12 +192,18 @@ def ramp_pair(move: Move) -> tuple[Tensor, Tensor]:
 
 def noise_pair() -> tuple[tuple[Tensor, Tensor], Move]:
     """Return two pictures of noise for which squares and absolute values choose different moves."""
-    moves, sides = range(-2, 3), (2, 2, 2, 2)
+    border = (2, 2, 2, 2)
     while True:
         pair = torch.rand(3, 9, 10), torch.rand(3, 9, 10)
-        best = best_move(*pair, moves, sides)
-        if best != best_move(*pair, moves, sides, miss=lambda part: part.abs().mean()):
+        tried = all_differences(*pair, 2)
+        best = best_move(tried, border)
+        if best != best_move(tried, border, miss=absolute):
             return pair, best
+
+
+def absolute(difference: Tensor) -> Tensor:
+    """Return the mean of the absolute values of a difference."""
+    return difference.abs().mean()
 
 
 def mean_of_squares(difference: Tensor) -> Tensor:
@@ -204,88 +211,87 @@ def mean_of_squares(difference: Tensor) -> Tensor:
     return difference.square().mean()
 
 
+def all_differences(
+    rainy: Tensor, clean: Tensor, reach: int, dims: Move = (1, 2)
+) -> dict[Move, Tensor]:
+    """Return the difference that each move of ``clean`` leaves."""
+    moves = itertools.product(range(-reach, reach + 1), repeat=2)
+    return {move: rainy - clean.roll(move, dims) for move in moves}
+
+
 def best_move(
-    rainy: Tensor, clean: Tensor, moves: range, sides: Sides, dims: Move = (1, 2),
-    choose: Callable[..., Move] = min, miss: Callable[[Tensor], Tensor] = mean_of_squares,
-    rows: range | None = None,
+    differences: dict[Move, Tensor], sides: Sides, rows: range | None = None,
+    columns: range | None = None, miss: Callable[[Tensor], Tensor] = mean_of_squares,
+    choose: Callable[..., Move] = min,
 ) -> Move:
-    """Return the move with the smallest error (``choose``, ``miss``) inside of a border."""
-    height, width = rainy.shape[1:]
+    """Return the move with the smallest error (``choose``, ``miss``) inside of a border.
+
+    ``rows`` and ``columns`` are the moves that are tried, all of them by default.
+    """
     top, bottom, left, right = sides
-    inside = (slice(None), slice(top, height - bottom), slice(left, width - right))
     errors = {
-        (y, x): float(miss((rainy - clean.roll((y, x), dims))[inside]))
-        for y in rows or moves for x in moves
-    }  # fmt: skip
+        (y, x): float(miss(one[:, top : one.shape[1] - bottom, left : one.shape[2] - right]))
+        for (y, x), one in differences.items()
+        if (rows is None or y in rows) and (columns is None or x in columns)
+    }
     return choose(errors, key=errors.__getitem__)
 
 
-def best_of_moves_upon_moves(rainy: Tensor, clean: Tensor, moves: range, reach: int) -> Move:
+def best_of_moves_upon_moves(rainy: Tensor, clean: Tensor, reach: int) -> Move:
     """Return the best move of a loop that rolls a picture which was rolled before."""
-    inside = (slice(None), slice(reach, -reach), slice(reach, -reach))
-    errors = {}
-    for y in moves:
-        for x in moves:
-            clean = clean.roll((y, x), (1, 2))
-            errors[y, x] = float((rainy - clean)[inside].square().mean())
-    return min(errors, key=errors.__getitem__)
+    differences = {}
+    for move in itertools.product(range(-reach, reach + 1), repeat=2):
+        clean = clean.roll(move, (1, 2))
+        differences[move] = rainy - clean
+    return best_move(differences, (reach,) * 4)
 
 
 def move_mistakes(
     rainy: Tensor, clean: Tensor, reach: int, truth: Move
 ) -> list[tuple[str, Move]]:
     """Return reasons, and the move that comes out of each way to search wrongly."""
-    (rows, columns), moves, all_sides = truth, range(-reach, reach + 1), (reach,) * 4
-    pair = (rainy, clean)
-    border = (
-        "you count pixels that came in again on the other side: leave out `reach` pixels on all "
-        "four sides"
-    )
-    back = "this is the way back, the move of `rainy`: move `clean`"
+    tried, border, one_pixel = all_differences(rainy, clean, reach), (reach,) * 4, (1,) * 4
+
+    def tries(moves: range, sides: Sides = border) -> Move:
+        return best_move(tried, sides, moves, moves)
+
+    some_sides = [sides for sides in itertools.product((0, reach), repeat=4) if 0 in sides]
+    way_back = "this is the way back, the move of `rainy`: move `clean`"
     square = "square the difference before you take the mean: else bright and dark misses cancel"
-    some_sides = itertools.product((0, reach), repeat=4)
+    no_way_up = "you try no move up or to the left: begin at −reach"
+    one_step = "you try moves of at most 1 pixel: try all from −reach to +reach"
     return [
-        ("this is the first move that is tried: keep the one with the smallest error", (
-            -reach, -reach
-        )),
-        ("this is the last move that is tried: keep the one with the smallest error", (
-            reach, reach
-        )),
+        ("this is the first move that is tried: keep the one with the smallest error",
+         (-reach, -reach)),
+        ("this is the last move that is tried: keep the one with the smallest error",
+         (reach, reach)),
         ("you always return (0, 0): begin with an error that is larger than all, float('inf'), and "
          "see whether your errors are nan, the mean of an empty piece", (0, 0)),
-        (back, (-rows, -columns)),
-        (back, best_move(clean, rainy, moves, all_sides)),
-        ("columns and rows have changed places: return (rows, columns)", (columns, rows)),
-        *((border, best_move(*pair, moves, sides)) for sides in some_sides if 0 in sides),
+        (way_back, (-truth[0], -truth[1])),
+        (way_back, best_move(all_differences(clean, rainy, reach), border)),
+        ("columns and rows have changed places: return (rows, columns)", truth[::-1]),
+        *(("you count pixels that came in again on the other side: leave out `reach` pixels on all "
+           "four sides", best_move(tried, sides)) for sides in some_sides),
         ("you leave out one pixel on each side, and a move of `reach` brings in more: leave out "
-         "`reach` pixels", best_move(*pair, moves, (1, 1, 1, 1))),
-        ("you never try a move of +reach: `range(-reach, reach)` ends before it", best_move(
-            *pair, range(-reach, reach), all_sides
-        )),
-        ("you try no move up or to the left: begin at −reach", best_move(
-            *pair, range(reach + 1), all_sides
-        )),
-        ("you try no move up or to the left: begin at −reach", best_move(
-            *pair, range(reach), all_sides
-        )),
-        ("you moved the colours: of (3, H, W) rows and columns are the dims (1, 2)", best_move(
-            *pair, moves, all_sides, (0, 1)
-        )),
-        ("this move has the largest error: return the one with the smallest", best_move(
-            *pair, moves, all_sides, choose=max
-        )),
-        (square, best_move(*pair, moves, all_sides, miss=Tensor.mean)),
-        (square, best_move(*pair, moves, all_sides, miss=lambda part: part.mean().abs())),
-        ("you take the mean of the absolute difference; here its square counts", best_move(
-            *pair, moves, all_sides, miss=lambda part: part.abs().mean()
-        )),
+         "`reach` pixels", best_move(tried, one_pixel)),
+        ("you never try a move of +reach: `range(-reach, reach)` ends before it",
+         tries(range(-reach, reach))),
+        (no_way_up, tries(range(reach + 1))),
+        (no_way_up, tries(range(reach))),
+        (one_step, tries(range(-1, 2))),
+        (one_step, tries(range(-1, 2), one_pixel)),
+        ("you moved the colours: of (3, H, W) rows and columns are the dims (1, 2)",
+         best_move(all_differences(rainy, clean, reach, (0, 1)), border)),
+        ("this move has the largest error: return the one with the smallest",
+         best_move(tried, border, choose=max)),
+        (square, best_move(tried, border, miss=Tensor.mean)),
+        (square, best_move(tried, border, miss=lambda part: part.mean().abs())),
+        ("you take the mean of the absolute difference; here its square counts",
+         best_move(tried, border, miss=absolute)),
         ("you move a picture that was moved before: roll the `clean` that you were given each time",
-         best_of_moves_upon_moves(*pair, moves, reach)),
+         best_of_moves_upon_moves(rainy, clean, reach)),
         ("you return inside the loop, before all rows were tried: `return` stands after both loops",
-         best_move(*pair, moves, all_sides, rows=range(-reach, 1 - reach))),
-        *(("you try moves of at most 1 pixel: try all from −reach to +reach", best_move(
-            *pair, range(-1, 2), sides
-        )) for sides in (all_sides, (1, 1, 1, 1))),
+         best_move(tried, border, rows=range(-reach, 1 - reach))),
     ]  # fmt: skip
 
 
@@ -361,14 +367,7 @@ def coordinates(rows: int, columns: int) -> Tensor:
 def one_place(patches: tuple[Tensor, Tensor], rainy: Tensor, clean: Tensor) -> Place:
     """Return where both patches are from; complain if they are not a pair."""
     for patch in patches:
-        shape = tuple(patch.shape)
-        words = f"for size = {_SIZE} a patch should be {(3, _SIZE, _SIZE)}, and yours is {shape}"
-        expect(patch.ndim == 3 and shape[0] == 3, f"{words}: the first index of a picture is the "
-               "colour, picture[:, rows, columns]")
-        expect(max(shape[1:]) > _SIZE or shape[1:] == (_SIZE, _SIZE), f"{words}: it ends outside "
-               "of the picture, or too early. The last start is H − size for rows and W − size for "
-               "columns, and a patch ends at start + size")
-        expect(shape[1:] == (_SIZE, _SIZE), words)
+        expect_a_patch(patch)
     swapped = where_from(patches[0], clean) and where_from(patches[1], rainy)
     expect(not swapped, "your first patch is clean and your second is rainy: return rainy first")
     places = []
@@ -384,6 +383,22 @@ def one_place(patches: tuple[Tensor, Tensor], rainy: Tensor, clean: Tensor) -> P
            f"at row {top}, column {left}, and the clean one at row {top_2}, column {left_2}")
     expect(mirrored == mirrored_2, "only one of the two patches is mirrored: toss the coin once")
     return places[0]
+
+
+def expect_a_patch(patch: Tensor) -> None:
+    """Complain about a patch of another shape, and say how it comes to it."""
+    shape = tuple(patch.shape)
+    if shape == (3, _SIZE, _SIZE):
+        return
+    words = f"for size = {_SIZE} a patch should be {(3, _SIZE, _SIZE)}, and yours is {shape}"
+    if len(shape) != 3 or shape[0] != 3:
+        raise Wrong(f"{local(words)}: the first index of a picture is the colour, "
+                    "picture[:, rows, columns]")
+    if max(shape[1:]) <= _SIZE:
+        raise Wrong(f"{local(words)}: it ends outside of the picture, or too early. The last start "
+                    "is H − size for rows and W − size for columns, and a patch ends at start + "
+                    "size")
+    raise Wrong(words)
 
 
 def where_from(patch: Tensor, picture: Tensor) -> Place | None:
