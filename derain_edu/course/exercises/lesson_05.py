@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,11 +18,14 @@ Step = Callable[[Tensor, Tensor], Tensor]  # (x_{t-1}, w) to x_t
 # What PyTorch and Python say, and what it means in these exercises.
 ERRORS = {
     "does not require grad": "nothing leads from the loss back to what you ask for: does each copy "
-    "of w call `.requires_grad_()`, and does the stage run outside of torch.no_grad()?",
-    "to not have been used": "one of the copies does not reach the loss: is it used in its stage, "
-    "and is a draft cut off by detach?",
+    "of w, and each draft that you ask for, call `.requires_grad_()`, does the stage use the copy, "
+    "and does it run outside of torch.no_grad()?",
+    "to not have been used": "what you ask for does not lead to the loss: does each stage use its "
+    "copy and go on from the draft before it, without detach, and is the call "
+    "autograd.grad(loss, list_of_copies)?",
     "only for scalar outputs": "autograd.grad starts at one number: at the loss of x_T, or at x_t "
-    "with the error that comes back to it as third argument",
+    "with the error that comes back to it as third argument. Is that error None? The draft that "
+    "goes into a stage needs `.requires_grad_()`, too",
     "backward through the graph a second time": "the same graph is walked twice: run the stage "
     "again, or ask for all gradients in one call",
     "but got NoneType": "one of the copies does not reach the loss, and its gradient is None: is a "
@@ -28,9 +33,17 @@ ERRORS = {
     "shapes cannot be multiplied": "step(x, w) takes the draft first, then the weight",
     "cannot be concatenated": "w may be a single number, of no dimension: torch.stack puts the "
     "shares into a new first dimension, torch.cat can't",
+    "cannot be converted to Scalar": "w may be of any shape, and a share is as large as w: leave "
+    "out .item()",
+    "'builtin_function_or_method'": "requires_grad_ is a method: write `.requires_grad_()`, with "
+    "brackets",
+    "Mismatch in shape": "the error that comes back to x_t has the shape of x_t: autograd.grad "
+    "returns its results in the order in which you ask, (x, w)",
     "float division by zero": "w may be 0: multiply by w once for each later use, and don't divide",
     "0.0 cannot be raised to a negative power": "w may be 0: an exponent of yours is negative, "
     "and the error of use t passes T - t later uses",
+    "for ^": "a power is written ** in Python; ^ is another operation",
+    "assignment index out of range": "a list does not grow by itself: use append",
 }
 
 
@@ -61,6 +74,15 @@ def check_shares_of_uses(answer: Callable[..., Any]) -> None:
         expect(
             not single, f"return a list with the share of each use, not one number (for {words})"
         )
+        expect(
+            isinstance(got, list | tuple | Tensor | np.ndarray),
+            f"return a list, and not a {type(got).__name__}",
+        )
+        expect(
+            len(got) == stages,
+            f"the shape should be ({stages},): a share for each of the {stages} uses, and yours "
+            f"has {len(got)}: does the loop end too early, or is `return` inside of it?",
+        )
         drafts = _last(o, [w] * stages)
         truth = []
         for t in range(stages):
@@ -80,6 +102,14 @@ def _wrong_shares(w: float, x: list[float], truth: list[float]) -> dict[str, Ten
             x[t] * w ** (last - t) for t in uses
         ],
         f"{way}: you took one more": [x[t - 1] * w ** (last - t + 1) for t in uses],
+        f"{way}: you took one too few": [
+            x[t - 1] * w ** (last - t - 1) if w else math.nan for t in uses
+        ],
+        f"{way}, and you took T - 1 for each": [x[t - 1] * w ** (last - 1) for t in uses],
+        f"{way}, and you took T for each": [x[t - 1] * w**last for t in uses],
+        "each later use multiplies by w once more: w to the power of T - t, not w times (T - t)": [
+            x[t - 1] * w * (last - t) for t in uses
+        ],
         f"{way}, and you took t": [x[t - 1] * w**t for t in uses],
         "what comes in at use t is x_{t-1}, and you took o each time": [
             x[0] * w ** (last - t) for t in uses
@@ -96,7 +126,26 @@ def _wrong_shares(w: float, x: list[float], truth: list[float]) -> dict[str, Ten
         "the uses have different shares, and you split the sum evenly": [total / last] * last,
         "each use has a share of the sum, and you gave the sum to each": [total] * last,
     }
+    drafts = {  # and a loop that makes other drafts
+        "x_0 is o: the first use is given o, and you began with 0": [0.0, *x],
+        "each stage adds o, and you added the draft: x = o + w * x": [
+            x[0] * (1 + w) ** t for t in range(last)
+        ],
+        "each stage adds o after w: x = o + w * x": _added_before(w, x[0], last),
+    }
+    wrong |= {
+        reason: [before * w ** (last - t) for t, before in zip(uses, values, strict=False)]
+        for reason, values in drafts.items()
+    }
     return {reason: torch.tensor(values) for reason, values in wrong.items()}
+
+
+def _added_before(w: float, o: float, stages: int) -> list[float]:
+    """Return the drafts of x_t = w · (o + x_{t-1})."""
+    drafts = [o]
+    for _ in range(stages):
+        drafts.append(w * (o + drafts[-1]))
+    return drafts
 
 
 # ----------------------------------------------------------------------------- a copy for each use
@@ -171,6 +220,9 @@ def _wrong_splits(
         before = x if t == 0 else drafts[t - 1].detach()
         leaf = w.clone().requires_grad_()
         [direct[t]] = torch.autograd.grad(loss(step(before, leaf)), leaf)
+    again = torch.zeros_like(truth)
+    leaf = w.clone().requires_grad_()
+    again[:] = torch.autograd.grad(loss(step(x, leaf)), leaf)[0]
     cut = torch.zeros_like(truth)
     cut[-1] = truth[-1]
     return {
@@ -178,6 +230,17 @@ def _wrong_splits(
         "each use has the gradient of the shared weight: give each one a copy of its own": every,
         "you split the sum evenly: give each use a copy of its own": every / stages,
         "the loss compares the last draft only, and you took the loss of each stage": direct,
+        "each stage goes on from the draft before it, x = step(x, own), and yours all start at "
+        "x_0": again,
+        "that is the last share alone: keep all T copies in a list": truth[-1],
+        "these are the copies themselves: return their gradients": w.expand_as(truth),
+        "return the shares themselves, not their lengths": truth.flatten(1).norm(dim=1)
+        if w.ndim
+        else truth.abs(),
+        "a share keeps the shape of w": truth.reshape(stages, -1),
+        "the uses come first, (T, *w.shape): torch.stack(shares) puts them there": truth.movedim(
+            0, -1
+        ),
         "only the last use got something: is a draft cut off by detach?": cut,
         "the loss looks at the last draft only, and you added up the losses of all": everything,
         "the order is from the first use to the last one": truth.flip(0),
@@ -198,6 +261,12 @@ def _most_alive(run: Callable[[], Tensor]) -> tuple[Tensor, float]:
     return result, memory.peak / 1024
 
 
+def _examples_with_an_error() -> list[tuple[Step, Tensor, Tensor, Callable, str]]:
+    """Return examples whose first error is not 1, so that one which was left out is seen."""
+    _, (step, w, x, _, _), matrix = _examples()
+    return [(step, w, x, lambda y: 2 * y, "x_t = 1 + w · x, w = 3, x = 2, loss = 2 x_T"), matrix]
+
+
 def _plain(step: Step, w: Tensor, x: Tensor, stages: int, loss: Callable) -> Tensor:
     leaf = w.clone().requires_grad_()
     [gradient] = torch.autograd.grad(loss(_run(step, [leaf] * stages, x)[-1]), leaf)
@@ -207,7 +276,7 @@ def _plain(step: Step, w: Tensor, x: Tensor, stages: int, loss: Callable) -> Ten
 @checker("05.3")
 def check_gradient_from_drafts(answer: Callable[..., Any]) -> None:
     """Try ``gradient_from_drafts(step, w, x, stages, loss)``: its value, then what it keeps."""
-    for step, w, x, loss, words in _examples()[1:]:
+    for step, w, x, loss, words in _examples_with_an_error():
         for stages in (3, 1):
             got = hinted(answer, ERRORS, step, w, x, stages, loss)
             truth = _plain(step, w, x, stages, loss)
@@ -234,25 +303,57 @@ def _wrong_backwards(
     end = drafts[-1].clone().requires_grad_()
     [first_error] = torch.autograd.grad(loss(end), end)
 
-    def walk(starts: Sequence[Tensor], pass_on: bool) -> Tensor:
-        error, total = first_error, torch.zeros_like(w)
+    def walk(
+        starts: Sequence[Tensor],
+        error: Tensor = first_error,
+        rule: Callable[[Tensor, Tensor], Tensor] = lambda error, back: back,
+        exchange: bool = False,
+    ) -> Tensor:
+        """Walk back from the drafts in ``starts``; ``rule`` makes the error for the next."""
+        total = torch.zeros_like(w)
         for start in reversed(starts):
             before, leaf = start.clone().requires_grad_(), w.clone().requires_grad_()
             back, share = torch.autograd.grad(step(before, leaf), (before, leaf), error)
-            total, error = total + share, back if pass_on else error
+            back, share = (share, back) if exchange else (back, share)
+            total, error = total + share, rule(error, back)
         return total
 
-    return {
+    ones, starts = torch.ones_like(first_error), drafts[:-1]
+    right = walk(starts)
+    wrong = {
         "you kept the last share that you made (stage 1), and all T must be added up": shares[0],
         "that is the share of stage T alone: walk on to stage 1": shares[-1],
-        "each stage got the error of the last one: pass on what autograd gives for x_{t-1}": (
-            walk(drafts[:-1], pass_on=False)
+        "add the T shares up: the gradient has the shape of w": shares.flip(0),
+        "each stage got the error of the last one, or of a loss of its own: pass on what autograd "
+        "gives for x_{t-1}": walk(starts, rule=lambda error, back: error),
+        "autograd.grad takes the error that came back to x_t as third argument; without it the "
+        "error is 1": walk(starts, ones, lambda error, back: ones),
+        "the error for the stage before is None: the draft that goes into a stage needs "
+        "`.requires_grad_()`, too": walk(starts, rule=lambda error, back: ones),
+        "the first error is the gradient of the loss for x_T, and you began with 1": walk(
+            starts, ones
+        ),
+        "the first error is the gradient of the loss for x_T, and you began with the loss": walk(
+            starts, loss(drafts[-1]).expand_as(ones)
+        ),
+        "autograd.grad returns its results in the order in which you ask: the error for x_{t-1}, "
+        "then the share": walk(starts, exchange=True) if w.shape == x.shape else math.nan,
+        "the error is what comes back from a stage: do not add it to the one before": walk(
+            starts, rule=lambda error, back: error + back
         ),
         "stage t runs again from x_{t-1}, what came in, and you started it from x_t": (
-            walk(drafts[1:], pass_on=True)
+            walk(drafts[1:])
         ),
         "the drafts are in the order of the forward way: walk from the last one to the first": (
-            walk(drafts[:-1][::-1], pass_on=True)
+            walk(starts[::-1])
         ),
         "you divided the sum by T": shares.mean(dim=0),
+        "the sum begins at 0: torch.zeros_like(w)": right + w,
+        "the sum begins at 0, and yours at 1: torch.zeros_like(w)": right + 1,
     }
+    if stages > 1:
+        wrong |= {
+            "the walk back begins at stage T, and you began at stage T - 1": walk(starts[:-1]),
+            "the walk back ends at stage 1, and you stopped at stage 2": walk(starts[1:]),
+        }
+    return wrong

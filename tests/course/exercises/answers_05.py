@@ -28,6 +28,28 @@ def of_each_use(rule):
     return shares
 
 
+def drafts(w, o, stages):
+    x = [o]
+    for _ in range(stages):
+        x.append(o + w * x[-1])
+    return x
+
+
+def added_before(w, o, stages):
+    x, shares = o, []
+    for t in range(1, stages + 1):
+        shares.append(x * w ** (stages - t))
+        x = w * (o + x)
+    return shares
+
+
+def without_append(w, o, stages):
+    shares = []
+    for t in range(1, stages + 1):
+        shares[t - 1] = w ** (stages - t)
+    return shares
+
+
 right = of_each_use(lambda x, w, T, t: x[t - 1] * w ** (T - t))
 
 SHARES_WRONG = [
@@ -44,7 +66,19 @@ SHARES_WRONG = [
     (lambda w, o, T: [sum(right(w, o, T)) / T] * T, "you split the sum evenly"),
     (lambda w, o, T: [sum(right(w, o, T))] * T, "you gave the sum to each"),
     (lambda w, o, T: sum(right(w, o, T)), "return a list with the share of each use"),
-    (lambda w, o, T: right(w, o, 2), "The shape should be"),
+    (lambda w, o, T: right(w, o, 2), r"the shape should be \(4,\): a share for each"),
+    (lambda w, o, T: (share for share in right(w, o, T)), "return a list, and not a generator"),
+    (of_each_use(lambda x, w, T, t: x[t - 1] * w ** (T - t - 1)), "you took one too few"),
+    (of_each_use(lambda x, w, T, t: x[t - 1] * w ** (T - 1)), "you took T - 1 for each"),
+    (of_each_use(lambda x, w, T, t: x[t - 1] * w**T), "you took T for each"),
+    (of_each_use(lambda x, w, T, t: x[t - 1] * w * (T - t)), "not w times"),
+    (of_each_use(lambda x, w, T, t: x[t - 1] * w ^ (T - t)), r"a power is written \*\*"),
+    (lambda w, o, T: [x * w ** (T - t) for t, x in enumerate([0, *drafts(w, o, T)][:T], 1)],
+     "you began with 0"),
+    (lambda w, o, T: [o * (1 + w) ** (t - 1) * w ** (T - t) for t in range(1, T + 1)],
+     "you added the draft"),
+    (added_before, "each stage adds o after w"),
+    (without_append, "use append"),
     (lambda w, o, T: right(abs(w), o, T), "the list of shares is not right"),
     (lambda w, o, T: right(w, o, T + 1)[:T], "you took one more"),
     (lambda w, o, T: right(w, o, T + 1)[1:], "you took x_t, what went out"),
@@ -140,7 +174,53 @@ def without_the_loss(step, w, x, stages, loss):
     return torch.stack(torch.autograd.grad(x, own))
 
 
+def split(
+    copies=leaves,
+    stage=lambda step, x, own, w: step(x, own),
+    end=lambda loss, own: torch.stack(torch.autograd.grad(loss, own)),
+):
+    """Make an answer in three parts: right, unless one of them is replaced."""
+
+    def shares(step, w, x, stages, loss):
+        own = copies(w, stages)
+        for weight in own:
+            x = stage(step, x, weight, w)
+        return end(loss(x), own)
+
+    return shares
+
+
+def each_from_the_start(step, w, x, stages, loss):
+    own = leaves(w, stages)
+    return torch.stack([torch.autograd.grad(loss(step(x, v)), v)[0] for v in own])
+
+
+def one_copy_again_and_again(step, w, x, stages, loss):
+    for _ in range(stages):
+        own = w.detach().clone().requires_grad_()
+        x = step(x, own)
+    return torch.autograd.grad(loss(x), own)[0]
+
+
 SPLIT_WRONG = [
+    (each_from_the_start, "yours all start at x_0"),
+    (one_copy_again_and_again, "keep all T copies in a list"),
+    (split(stage=lambda step, x, own, w: step(x, w)), "does the stage use the copy"),
+    (split(stage=lambda step, x, own, w: step(own, x)), "takes the draft first"),
+    (split(copies=lambda w, stages: [v.requires_grad_ for v in leaves(w, stages)]),
+     "requires_grad_ is a method"),
+    (split(end=lambda loss, own: torch.stack(own)), "these are the copies"),
+    (split(end=lambda loss, own: torch.autograd.grad(loss, torch.stack(own))), "list_of_copies"),
+    (split(end=lambda loss, own: torch.autograd.grad(own, loss)), "list_of_copies"),
+    (split(end=lambda loss, own: torch.cat(torch.autograd.grad(loss, own))), "torch.cat can't"),
+    (split(end=lambda loss, own: [g.item() for g in torch.autograd.grad(loss, own)]),
+     "leave out .item"),
+    (split(end=lambda loss, own: [g.flatten() for g in torch.autograd.grad(loss, own)]),
+     "a share keeps the shape of w"),
+    (split(end=lambda loss, own: torch.stack(torch.autograd.grad(loss, own), dim=-1)),
+     "the uses come first"),
+    (split(end=lambda loss, own: [torch.autograd.grad(loss, v)[0] for v in own]),
+     "the same graph is walked twice"),
     (total_gradient, "that is the sum, the gradient of the shared weight"),
     (the_same_for_each, "each use has the gradient of the shared weight: give each one a copy"),
     (one_leaf_for_all, "each use has the gradient of the shared weight: give each one a copy"),
@@ -148,13 +228,13 @@ SPLIT_WRONG = [
     (losses_of_all_stages, "you added up the losses of all"),
     (loss_of_each_stage, "and you took the loss of each stage"),
     (detached_drafts, "only the last use got something"),
-    (detached_and_not_used, "is a draft cut off by detach"),
-    (no_copies_that_learn, "does each copy of w call"),
+    (detached_and_not_used, "without detach"),
+    (no_copies_that_learn, "does each copy of w"),
     (without_the_loss, "starts at one number"),
     (lambda *given: by_differences(*given).flip(0), "from the first use to the last one"),
     (lambda *given: by_differences(*given)[:1], "The shape should be"),
     (lambda *given: by_differences(*given).abs(), "what you return is not right"),
-    (lambda *given: [g.norm() for g in by_differences(*given)], "what you return is not right"),
+    (lambda *given: [g.norm() for g in by_differences(*given)], "not their lengths"),
 ]
 
 # ------------------------------------------------------------------------------------------- 05.3
@@ -183,6 +263,31 @@ def walk(start=0, order=reversed, add=lambda total, share: total + share, pass_o
             back, share = torch.autograd.grad(step(before, own), (before, own), error)
             total, error = add(total, share), back if pass_on else error
         return total / (stages if scale == "T" else 1)
+
+    return gradient
+
+
+def walk_back(
+    first=None, third=True, learns=True, exchange=False, carry=lambda error, back: back,
+    begin=torch.zeros_like, part=slice(None),
+):  # fmt: skip
+    """Make an answer that walks back by ``backward``: right, unless a part is replaced."""
+
+    def gradient(step, w, x, stages, loss):
+        drafts = [x]
+        with torch.no_grad():
+            for _ in range(stages):
+                drafts.append(step(drafts[-1], w))
+        last = drafts.pop().requires_grad_()
+        [error] = torch.autograd.grad(loss(last), last)
+        error = first(loss, last).detach() if first else error
+        total = begin(w.detach())
+        for draft in reversed(drafts[part] if stages > 1 else drafts):
+            before, own = draft.detach().clone(), w.detach().clone().requires_grad_()
+            step(before.requires_grad_(learns), own).backward(error if third else None)
+            back, share = (own.grad, before.grad) if exchange else (before.grad, own.grad)
+            total, error = total + share, carry(error, back)
+        return total
 
     return gradient
 
@@ -232,8 +337,19 @@ WALK_WRONG = [
         r"but \d+ KiB were alive at once, and the plain backward needs \d+ KiB \(T = 12\)",
     ),
     (graphs_of_all_stages, "keep its drafts alone, and run one stage again when its turn comes"),
-    (by_differences, "The shape should be"),
-    (forgets_the_loss, "the gradient is not right"),
+    (lambda *given: by_differences(*given).flip(0), "add the T shares up"),
+    (walk_back(first=lambda loss, x: torch.ones_like(x)), "and you began with 1"),
+    (walk_back(first=lambda loss, x: loss(x).expand_as(x)), "and you began with the loss"),
+    (walk_back(third=False), "takes the error that came back to x_t as third argument"),
+    (walk_back(learns=False), "needs `.requires_grad_\\(\\)`, too"),
+    (walk_back(exchange=True), "returns its results in the order"),
+    (walk_back(carry=lambda error, back: error + back), "do not add it to the one before"),
+    (walk_back(begin=lambda w: w.clone()), r"the sum begins at 0: torch.zeros_like"),
+    (walk_back(begin=torch.ones_like), "and yours at 1"),
+    (walk_back(part=slice(None, -1)), "you began at stage T - 1"),
+    (walk_back(part=slice(1, None)), "you stopped at stage 2"),
+    (forgets_the_loss, "and you began with 1"),
+    (lambda *given: -walk()(*given), "the gradient is not right"),
     (no_gradient_at_all, "outside of torch.no_grad"),
 ]
 
