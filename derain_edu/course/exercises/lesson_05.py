@@ -344,6 +344,9 @@ def _wrong_backwards(
         "stage t runs again from x_{t-1}, what came in, and you started it from x_t": (
             walk(drafts[1:])
         ),
+        "one stage too many: no stage starts at x_T, so the walk back begins at x_{T-1}": (
+            walk(drafts)
+        ),
         "the drafts are in the order of the forward way: walk from the last one to the first": (
             walk(starts[::-1])
         ),

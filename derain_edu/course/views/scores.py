@@ -1,4 +1,4 @@
-"""Scores in a notebook: the ladder from one PSNR to another, and pictures that two sets share."""
+"""Scores in a notebook: the ladder from one PSNR to another."""
 
 from __future__ import annotations
 
@@ -20,8 +20,3 @@ def draw_ladder(ladder: Mapping[str, Sequence[float]], steps: Sequence[str]) -> 
     draw_curves(axes[0, 0], ladder, ylabel="PSNR in dB")
     axes[0, 0].set_xticks(range(1, len(steps) + 1), steps, fontsize=8)
     return figure
-
-
-def equal_ones(first: Sequence[bytes], second: Sequence[bytes]) -> int:
-    """Count the pictures that are equal in two sets of one order."""
-    return sum(a == b for a, b in zip(first, second, strict=False))

@@ -267,6 +267,19 @@ def walk(start=0, order=reversed, add=lambda total, share: total + share, pass_o
     return gradient
 
 
+def one_stage_too_many(step, w, x, stages, loss):
+    drafts = [x]
+    for _ in range(stages):
+        drafts.append(step(drafts[-1], w).detach())
+    last = drafts[-1].requires_grad_()
+    [error], total = torch.autograd.grad(loss(last), last), 0
+    for draft in reversed(drafts):
+        before, own = draft.detach().requires_grad_(), w.detach().clone().requires_grad_()
+        error, share = torch.autograd.grad(step(before, own), (before, own), error)
+        total = total + share
+    return total
+
+
 def walk_back(
     first=None, third=True, learns=True, exchange=False, carry=lambda error, back: back,
     begin=torch.zeros_like, part=slice(None),
@@ -329,6 +342,7 @@ WALK_WRONG = [
     (walk(add=lambda total, share: share), "you kept the last share that you made"),
     (walk(pass_on=False), "each stage got the error of the last one"),
     (walk(start=1), "you started it from x_t"),
+    (one_stage_too_many, "no stage starts at x_T"),
     (walk(order=list), "walk from the last one to the first"),
     (walk(scale="T"), "you divided the sum by T"),
     (last_share_only, "that is the share of stage T alone"),

@@ -1,6 +1,6 @@
 """The views of the lesson on scores."""
 
-from derain_edu.course.views.scores import draw_ladder, equal_ones
+from derain_edu.course.views.scores import draw_ladder
 
 
 def test_the_ladder_has_one_line_per_picture_and_one_tick_per_step():
@@ -9,7 +9,3 @@ def test_the_ladder_has_one_line_per_picture_and_one_tick_per_step():
     assert [line.get_label() for line in axis.lines] == ["A", "B"]
     assert [list(line.get_ydata()) for line in axis.lines] == [[37.0, 38.5], [32.0, 39.9]]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["RGB", "Y"]
-
-
-def test_equal_pictures_are_counted_place_by_place():
-    assert equal_ones([b"a", b"b", b"c"], [b"a", b"c", b"c"]) == 2
