@@ -168,8 +168,8 @@ assert torch.equal(result.rainy[result.streaks == 0], clean[result.streaks == 0]
 # ### Move it
 #
 # Above the picture stands its **PSNR** in decibels (dB), as in lesson 00: the larger, the closer is
-# it to the clean one. (Lesson 02 takes this number apart.) The slider *veil* is far rain, a fog over
-# the whole scene. *Screen* is another blending, $O = 1 - (1 - B)(1 - R)$: nothing is cut off.
+# it to the clean one. (Lesson 02 takes this number apart.) The slider *veil* adds far rain, a fog
+# over the whole scene. *Screen* is another blending, $O = 1 - (1 - B)(1 - R)$: nothing is cut off.
 #
 # Take three minutes. Which slider lowers the PSNR fastest? Which rain do you hardly see, although
 # the PSNR is low?

@@ -375,7 +375,7 @@ assert halves > 0.5
 # one picture lie farther apart. So a crop, or other test pictures, can be worth more than a better
 # network.
 #
-# A test set and the training data belong together, too: Rain100L and Rain100H show the *same*
+# The names of two sets don't say that they are apart: Rain100L and Rain100H show the *same*
 # backgrounds. If you train on one and test on the other, you test on pictures that you have seen.
 #
 # The training data matter as much. Here are published scores (PSNR on Y). *Rain13K* is a mix of many
