@@ -60,45 +60,37 @@ def one_whole_frame(frames, percentile):
 # ------------------------------------------------------------------------------------ the flicker
 
 
-def flicker_by_numpy(frames, where):
-    values = frames.numpy()[:, :, where.numpy()]
-    return 255 * float(np.sqrt(values.var(axis=0, ddof=1).mean()))
+def flicker_by_numpy(frames):
+    return 255 * float(np.sqrt(frames.numpy().var(axis=0, ddof=1).mean()))
 
 
-def share_of_white(frames, where):
-    return frames.var(dim=0)[:, where].mean().sqrt()
+def share_of_white(frames):
+    return frames.var(dim=0).mean().sqrt()
 
 
-def no_root(frames, where):
-    return 255 * frames.var(dim=0)[:, where].mean()
+def no_root(frames):
+    return 255 * frames.var(dim=0).mean()
 
 
-def all_pixels(frames, where):
-    return 255 * frames.var(dim=0).mean().sqrt()
+def mean_of_roots(frames):
+    return 255 * frames.std(dim=0).mean()
 
 
-def other_pixels(frames, where):
-    return 255 * frames.var(dim=0)[:, ~where].mean().sqrt()
+def divided_by_n(frames):
+    return 255 * ((frames - frames.mean(0)) ** 2).mean(0).mean().sqrt()
 
 
-def mean_of_roots(frames, where):
-    return 255 * frames.std(dim=0)[:, where].mean()
+def over_the_picture(frames):
+    return 255 * frames.flatten(2).var(dim=2).mean().sqrt()
 
 
-def divided_by_n(frames, where):
-    return 255 * ((frames - frames.mean(0)) ** 2).mean(0)[:, where].mean().sqrt()
+def over_everything(frames):
+    return 255 * frames.std()
 
 
-def over_the_picture(frames, where):
-    return 255 * frames[:, :, where].var(dim=2).mean().sqrt()
-
-
-def over_everything(frames, where):
-    return 255 * frames[:, :, where].std()
-
-
-def zeros_counted(frames, where):
-    return 255 * (frames.var(dim=0) * where).mean().sqrt()
+def by_pixels(frames):
+    variance = frames.var(dim=0)
+    return 255 * (variance.sum() / variance[0].numel()).sqrt()
 
 
 # ------------------------------------------------------------------------------------ the grating
@@ -208,19 +200,17 @@ ANSWERS = {
         "wrong": [
             (share_of_white, "grey levels of 255"),
             (no_root, "the square root is missing"),
-            (all_pixels, "all pixels count"),
-            (other_pixels, "where `where` is False"),
             (mean_of_roots, "average the variances first"),
             (divided_by_n, "N − 1"),
             (over_the_picture, "not over time"),
             (over_everything, "pixel by pixel"),
-            (zeros_counted, "zeros in your mean"),
-            (lambda f, w: (255 * f.var(dim=0)[:, w].mean()).sqrt(), "outside of the root"),
-            (lambda f, w: 255 * ((f.var(0) * w).sum() / w.sum()).sqrt(), "three colours at each"),
-            (lambda f, w: 255 * f.var(dim=1)[:, w].mean().sqrt(), "among the colours"),
-            (lambda f, w: 255 * f.mean(1).var(dim=0)[w].mean().sqrt(), "each colour counts by it"),
-            (lambda f, w: 255 * f.var(dim=0)[:, w].sqrt(), "one number for all"),
-            (lambda f, w: f.var(dim=0)[w], r"`where` is \(H, W\).*raised IndexError"),
+            (by_pixels, "three colours at each pixel"),
+            (lambda f: (255 * f.var(dim=0).mean()).sqrt(), "outside of the root"),
+            (lambda f: 255**2 * f.var(dim=0).mean(), "root first, then 255"),
+            (lambda f: 255 * f.var(dim=0).sum().sqrt(), "should be a mean"),
+            (lambda f: 255 * f.var(dim=1).mean().sqrt(), "among the colours"),
+            (lambda f: 255 * f.mean(1).var(dim=0).mean().sqrt(), "each colour counts by itself"),
+            (lambda f: 255 * f.var(dim=0).sqrt(), "one number for all"),
         ],
     },
     "14.3": {
