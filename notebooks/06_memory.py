@@ -204,7 +204,7 @@ assert max(spread["fresh"], spread["800 steps"]) < 0.05 < spread["45,000 steps"]
 # give the network the same photo twice, with one streak and without. Everything else is equal, so
 # each difference in a gate comes from the streak. From here on we take the long-trained network.
 #
-# The slider goes through the stages; the table below it shows all six side by side.
+# The slider goes through the stages; the figure below it shows all six side by side.
 
 # %%
 prenet = networks["45,000 steps"]

@@ -110,11 +110,6 @@ def matrix_product(conv, z, h, c):
 
 
 LSTM_WRONG = [
-    (lstm(forgets_where_it_keeps), "f = 1 keeps everything"),
-    (lstm(squashed), "c itself meets no tanh"),
-    (no_tuple, "`torch.cat` takes one tuple"),
-    (two_arguments, "`conv` takes one tensor"),
-    (matrix_product, "@ is a matrix product"),
     (lstm(lambda i, f, g, o, h, c: cell(i, f, o, g, h, c)), "and you took i, f, o, g"),
     (lstm(lambda i, f, g, o, h, c: cell(f, i, g, o, h, c)), "and you exchanged them"),
     (lstm(sigmoid_everywhere), "tanh, not a sigmoid"),
@@ -135,6 +130,11 @@ LSTM_WRONG = [
     (splits_the_batch, r"without `dim` it cuts the batch.*raised ValueError in line \d+"),
     (three_channels, "raised TypeError|raised ValueError|raised RuntimeError"),
     (in_place, "changed the tensor it was given"),
+    (lstm(forgets_where_it_keeps), "f = 1 keeps everything"),
+    (lstm(squashed), "c itself meets no tanh"),
+    (no_tuple, "`torch.cat` takes one tuple"),
+    (two_arguments, "`conv` takes one tensor"),
+    (matrix_product, "@ is a matrix product"),
 ]
 
 # ------------------------------------------------------------------------------------------- 06.2
@@ -169,12 +169,6 @@ def one_number_each(forget):
 
 
 PARTS_WRONG = [
-    (a_plain_one, "`torch.stack` takes tensors only"),
-    (one_number_each, "the result has its shape, torch.zeros_like"),
-    (parts(lambda f, k: f[k + 1 :].prod()), "channels and pixels were multiplied"),
-    (parts(lambda f, k: f[k] ** (len(f) - 1 - k)), "each stage has its own gate"),
-    (parts(lambda f, k: f[k + 2 :].prod(dim=0)), "the very next gate counts"),
-    (lambda forget: right(forget)[:-1], "the last stage is missing"),
     (parts(lambda f, k: f[k:].prod(dim=0)), "own forget gate works on what was there before"),
     (parts(lambda f, k: f[:k].prod(dim=0)), "you took the gates before the stage"),
     (lambda forget: forget.cumprod(dim=0), "you took the gates up to the stage"),
@@ -184,6 +178,12 @@ PARTS_WRONG = [
     (lambda forget: right(forget)[0], "of stage 1 alone"),
     (lambda forget: forget.prod(dim=0), "return a part for each stage"),
     (lambda forget: forget.flip(0).cumprod(dim=0).flip(0) / forget, "what stays is not right"),
+    (a_plain_one, "`torch.stack` takes tensors only"),
+    (one_number_each, "the result has its shape, torch.zeros_like"),
+    (parts(lambda f, k: f[k + 1 :].prod()), "channels and pixels were multiplied"),
+    (parts(lambda f, k: f[k] ** (len(f) - 1 - k)), "each stage has its own gate"),
+    (parts(lambda f, k: f[k + 2 :].prod(dim=0)), "the very next gate counts"),
+    (lambda forget: right(forget)[:-1], "the last stage is missing"),
 ]
 
 # ------------------------------------------------------------------------------------------- 06.3
@@ -259,10 +259,6 @@ def never_unpacks(model, rainy, wipe):
 
 
 WIPES_WRONG = [
-    (stays_empty, "once emptied, your memory stays empty"),
-    (exchanged, "you exchanged the first two"),
-    (without_rainy, "a stage takes three things"),
-    (stages_of_the_model, "the number of stages is model.config.stages"),
     (loop(state_of=lambda wiped, state: state), "the memory was never emptied"),
     (loop(state_of=lambda wiped, state: None), "hand the state on"),
     (loop(before=False), "one stage too late"),
@@ -277,6 +273,10 @@ WIPES_WRONG = [
     (loop(state_of=lambda wiped, state: 0 if wiped else state), "the state is None"),
     (keeps_both, "the list holds pictures alone"),
     (never_unpacks, "it got two things"),
+    (stays_empty, "once emptied, your memory stays empty"),
+    (exchanged, "you exchanged the first two"),
+    (without_rainy, "a stage takes three things"),
+    (stages_of_the_model, "the number of stages is model.config.stages"),
 ]
 
 ANSWERS = {
