@@ -228,7 +228,7 @@ else:
     print("The real clip is not there (or the packages av and scikit-image).")
 
 # %% [markdown]
-# If you have the clip: in this frame the network gains nothing. The rain is thin, and a real video has
+# If you have the clip: in this frame the network gains nothing. The rain is faint, and a real video has
 # one more fault, compression, which is in the frame and in its truth.
 
 # %% [markdown]
