@@ -16,6 +16,7 @@ from derain_edu.course.exercises.checking import (
     hinted,
     show,
 )
+from derain_edu.language import local
 
 
 @checker("13.1")
@@ -181,16 +182,16 @@ def check_start_as_nothing(answer: Callable[..., Any]) -> None:
 def _check_start(first: nn.Module, second: nn.Module, x: Tensor) -> None:
     added = second(F.relu(first(x)))
     largest = float(added.detach().abs().max())
-    reason = f"at the start the adapter adds up to {largest:.2g}, expected exactly 0"
+    reason = local(f"at the start the adapter adds up to {largest:.2g}, expected exactly 0")
     blank = {name: not layer.weight.any() for name, layer in (("first", first), ("second", second))}
     if blank["second"]:
-        reason += ": all weights of `second` are 0, but its bias still adds something"
+        reason += local(": all weights of `second` are 0, but its bias still adds something")
     elif blank["first"]:
-        reason += ": the weights of `first` are 0, but a bias still adds something"
+        reason += local(": the weights of `first` are 0, but a bias still adds something")
     elif largest < 0.01:
-        reason += ": small is not zero"
+        reason += local(": small is not zero")
     else:
-        reason += ": neither layer has weights of 0"
+        reason += local(": neither layer has weights of 0")
     expect(torch.equal(x + added, x) and largest == 0, reason)
 
 
@@ -214,7 +215,8 @@ def _check_learning(first: nn.Module, second: nn.Module, x: Tensor) -> None:
         1: f": `{blank[0] if blank else ''}` is zero, and so is what the other one sees or sends",
         0: "",
     }[len(blank)]
-    expect(not still, f"after three steps these have not moved: {', '.join(still)}{why}")
+    reason = local(f"after three steps these have not moved: {', '.join(still)}")
+    expect(not still, reason + local(why))
     units = named["first.weight"].detach().flatten(1)
     expect(
         not torch.allclose(units, units[:1].expand_as(units), atol=1e-6),
