@@ -419,7 +419,7 @@ assert gain["PRN"] < 0.5 < 1 < gain["PReNet, 800 steps"]
 
 # %% [markdown]
 # The two use their stages differently. PRN does nearly all in stage 1. PReNet does less at first, and
-# gains on. It ends higher, but it also has 78 % more weights, so "memory helps" and "more weights
+# goes on to gain. It ends higher, but it also has 78 % more weights, so "memory helps" and "more weights
 # help" are mixed here, and this is one network of each kind. The paper trained both alike, also with
 # more weights for PReNet: 36.99 → 37.48 dB on Rain100L, and 28.07 → 29.46 dB on Rain100H.
 
@@ -534,9 +534,9 @@ assert min(roads["PReNet, 45,000 steps"]) > 0.8 > factors["PReNet, 800 steps"]
 #
 # <details><summary>Answer</summary>
 #
-# Not by that number. In section 2 both trained networks have it. In one all gates are near 0.48, in
-# the other they reach from near 0 to 0.9, and what stays is a *product*: a channel with 0.72 keeps
-# many times more over five stages than one with 0.48 (0.19 against 0.03).
+# That number does not tell. In section 2 both trained networks have it. In one all gates are near 0.48,
+# in the other the channels reach from 0.24 to 0.72. And what stays is a *product*: over five stages, a
+# channel with 0.72 keeps many times more than one with 0.48 (0.19 against 0.03).
 #
 # </details>
 #
