@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | write one step of a ConvLSTM; say how long a memory holds what was written; read gates by comparing two runs; take a memory away and tell what the damage proves; measure on which road a gradient survives |
 # | **Before you start** | lesson 04; lesson 05 helps in section 5 |
-# | **Time** | 55 minutes, 25 of them for the exercises; the cells take 40 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 56 minutes, 25 of them for the exercises; the cells take 40 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Ren et al., CVPR 2019 (PReNet, arXiv 1901.09221); Shi et al., NeurIPS 2015 (ConvLSTM, arXiv 1506.04214) |
 
 # %% tags=["bootstrap"]
@@ -34,9 +34,9 @@ compare = make_loss("neg_ssim+l1")  # what the networks were trained with
 # ## 1 · A pipe and three taps
 #
 # Between two stages, PRN hands on one thing: the picture so far, three numbers per pixel. The 32
-# features that a stage computed are thrown away. **PReNet** is PRN with a memory between head and
-# blocks: it hands on 32 channels more, called c, from stage to stage. Each stage decides,
-# per pixel and channel, what happens to them.
+# features that a stage computed are thrown away. **PReNet** is PRN with a memory between its head
+# (the first convolution) and its blocks: 32 channels, called c, that go on from stage to stage. Each
+# stage decides, per pixel and channel, what happens to them.
 
 # %%
 diagrams.memory_pipe()
@@ -49,7 +49,8 @@ diagrams.memory_pipe()
 #
 # The taps are called **gates**: *forget* f, *write* i, *output* o. Note the sense of the first:
 # $f = 1$ keeps everything, $f = 0$ forgets everything. All gates are made from the same two things:
-# z, the features of this stage, and $h_{t-1}$, what the memory showed last time.
+# z, what the head of this stage has computed, and $h_{t-1}$, what the memory showed last time. So h
+# is handed on, too.
 #
 # <details><summary>Background: sigmoid, tanh, LSTM</summary>
 #
@@ -143,8 +144,8 @@ if exercises.check("06.2", what_stays):
 # only 3 % of the first writing is left after six stages, at f = 0.99 nearly all.
 
 # %% [markdown]
-# Now three PReNets of the same form: one with random weights, one trained for 800 steps on light
-# rain, and one trained for about 45,000 steps on light and heavy rain (on a GPU).
+# Now the gates of three PReNets: one with random weights, one trained for 800 steps on light rain,
+# and one trained for about 45,000 steps on light and heavy rain. We let each run six stages.
 #
 # **Predict:** the forget gate of the long-trained network, on average over stages, channels and
 # pixels. The one with random weights has 0.50.
@@ -161,12 +162,14 @@ networks = {
 }
 rocket = de.load_photo("rocket", long_side=320)[:, 100:180, 200:280]  # (3, 80, 80)
 photo = de.add_rain(rocket, "light", seed=1).rainy
-opened = {name: gates.forget_gates(net, photo, 6) for name, net in networks.items()}
+opened = {}  # the forget gates of each network
+for name, net in networks.items():
+    opened[name] = gates.forget_gates(net, photo, 6)  # (6, 32, 80, 80): six stages
 compare_guess(my_guess, opened["45,000 steps"].mean().item(), decimals=2)
 rows = []
-for name, f in opened.items():  # (6, 32, 80, 80)
+for name, f in opened.items():
     each = f.mean(dim=(0, 2, 3))  # (32,): one number per channel
-    stays = f[1:].prod(dim=0).mean(dim=(1, 2))  # (32,): of what stage 1 wrote
+    stays = f[1:].prod(dim=0).mean(dim=(1, 2))  # (32,): as in 06.2, for stage 1
     rows.append([name, f"{f.mean():.2f} ± {f.std():.2f}",
                  f"{each.min():.2f} to {each.max():.2f}",
                  f"{stays.mean():.0%}", f"{stays.max():.0%}"])
@@ -186,20 +189,22 @@ assert all(abs(f.mean() - 0.5) < 0.06 for f in opened.values())
 assert max(spread["fresh"], spread["800 steps"]) < 0.05 < spread["45,000 steps"] / 2
 
 # %% [markdown]
-# A textbook LSTM learns to open its forget gate. These did not, on average: 0.50, 0.48, 0.48. After
+# One might think that training opens the forget gate. On average it did not: 0.50, 0.48, 0.48. After
 # 800 steps a gate is $0.48 \pm 0.03$ (mean ± standard deviation), nearly the same everywhere: that
 # memory has hardly learned *when* to forget. After 45,000 steps the mean is the same, but now the
-# channels differ: on average one keeps a quarter per stage, another one seven tenths.
+# channels differ: one keeps a quarter per stage, another one seven tenths.
 #
 # So this memory is short. Of what stage 1 wrote, a few percent are left after stage 6, and a fifth in
-# the best channel. What it holds is written again and again.
+# the best channel. What it holds at the end was mostly written late.
 
 # %% [markdown]
 # ## 3 · One streak in the gates
 #
-# Does the memory know about *rain*? A gate has a value everywhere, so a map of it tells little. We
-# let the same photo pass twice, with one streak and without. Everything else is equal, so each
-# difference in a gate is due to the streak. From here on we take the long-trained network.
+# Does the memory know about *rain*? A gate has a value at every pixel, so a map of it tells little. We
+# give the network the same photo twice, with one streak and without. Everything else is equal, so
+# each difference in a gate comes from the streak. From here on we take the long-trained network.
+#
+# The slider goes through the stages; the figure below it shows all six side by side.
 
 # %%
 prenet = networks["45,000 steps"]
@@ -221,17 +226,17 @@ plots.show(figure, "The gates over the stages: six columns. Above, the "
            "changes the write, forget and output gate.")
 
 # %% [markdown]
-# Look at the top row first: the streak leaves the *picture* early. The lower rows are |with the
-# streak − without it|, averaged over the channels.
+# Look at the top row first: the streak leaves the *picture* early. The lower rows are the size of the
+# difference, |gate with the streak − gate without it|, averaged over the channels.
 #
-# **Predict:** take the change of the forget gate on the streak in stage 1 as 100 %. How many percent
-# are left in the last stage, when the rain is gone from the picture?
+# **Predict:** call the change of the forget gate on the streak in stage 1 100 %. How large is it in the
+# last stage, when the rain is gone from the picture?
 
 # %%
 my_guess = None  # write a number in percent
 
 # %%
-_, wet = gates.memory_inputs(prenet, streaked)
+_, wet = gates.memory_inputs(prenet, streaked)  # the picture after each stage
 _, dry = gates.memory_inputs(prenet, rocket)
 begin = (streaked - rocket)[:, on_streak].mean()
 left = []
@@ -249,15 +254,16 @@ assert abs(left[-1]) < 0.05 < changes["by the memory"][-1]
 assert both[-1] > both[0]
 
 # %% [markdown]
-# (Below zero the network took away too much: a dark streak.) The rain is gone from the picture, and
-# the gates still show where it was, even more than at the
-# start. That is a kind of memory. But careful: every stage sees the rainy O again, so the gates may
-# know it from there. The last two rows test this. A gate sees only z and h, so we take *only h*
-# from the run with the streak ("by the memory"), or *only z* ("by the pictures"). In the last stage
-# both carry it. (They need not add up: both can say the same.)
+# (A rain below zero is a dark streak: the network took away too much.) At the end the rain is gone from
+# the picture, and the gates still show where it was, even more than at the start. Is that memory?
+# Careful: every stage sees the rainy picture O again, so the gates may know it from there. The last
+# two rows test this. A gate sees only z and h, so we take *only h* from the run with the streak ("by
+# the memory"), or *only z* ("by the pictures"). In the last stage both tell the gate about the streak.
+# (They need not add up: both can say the same.)
 #
 # So one answer to the question above: **the LSTM remembers where the rain was, after the picture has
-# forgotten it.** A map of a gate alone would not have shown which of the two it follows.
+# forgotten it.** But not on its own for long: section 2 says that the memory is short, and O tells it
+# again at each stage.
 
 # %% [markdown]
 # ## 4 · Take it away
@@ -298,16 +304,25 @@ def with_wipes(model, rainy, wipe):
     # END SOLUTION
 
 
-exercises.check("06.3", with_wipes)
+if exercises.check("06.3", with_wipes):
+    for t in range(1, T + 1):
+        with torch.no_grad():
+            end = with_wipes(prenet, photo[None], {t})[-1]  # (1, 3, 80, 80)
+        score = de.psnr(end[0], rocket)
+        print(f"empty before stage {t}: {score:.1f} dB at the end")
+
+# %% [markdown] tags=["solution"]
+# Before stage 1 the memory is empty anyway. Later, a single loss costs this photo 1 to 5 dB: the stages
+# that are left can't repair it.
 
 # %% [markdown]
-# Six test photos, with light rain. Emptying the memory takes away more than knowledge: this network
-# never met an empty memory after stage 1, so it may be thrown off by that alone. Two gentler ways:
+# Now six test photos, with light rain. Emptying takes away more than knowledge: after stage 1 this
+# network never met an empty memory, and that alone may confuse it. Two gentler ways:
 #
 # - **no places**: each channel of the memory gets its mean over the picture. The level is right; it
 #   no longer says where anything is.
-# - **another photo's**: the memory of the same stage, from the next photo. It is of a kind that the
-#   network knows, and its places are wrong.
+# - **another photo's**: the memory of the same stage, from the next photo. The network knows this kind
+#   of memory; its places are wrong.
 #
 # **Predict:** how many dB does the last picture lose with an *empty* memory before every stage?
 
@@ -371,13 +386,14 @@ assert last["empty"] < last["another photo's"] < last["its own"] - 3
 assert abs(curves["no places"][2] - curves["its own"][2]) < 1
 
 # %% [markdown]
-# The empty memory ruins the picture, stage by stage. But most of that is shock: a memory with
-# wrong places costs 4 to 6 dB, not 21. So what the
-# memory knows about *places* is worth at most this much to this network. And look at the curves without places: up to stage 3 little is lost. What the early
-# stages do needs only the level of the memory; the last stages need the places.
+# The empty memory ruins the picture, stage by stage. But most of that is shock: a memory with no or
+# wrong places costs 4 to 6 dB, not 21. So what the memory knows about *places* is worth at most this
+# much to this network (at most, because these two memories are strange to it as well). And look at
+# the curve without places: up to stage 3 little is lost. The early stages need only the level of the
+# memory; the last stages need the places.
 #
-# What does this say about an LSTM in general? Not that it is worth 5 dB: a network trained without
-# one would have learned to live without it. For that we need another network.
+# It does not say that an LSTM is worth 5 dB: a network that was trained without one has learned to
+# work without it. So we look at such a network.
 
 # %% [markdown]
 # ### PRN → PReNet
@@ -402,11 +418,10 @@ gain = {name: curve[-1] - curve[0] for name, curve in curves.items()}
 assert gain["PRN"] < 0.5 < 1 < gain["PReNet, 800 steps"]
 
 # %% [markdown]
-# The two use their stages differently. PRN does nearly all in stage 1. PReNet does less at first,
-# and goes on to gain. Its end is higher, but it also has 78 % more weights, so "memory helps" and
-# "more weights help" are mixed here, and it is one network of each kind. The published pair had the
-# same training: 36.99 → 37.48 dB on Rain100L, and 28.07 → 29.46 dB on Rain100H (Ren et al., Y
-# channel).
+# The two use their stages differently. PRN does nearly all in stage 1. PReNet does less at first, and
+# goes on to gain. It ends higher, but it also has 78 % more weights, so "memory helps" and "more weights
+# help" are mixed here, and this is one network of each kind. The paper trained both alike, also with
+# more weights for PReNet: 36.99 → 37.48 dB on Rain100L, and 28.07 → 29.46 dB on Rain100H.
 
 # %% [markdown]
 # ## 5 · The way back
@@ -416,15 +431,15 @@ assert gain["PRN"] < 0.5 < 1 < gain["PReNet, 800 steps"]
 # on its way to the first stage; above 1 it **explodes**. In PRN there is one road, over the picture.
 # PReNet has a second one, over the memory, where the direct factor is f.
 #
-# We measure it with a *probe*: zeros that we add to what a stage is given. Their gradient says how
-# much the loss would notice a change there. `detach` closes a road: it changes no value, but no
-# error passes.
+# We measure it with a *probe*: zeros that we add to the picture at the entrance of each stage. Their
+# gradient says how much the loss would notice a change there. `detach` closes a road: it changes no
+# value, but no error passes.
 #
-# **Predict the factor per stage** of two fresh networks: a PRN, and a PReNet.
+# **Predict:** in a fresh PRN, less than a fifth of the error survives each stage. And in a fresh PReNet?
+# Think of its forget gates.
 
 # %%
-my_guess = None  # PRN; 1 is "stays", 0.5 is "half is lost at each stage"
-my_guess_prenet = None  # PReNet
+my_guess = None  # 1 is "all stays", 0.5 is "half is lost at each stage"
 
 # %%
 held = de.SyntheticRain(rain="light", patch_size=32, seed=5, split="test")
@@ -459,8 +474,7 @@ for name, net in networks.items():
     trainings[f"PReNet, {name}"] = net
 errors = {name: error_at_stages(net) for name, net in trainings.items()}
 factors = {name: factor(lengths) for name, lengths in errors.items()}
-compare_guess(my_guess, factors["PRN, fresh"], decimals=2)
-compare_guess(my_guess_prenet, factors["PReNet, fresh"], decimals=2)
+compare_guess(my_guess, factors["PReNet, fresh"], decimals=2)
 
 rows = [[name, f"{factors[name]:.2f}", "–", "–"] for name in list(trainings)[:2]]
 ROADS, roads = ("memory", "picture"), {}
@@ -496,11 +510,12 @@ assert min(roads["PReNet, 45,000 steps"]) > 0.8 > factors["PReNet, 800 steps"]
 # **Trained networks.** After 800 steps the road over the picture alone has 0.91: training opened it.
 # Both roads together give *less*, 0.53: what comes over one partly cancels what comes over the other.
 # PReNet's factor is not above PRN's 0.66, so here no advantage of the LSTM is left. In the
-# long-trained network nothing vanishes, on any road. Over the memory it has 0.92, although
-# its mean gate is 0.48: the gates see h, so an error also travels over h, not over c alone.
+# long-trained network nothing vanishes, on any road. Over the memory it has 0.92, although its mean
+# gate is 0.48. That is possible, because the gates see h: an error travels over h, too, not over c
+# alone.
 #
-# So at the start of a training the memory keeps the gradient alive; later it is not the only road.
-# (One network of each kind, four patches: other weights give other factors.)
+# So in these networks the memory keeps the gradient alive before the training; later it is not the
+# only road. (One network of each kind, four patches: other weights give other factors.)
 
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
@@ -519,9 +534,9 @@ assert min(roads["PReNet, 45,000 steps"]) > 0.8 > factors["PReNet, 800 steps"]
 #
 # <details><summary>Answer</summary>
 #
-# Not by that number. In section 2 both trained networks have it. In one all gates are near 0.48, in
-# the other they reach from near 0 to 0.9, and what stays is a *product*: a channel with 0.72 keeps
-# many times more over five stages than one with 0.48 (0.19 against 0.03).
+# That number does not tell. In section 2 both trained networks have it. In one all gates are near 0.48,
+# in the other the channels reach from 0.24 to 0.72. And what stays is a *product*: over five stages, a
+# channel with 0.72 keeps many times more than one with 0.48 (0.19 against 0.03).
 #
 # </details>
 #
@@ -531,7 +546,7 @@ assert min(roads["PReNet, 45,000 steps"]) > 0.8 > factors["PReNet, 800 steps"]
 # <details><summary>Answer</summary>
 #
 # No. The network met a state that it never saw in training; with another photo's memory it loses
-# 5.5 dB. And even that is what *this* network needs. For the worth of an LSTM, train two networks,
+# less than 6 dB. And even that is what *this* network needs. For the worth of an LSTM, train two networks,
 # with and without, equally long and with as many weights.
 #
 # </details>
@@ -555,8 +570,8 @@ assert min(roads["PReNet, 45,000 steps"]) > 0.8 > factors["PReNet, 800 steps"]
 # - take a memory away in three ways, and say what each loss proves;
 # - measure a factor per stage, road by road.
 #
-# We found a short memory, written again and again, that knows where the rain was; and a second road
-# for the gradient, which matters most in a network that has not learned anything yet.
+# We found a short memory that knows where the rain was, told again at each stage; and a second road for
+# the gradient, which matters most in a network that has not learned anything yet.
 #
 # Next: **07 · IRNN**. There a recurrence runs through *space* instead of stages: one factor per step
 # decides how far a pixel can see. You already know what happens if it is not 1.

@@ -7,17 +7,17 @@
 # |---|---|
 # | **Goals** | say what the weight α does with a memory, and why α = 1 is a special start; write a sweep over a picture; show by gradients what a pixel sees after one round and after two; tell seeing from hearing |
 # | **Before you start** | lesson 05 |
-# | **Time** | 55 minutes, 30 of them for the exercises; the cells take 20 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 58 minutes, 30 of them for the exercises; the cells take 20 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Le, Jaitly & Hinton, 2015 (IRNN, arXiv 1504.00941); Bell et al., CVPR 2016 (sweeps over pictures, arXiv 1512.04143); Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538) |
 
 # %% tags=["bootstrap"]
 import derain_edu as de
 
 # %% [markdown]
-# Is this bright line rain, or the edge of a roof? A pixel's neighbours often can't say. The rest of
-# the picture may. A 3×3 convolution carries information by one pixel, so across 512 pixels it takes
-# 511 layers. SPANet, the network of lesson 09, takes another way: it *sweeps* over the picture in two
-# rounds, four sweeps each.
+# Is this bright line rain, or the edge of a roof? A pixel's neighbours often can't say, but the rest of
+# the picture may. A 3×3 convolution carries information one pixel further, so across 512 pixels you
+# need 511 layers. SPANet, the network of lesson 09, does something else: it *sweeps* over the picture,
+# in two rounds of four sweeps.
 
 # %%
 print(f"derain_edu {de.__version__}")
@@ -38,11 +38,11 @@ de.set_seed(0)
 diagrams.four_sweeps()
 
 # %% [markdown]
-# This is the whole lesson in one drawing. We build it from a row of numbers.
+# This is the whole lesson in one drawing. We begin with a single row of numbers.
 #
 # ## 1 · A network that reads a row
 #
-# A *recurrent* network reads a row pixel by pixel, and takes a memory h along:
+# A *recurrent* network reads a row pixel by pixel, and carries a memory h with it:
 #
 # $$h_1 = \mathrm{relu}(x_1), \qquad h_t = \mathrm{relu}(\alpha\,h_{t-1} + \beta + x_t)$$
 #
@@ -81,7 +81,8 @@ for alpha in (1.0, 0.5, 0.0, -0.5):
 # <details><summary>Hint</summary>
 #
 # Go one pixel further as long as the *next* power is large enough. A pixel always reaches itself:
-# $\alpha^0 = 1$, and Python agrees even for `0 ** 0`.
+# $\alpha^0 = 1$, and Python agrees even for `0 ** 0`. (If the cell never ends, stop it with ■: your
+# loop's number does not get smaller.)
 #
 # </details>
 
@@ -110,12 +111,8 @@ if exercises.check("07.1", reach):
 #
 # Le, Jaitly and Hinton start the weight of the memory at the *identity*, α = 1 and β = 0, with a ReLU.
 # They call this an IRNN. The code of SPANet starts at α = .2. To compare them we ask autograd: how
-# strongly does the last h depend on the pixel d steps before it? All inputs are positive here.
-#
-# **Predict** for α = .2: from which distance on does less than a millionth arrive?
-
-# %%
-my_guess = None  # write a number of pixels
+# strongly does the last h depend on the pixel d steps before it? We take two more starts beside them,
+# 1.1 and a random α for each row. All inputs are positive here.
 
 # %%
 rows = torch.rand(500, 65, dtype=torch.float64)  # 500 rows of 65 positive numbers
@@ -140,7 +137,7 @@ for name, alpha in starts.items():
     some = [f"d = {d}: {fades[name][d]:.2g}" for d in (1, 8, 16, 64)]
     print(f"{name:9}", "  ".join(some))
 first_below = (fades["α = .2"] < 1e-6).int().argmax().item()
-compare_guess(my_guess, first_below, "px", decimals=0)
+print(f"α = .2: less than a millionth arrives from d = {first_below} on")
 
 # %%
 plots.show(
@@ -153,9 +150,9 @@ assert fades["α = 1.1"][64] > 100 and first_below == 9
 
 # %% [markdown]
 # (The scale is logarithmic: equal steps up are equal *factors*, so $\alpha^d$ becomes a straight
-# line.) This is the power of lesson 05 again. With α = .2 what arrives from 9 pixels is less than a
-# millionth. 1.1 explodes. Only α = 1 stands still. The random starts are a mixture: far away the few
-# α near 1 carry the mean.
+# line.) It is a power again, as in lesson 05. With α = .2, less than a millionth arrives from 9 pixels
+# away. With 1.1 the derivative explodes. Only with α = 1 it stays as it is. The random starts are a
+# mixture: far away, the few rows with an α near 1 make up the mean.
 #
 # The same question for the layer of SPANet as it is initialised, recorded with three seeds (lowest to
 # highest):
@@ -179,11 +176,11 @@ print(text_table(["what arrives from", "1 px", "8 px", "16 px"], lines))
 #
 # ## 3 · The ReLU cuts
 #
-# Positive inputs were too easy: with a positive α they never meet the cut of the ReLU. Real features
-# have both signs.
+# Positive inputs were too easy: with a positive α, h never gets below zero, and the ReLU has nothing to
+# cut. Real features have both signs.
 #
-# **Predict:** α = 1 and inputs around 0, positive or negative at random. In what percent of the rows
-# does *any* derivative arrive from 64 pixels away?
+# **Predict:** α = 1, and inputs that are positive or negative at random, with mean 0. In what percent of
+# the rows does *any* derivative arrive from 64 pixels away?
 
 # %%
 my_guess = None  # write a number from 0 to 100
@@ -202,18 +199,19 @@ compare_guess(my_guess, shares["mean 0"][64].item(), "%", decimals=0)
 assert shares["mean 0"][64] > 50 and shares["mean −.5"][16] < 5
 
 # %% [markdown]
-# Each derivative is exactly 1 or exactly 0, never between. It does not fade; it is *cut* where h falls
-# to zero on the way, and everything before is forgotten at once. How often depends on the inputs. With
-# mean 0 the sum h grows large along a row of 257, and a large h seldom falls back to zero. With inputs
-# that are negative on average it does so again and again.
+# Each derivative is exactly 1 or exactly 0, nothing between. It does not fade; it is *cut* where h falls
+# to zero on the way, and everything before is forgotten at once. How often this happens depends on the
+# inputs. With mean 0, h can grow large along a row of 257 pixels, and then it seldom falls back to
+# zero. With inputs that are negative on average it falls to zero again and again.
 #
 # So "the identity start keeps gradients over long distances" holds **where h stays above zero**.
 
 # %% [markdown]
 # ## 4 · From a row to a picture
 #
-# A picture is a stack of rows, and also a set of columns. One α per channel and *direction* gives four
-# sweeps: up, right, down, left, named after the way they move. We follow one bright pixel.
+# A picture is a stack of rows, and also a set of columns. So it can be read in four directions: up,
+# right, down, left. Each of these sweeps is named after the way it moves, and has its own α for each
+# channel. We follow one bright pixel.
 
 # %%
 spot = torch.zeros(25, 25)
@@ -231,11 +229,11 @@ plots.show_png(at_the_end, "Four sweeps, α = .8, at their end: four lines from 
 sweeps.sweep_sliders(spot)
 
 # %% [markdown]
-# Two stops of the sliders: half way with α = 1, and at the end with α = .8. Orange is the front of a
-# sweep; what it has not reached yet is grey. Move the position, then α.
+# The two pictures are two positions of the sliders: half way with α = 1, and at the end with α = .8.
+# Orange is the front of a sweep; what it has not reached yet is grey. Move the position, then α.
 #
-# Four rays. Mind the names: after the sweep to the *right*, a pixel knows what is to its *left*. Now
-# write a sweep yourself, for all channels at once.
+# From the pixel go four rays. Mind the names: after the sweep to the *right*, a pixel knows what is to
+# its *left*. Now write a sweep yourself, for all channels at once.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 07.2 · The sweep up
@@ -275,15 +273,16 @@ if exercises.check("07.2", sweep_up):
           "like the package's:", torch.equal(mine, up[0]))
 
 # %% [markdown] tags=["solution"]
-# The loop waits only along the axis of the sweep. All columns and all channels of a row are computed
+# Only along the axis of the sweep one step waits for the step before. All columns and all channels of a row are computed
 # at once, so a picture of H × W takes H steps, not H · W.
 
 # %% [markdown]
 # ## 5 · What does one pixel see?
 #
-# Now turn the question round. Not "where does this pixel go?", but "**what does the middle pixel
-# see?**" The gradient knows: the derivative of an output by an input is exactly zero where no path
-# leads from one to the other. One round is four sweeps, added up (a network gives each a weight).
+# Now we turn the question round. Not "where does this pixel go?", but "**what does the middle pixel
+# see?**" The gradient tells: the derivative of an output by an input is exactly zero if no path leads
+# from the input to the output. One round is four sweeps, here simply added up (a network gives each
+# one a weight).
 #
 # **Predict:** in a picture of 21 × 31, how many pixels does the middle one see after one round?
 
@@ -333,10 +332,10 @@ plots.show_png(sweeps.draw_round(maps, 2), "After two rounds it sees all 651, "
 sweeps.round_slider(maps)
 
 # %% [markdown]
-# **Everything.** The first round carries a corner's value along its row to the middle column, and the
-# second one along that column. Or first along its column, then along the middle row. With α = 1 each
-# path multiplies by 1 only, so the derivative *counts the ways*: two, for every pixel off the cross.
-# And on the cross?
+# **Everything.** The first round carries the value of a corner along its row to the middle column, the
+# second round along that column to the middle. Or first along its column, then along the middle row.
+# With α = 1 nothing on a path changes the value, so the derivative *counts the ways*: two, for every
+# pixel off the cross. And on the cross?
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 07.3 · Count the ways
@@ -346,14 +345,14 @@ sweeps.round_slider(maps)
 # | **Difficulty** | ●●●○○ |
 # | **Importance** | ●●●○○ |
 # | **Spend** | 13 minutes |
-# | **Task** | write `ways(here, there, size)`: on how many ways does the pixel `here` hear of the pixel `there` in two rounds? Pixels are (row, column), `size` is (height, width). No tensors, no gradients: count |
+# | **Task** | write `ways(here, there, size)`: how many ways lead from the pixel `there` to the pixel `here` in two rounds? Pixels are (row, column), `size` is (height, width). No tensors, no gradients: count |
 #
 # <details><summary>Hint</summary>
 #
-# Every way has one stopover: where the value is between the two rounds. It can be any pixel of the
-# picture, also one of the two ends. So count one round first, then multiply, and sum over all
-# stopovers. In one round two pixels of a row are joined by one sweep of the four. And a pixel and
-# itself? It is in all four sweeps.
+# Every way has one stopover: the pixel where the value is between the two rounds. It can be any pixel of
+# the picture, also `here` or `there`. So count the ways of one round first; then multiply the two
+# parts of a way, and sum over all stopovers. In one round, one of the four sweeps leads from a pixel to
+# another one in its row. And to itself? A pixel keeps its own value in all four sweeps.
 #
 # </details>
 
@@ -390,9 +389,10 @@ if exercises.check("07.3", ways):
 # %% [markdown]
 # ## 6 · Seen is not heard
 #
-# "Not zero" can be very little. SPANet's attention module puts 3×3 convolutions before, between and
-# after its two rounds. We show rainy photos to fresh networks, and add up all the derivatives of the
-# middle of the map: which share comes from **more than 8 pixels away**?
+# "Not zero" can be very little. SPANet's attention module makes a map of the rain, with the two rounds
+# and with 3×3 convolutions before, between and after them. We show rainy photos to fresh networks, take
+# the derivatives of the middle pixel of the map by all input pixels, and add up their sizes: which
+# share comes from **more than 8 pixels away**?
 #
 # **Predict** for the start of the released code, α = .2: how many percent?
 
@@ -419,16 +419,16 @@ compare_guess(my_guess, max(beyond["α = .2"]), "%", decimals=4)
 assert min(beyond["α = 1"]) > 70 and max(beyond["α = .2"]) < 0.01
 
 # %% [markdown]
-# Every network sees all pixels of these 65 × 65. But with α = .2 less than a ten-thousandth of what
-# moves the map comes from beyond 8 pixels; with the identity it is about four fifths. (The middle pixel
-# of three photos, three random starts each.)
+# Every network sees all 65 × 65 pixels. But with α = .2, less than a ten-thousandth of what moves the
+# map comes from beyond 8 pixels; with α = 1 it is about four fifths. (The middle pixel of three photos,
+# three random starts each.)
 #
 # ## 7 · What training made of α
 #
-# SPANet has 256 α: two rounds, four directions, 32 channels. All started at .2. If they exist for
-# seeing far, they should have grown towards 1.
+# SPANet has 256 α: two rounds, four directions, 32 channels. All started at .2. If they are there for
+# seeing far, training should have moved them towards 1.
 #
-# **Predict:** how many of the 256 are *negative* in the released network, in percent?
+# **Predict:** what percent of the 256 are *negative* in the network that the authors released?
 
 # %%
 my_guess = None  # write a number from 0 to 100
@@ -447,7 +447,7 @@ print(f"negative: {alpha['negative']}, below .1: {alpha['below 0.1']}, above .9:
 assert alpha["negative"] > 50 and alpha["above 0.9"] < 20
 
 # %% [markdown]
-# They went both ways. Nearly a third became negative, half are below .1, and only five are above .9.
+# They moved both ways. Nearly a third became negative, half are below .1, and only five are above .9.
 #
 # <details><summary>Background: what does a negative α do?</summary>
 #
@@ -458,8 +458,8 @@ assert alpha["negative"] > 50 and alpha["above 0.9"] < 20
 #
 # </details>
 #
-# So how much does the trained network hear from far? And what if we hold its largest α down, and
-# change nothing else?
+# So how much does the trained network hear from far away? And what if we cut its largest α down to .9 or
+# to .5, and change nothing else?
 
 # %%
 curves = {"released": learned.summary["beyond"]}
@@ -481,12 +481,11 @@ assert 30 < trained["released"][at_8] < 50
 assert trained["released, α at most 0.9"][at_8] < trained["released"][at_8] / 2
 
 # %% [markdown]
-# From almost nothing at the start to about two fifths: the network learned to hear far although it
-# started at .2. Would another start have been faster, or better? This does not say.
+# From almost nothing at the start to about two fifths: this network learned to hear far, although it
+# started at .2. Would another start have been faster, or better? These numbers do not say.
 #
-# α at most .9 changes five numbers of 256, and more than half of the far hearing is gone. So these
-# five matter much. It does not say that they alone do it: nobody has held five *others* down for
-# comparison.
+# "α at most .9" changes five numbers of 256, and more than half of what came from beyond 8 pixels is
+# gone. So these five matter a lot. Whether five *others* matter as much, we have not measured.
 
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
@@ -495,8 +494,8 @@ assert trained["released, α at most 0.9"][at_8] < trained["released"][at_8] / 2
 #
 # <details><summary>Answer</summary>
 #
-# What is to its *right*. A sweep is named after the way it moves: it came from the right border and
-# took along what it met.
+# What is to its *right*. A sweep is named after the way it moves: it came from the right border, and
+# carried with it what it met.
 #
 # </details>
 #
@@ -534,7 +533,7 @@ assert trained["released, α at most 0.9"][at_8] < trained["released"][at_8] / 2
 # %% [markdown]
 # ## You can now …
 #
-# Two claims, with what you measured. Both hold as long as no ReLU cuts the way:
+# First, two claims of this course, with what you measured. Both hold as long as no ReLU cuts the way:
 
 # %%
 print("claim 6, two rounds let every pixel see the whole picture, one does not:")
@@ -551,7 +550,9 @@ print(f"    with inputs of mean −.5 a gradient from 16 px away arrives in "
       f"{shares['mean −.5'][16]:.0f} % of the rows.")
 
 # %% [markdown]
-# - say what α does with a memory: keep it, fade it, explode it, or turn its sign;
+# And you can
+#
+# - say what α does with a memory: keep it, let it fade, let it explode, or turn its sign;
 # - write a sweep over a picture;
 # - show by gradients what a pixel sees: a cross after one round, everything after two;
 # - tell seeing from hearing, and measure how much a pixel hears.

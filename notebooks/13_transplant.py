@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | build a module of one network into another; choose controls; tell a problem of scale from a problem of meaning; start a graft so that it can't do harm; report that nothing was gained |
 # | **Before you start** | lessons 03, 04 and 09 |
-# | **Time** | 60 minutes, 33 of them for the exercises; the cells take 50 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
+# | **Time** | 57 minutes, 29 of them for the exercises; the cells take 50 s on a CPU with two cores, and the same with a GPU (they stay on the CPU) |
 # | **Papers** | Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538); Ren et al., CVPR 2019 (PRN, arXiv 1901.09221) |
 
 # %% tags=["bootstrap"]
@@ -36,8 +36,8 @@ de.set_seed(0)
 # ## 1 · The plan
 #
 # You read a paper, its module sounds great, you build it into your own network, and the score does not
-# rise. Why? We try it with SPANet's attention module (SAM, lesson 09): features go in, and one map A
-# comes out, a number between 0 and 1 for each pixel. The *host* is the baseline of lesson 03.
+# rise. Why? We try it with SPANet's attention module (lesson 09): features go in, and one map A comes
+# out, a number between 0 and 1 for each pixel. The *host* is the baseline of lesson 03.
 
 # %%
 diagrams.grafted_host()
@@ -47,8 +47,9 @@ diagrams.grafted_host()
 #
 # $$\mathrm{out} = \mathrm{relu}(\mathrm{gate} \cdot \mathrm{branch}(x) + x)$$
 #
-# With gate = A, as in SPANet, we call the graft **dropped**. The module also brings parameters along,
-# and these alone may help. So there is a control, **blocks**: the host with so many more plain blocks.
+# With gate = A, as in SPANet, we call the graft **dropped**. The module also brings parameters, and
+# these alone may help. So there is a control, **blocks**: a host that gets about as many parameters in
+# plain blocks.
 
 # %%
 def fresh(graft, seed=0):
@@ -63,8 +64,8 @@ for graft in ("none", "blocks", "dropped"):
     print(f"{graft:8} {count:,} parameters")
 
 # %% [markdown]
-# **Predict the result of the whole lesson:** host and graft start fresh and are trained together, with
-# the same steps as the host alone. The module is *dropped* in. How many dB does it gain?
+# **Predict the result of the whole lesson:** host and module start fresh and are trained together, as
+# many steps as the host alone. The module is *dropped* in. How many dB does it gain?
 
 # %%
 my_gain = None  # write a number; minus means worse. Section 5 has the answer
@@ -72,10 +73,9 @@ my_gain = None  # write a number; minus means worse. Section 5 has the answer
 # %% [markdown]
 # ## 2 · Drop it in
 #
-# There is a faster experiment than training. Both parts exist, trained: this course's baseline, and the
-# module of this course's SPANet. Both have 32 channels, so the shapes fit. We put the trained module
-# into the trained host, and look at the four *validation* photos. (The test photos wait until something
-# has been chosen.)
+# First something faster: both parts exist, trained, the baseline and the SPANet of this course. Both have
+# 32 channels, so the shapes fit. We put the trained module into the trained host, and look at the four
+# *validation* photos. (The test photos wait until something has been chosen.)
 
 # %%
 donor = de.create_model("spanet", pretrained="open")
@@ -105,8 +105,8 @@ print(f"the module dropped into the host: {own:+.2f} dB")
 assert own < -1
 
 # %% [markdown]
-# It costs decibels. There are two suspects: the *gate* (a block that worked at full strength now works
-# at A), or *this map*. So we swap the map, and keep the gate.
+# It costs 4 dB. There are two suspects: the *gate* (a block that worked at full strength now works at
+# strength A), or *this map*. So we keep the gate, and swap the map.
 #
 # **Predict:** the true mask of the rain as the map. How many dB, against the host alone?
 
@@ -138,9 +138,9 @@ assert with_map["the true mask"] > 0
 
 # %% [markdown]
 # Both suspects are guilty, and either alone is enough. A *constant* gate says nothing wrong about the
-# rain, and still costs nearly as much as the module: it weakens the blocks. Take the weakness away (the
-# last line: **matched**, gate = s·A, with s measured so that a gated branch is as large as an open one), and
-# the wrong map costs nearly as much.
+# rain, and still costs nearly as much as the module: it weakens the blocks. The last line takes this
+# weakness away (**matched**, gate = s·A: the number s makes a gated branch as large as an open one). And
+# still the wrong map costs over 3 dB.
 #
 # But with a *good* map even the weak gate does no harm: the module's own map from SPANet costs almost
 # nothing, and the true mask helps, in a host that was never trained with a gate.
@@ -185,13 +185,13 @@ assert map_auc(home) > 0.9 and abs(map_auc(here) - 0.5) < 0.1
 # |---|---|
 # | **Difficulty** | ●●○○○ |
 # | **Importance** | ●●●○○ |
-# | **Spend** | 10 minutes |
-# | **Task** | write `match_scale(x, home)`: each channel of x (B, C, H, W) gets the mean and the standard deviation of the same channel of `home`, over all pictures and pixels. `home` may have other B, H and W. Take torch's `std` as it is (it divides by n − 1). A dead channel, the same number everywhere, gets the mean of `home` |
+# | **Spend** | 6 minutes |
+# | **Task** | write `match_scale(x, home)`: give each channel of x (B, C, H, W) the mean and the standard deviation that this channel has in `home`. Both are taken over all pictures and pixels |
 #
 # <details><summary>Hint</summary>
 #
-# Which axes go away in a mean per channel? `keepdim=True` keeps what is left as (1, C, 1, 1). A
-# dead channel has the standard deviation 0: see that you don't divide by it.
+# Take away the mean of x, divide by its standard deviation; then multiply by that of `home`, and add
+# its mean. Pictures and pixels are the axes (0, 2, 3); `keepdim=True` keeps (1, C, 1, 1).
 #
 # </details>
 
@@ -201,8 +201,7 @@ def match_scale(x, home):
     # BEGIN SOLUTION
     axes = (0, 2, 3)
     mean = x.mean(axes, keepdim=True)  # (1, C, 1, 1)
-    spread = x.std(axes, keepdim=True)
-    standard = (x - mean) / spread.clamp_min(1e-8)
+    standard = (x - mean) / x.std(axes, keepdim=True)
     return standard * home.std(axes, keepdim=True) + home.mean(axes, keepdim=True)
     # END SOLUTION
 
@@ -210,10 +209,9 @@ def match_scale(x, home):
 exercises.check("13.1", match_scale)
 
 # %% [markdown]
-# Now we test the suspects. First in SPANet, where everything else stays right, with one thing wrong:
-# features four times too small, four times too large, or the 32 channels in another *order* (five
-# orders, because one may be lucky). Then in the host, with the scale repaired for all channels at once,
-# or for each channel.
+# Now two tests. First in SPANet, where all is well, we make one thing wrong: features four times too
+# small, four times too large, or the 32 channels in another *order* (five orders, because one may be
+# lucky). Then we repair the scale in the host: for all channels at once, or for each channel.
 #
 # **Predict:** which is worst for the map in SPANet: small, large or order?
 
@@ -247,15 +245,15 @@ assert found["small"] > 0.85 > 0.75 > max(found["large"], found["order"])
 assert found["host, each channel"] < 0.7
 
 # %% [markdown]
-# Features that are too small hardly matter. Too large, or in the wrong order, spoils the map, the one
-# about as much as the other. So scale *can* be the fault. Is it the fault here? At most in part: with the
-# scales repaired, the map in the host is still a poor one.
+# Features that are too small do the least harm. Too large ones spoil the map about as much as a wrong
+# order. So scale *can* be the fault. Here it is so at most in part: with the scales repaired, the map in
+# the host is still a poor one.
 #
 # What remains is the **meaning** of the channels. Channel 5 of SPANet may say "bright and thin",
-# channel 5 of the host "edge to the left". Nothing in the training of two networks makes them agree.
-# Then a translator could help: a 1×1 convolution, which mixes 32 channels into 32 others. We fit it on
-# training photos, by least squares: its output comes as close as possible to SPANet's features. The
-# module itself stays as it is.
+# channel 5 of the host "edge to the left": nothing makes two networks agree. A translator could help: a
+# 1×1 convolution, which mixes 32 channels into 32 others. We fit it on training photos by least
+# squares, so that its output comes as close as possible to SPANet's features. The module stays as it
+# is.
 #
 # **Predict:** the AUC of the module in the host, with this translator before it, in percent.
 
@@ -276,9 +274,9 @@ assert map_auc(translated) > found["host, each channel"] + 0.15
 # One fitted linear layer, and the module finds the rain again. Its own weights have not changed: what did
 # not fit was the meaning of its input channels.
 #
-# Does the *picture* gain by it? To find out without the damage of the gate, we open it step by step: gate =
-# 1 + γ·(2A − 1). With γ = 0 the host is as it was; a larger γ listens more to the map. We choose the
-# best γ for each map on the validation photos, and then score it, once, on the six test photos.
+# Does the *picture* gain by it? To find out without the damage of the gate, we let the map in step by
+# step: gate = 1 + γ·(2A − 1). With γ = 0 the host is as it was; with a larger γ the map counts more. For
+# each map we choose the best γ on the validation photos, and score it, once, on the six test photos.
 
 # %%
 GAMMAS = (-0.25, 0.0, 0.05, 0.1, 0.25, 0.5, 0.75)
@@ -313,9 +311,9 @@ views.gain_slider(shown, {name: maps[name][k, 0] for name in shown}, clean[k])
 
 # %% [markdown]
 # The translated map *finds* the rain, and the picture gains nothing. Only the truth helps clearly. So
-# "does the map find the rain?" is not the only question to ask of a module. Ask also: **what does it
-# tell my network that my network does not know?** The translated map is made of the host's own features.
-# (That this is the reason is an idea; we have not tested it.)
+# don't ask a module only "does your map find the rain?". Ask also: **what does it tell my network that my
+# network does not know?** The translated map is made of the host's own features. (Whether this is the
+# reason, we have not tested.)
 #
 # ## 4 · Start as nothing
 #
@@ -374,8 +372,7 @@ assert gradients["zero"] == 0 < network.gains.grad.norm()
 # %% [markdown]
 # *Zero* equals its host to the last bit. The module's gradient is exactly 0: what is multiplied by
 # γ = 0 gets none. But γ itself gets one. It moves in the first step, and from the second step on the
-# module learns, too. It would be a mistake to set *both* to zero, γ and what it multiplies: then neither
-# would ever move.
+# module learns, too. Never set *both* to zero, γ and what it multiplies: neither would ever move.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 13.3 · Start as nothing, and learn
@@ -385,13 +382,14 @@ assert gradients["zero"] == 0 < network.gains.grad.norm()
 # | **Difficulty** | ●●●●○ |
 # | **Importance** | ●●●●● |
 # | **Spend** | 15 minutes |
-# | **Task** | it works without a γ, too. An *adapter* adds x + second(relu(first(x))) to a network; `first` and `second` are convolutions with biases. Write `start_as_nothing(first, second)`: change their weights in place and return both, so that the sum is *exactly* x at the start and yet both layers learn |
+# | **Task** | it works without a γ, too. An *adapter* turns x into x + second(relu(first(x))); `first` and `second` are convolutions with biases. Write `start_as_nothing(first, second)`: change the numbers in these two layers and return them, so that the sum is *exactly* x at the start and yet both layers learn |
 #
 # <details><summary>Hint</summary>
 #
-# A product of two factors is zero if one of them is. Which one may be zero, if the other one must
-# get a gradient through it? What does relu do to a gradient at 0? And a bias adds something even if
-# all weights are zero. Change weights with `torch.nn.init`, or inside `with torch.no_grad():`.
+# A product of two factors is zero if one of them is. Which of the two layers may be zero, so that the
+# zero one gets a gradient and moves? (For relu, PyTorch takes the slope 0 at 0.) And a bias adds
+# something even if all weights are zero. Change weights with `torch.nn.init.zeros_(layer.weight)`, or
+# inside `with torch.no_grad():`.
 #
 # </details>
 
@@ -413,7 +411,7 @@ exercises.check("13.3", start_as_nothing)
 # bias would move: where `first` is zero, `second` sees only zeros, and relu has no slope there.
 
 # %% [markdown]
-# Is a safe start a gain? We train the three on for a moment: the trained host alone, with the module
+# Is a safe start a gain? We train three networks a little longer: the trained host alone, with the module
 # dropped in, and with it at zero.
 
 # %%
@@ -442,19 +440,15 @@ curves = {"host alone": train_on(transplant(host, "none"))}
 for graft in ("dropped", "zero"):
     network = transplant(host, graft, donor.attention)
     curves[graft] = train_on(network)
-figure, axes = plots.new_figure(width=7.5, height=3.4)
-plots.draw_curves(axes[0, 0], curves, range(0, 41, 10), "step", "PSNR, dB")
-axes[0, 0].lines[0].set(linewidth=7, alpha=0.3)  # the host alone lies below "zero"
-plots.show(figure, "Three curves: host alone and zero lie on each other; dropped "
-           "starts far below and has caught up after 40 steps.")
-for name, scores in curves.items():
-    print(f"{name:10}", " ".join(f"{score:.2f}" for score in scores))
+rows = [[name, *(f"{score:.2f}" for score in scores)]
+        for name, scores in curves.items()]
+print(text_table(["PSNR in dB after step", *map(str, range(0, 41, 10))], rows))
 assert curves["zero"][0] == curves["host alone"][0] > curves["dropped"][0] + 0.5
 assert abs(curves["zero"][-1] - curves["host alone"][-1]) < 0.3
 
 # %% [markdown]
-# *Dropped* spends its first steps on repairing what the graft broke; after 40 steps the damage is gone.
-# *Zero* has nothing to repair. A safe start is not a gain: it makes sure that the start does no harm.
+# *Dropped* first repairs what the graft broke; after 40 steps the damage is gone. *Zero* has nothing to
+# repair, and stays beside its host. A safe start is not a gain; it only does no harm.
 #
 # ## 5 · The recorded experiment
 #
@@ -526,9 +520,9 @@ say("Claim: SPANet's attention module improves the baseline. Done: it gates the 
     "other rain; in PRN with a teacher, which was not tried.")
 
 # %% [markdown]
-# This is a *negative result, written so that others can use it*: claim, what was done, against what, the
-# effect with its interval, what it excludes, and what it does not. It does not say that the module is
-# bad, or that the paper is wrong: in its own network it finds the rain.
+# This is a *negative result, written so that others can use it*: the claim, what was done, against what,
+# the effect with its interval, what it excludes, and what it does not. It does not say that the module
+# is bad, or that the paper is wrong: in its own network it finds the rain.
 
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
@@ -538,9 +532,9 @@ say("Claim: SPANet's attention module improves the baseline. Done: it gates the 
 #
 # <details><summary>Answer</summary>
 #
-# Both; either alone is enough. On the four validation photos the module costs 4.06 dB. The constant gate
-# costs 3.81 dB: it weakens the blocks. The module's map with a gate of full strength still costs 3.27 dB:
-# the map is wrong. With the true mask even the weak gate gains 1.14 dB.
+# Both; either alone is enough. The constant gate costs 3.8 dB: it weakens the blocks. The module's map
+# with a gate of full strength still costs 3.3 dB: the map is wrong. With the true mask even the weak
+# gate gains 1.1 dB.
 #
 # </details>
 #

@@ -65,5 +65,6 @@ def plans(sizes: Sequence[Size]) -> dict[str, list[Session]]:
     return {
         "A day, the core path without exercises": sessions(shown, 5),
         "A week of afternoons, the core path": sessions(done, 5),
-        "A term of twelve weeks, the whole course": sessions(everything, 12),
+        # two of the weeks are for the students' own work
+        "A term of twelve weeks, the whole course": sessions(everything, 10),
     }

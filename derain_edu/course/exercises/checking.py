@@ -113,8 +113,11 @@ def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:
     except Exception as error:
         kind, line = type(error).__name__, _line(error)
         if line is None:
-            raise Wrong(f"your function raised {kind}: {error}") from None
-        raise Wrong(f"your function raised {kind} in line {line}: {error}") from None
+            reason = f"your function raised {kind}: {error}"
+        else:
+            reason = f"your function raised {kind} in line {line}: {error}"
+        hint = _missing_name(error)
+        raise Wrong(f"{local(hint)} ({local(reason)})" if hint else reason) from None
     if result is ...:
         raise Untouched
     if result is None:
@@ -201,8 +204,9 @@ def expect_close(
     fitting = [text for text, value in known if _same(found, _tensor(value), tolerance)]
     reason = local([*fitting, f"{what} is not right"][0])
     end = "" if reason.endswith(("?", "!", "？", "！", "。")) else local(".")
-    case = local(f" (for {example})") if example else ""
-    raise Wrong(f"{reason}{end} {local(_difference(found, truth))}{case}")
+    gap = "" if (reason + end).endswith(("？", "！", "。")) else " "
+    case = local(" (for {example})").replace("{example}", local(example)) if example else ""
+    raise Wrong(f"{reason}{end}{gap}{local(_difference(found, truth))}{case}")
 
 
 def expect(holds: Any, reason: str) -> None:
@@ -266,6 +270,25 @@ def _difference(got: Tensor, want: Tensor) -> str:
     place = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), got.shape))
     yours, right = got.flatten()[worst].item(), want.flatten()[worst].item()
     return f"At position {place} yours is {show(yours)}, expected {show(right)}"
+
+
+_IMPORTS = {
+    "math": "import math",
+    "np": "import numpy as np",
+    "torch": "import torch",
+    "nn": "from torch import nn",
+    "F": "from torch.nn import functional as F",
+}
+
+
+def _missing_name(error: Exception) -> str:
+    """Say what a beginner's NameError means: nothing was imported, or ``torch.`` was forgotten."""
+    name = error.name if type(error) is NameError else None
+    if name in _IMPORTS:
+        return f"write `{_IMPORTS[name]}` above your function"
+    if name and callable(getattr(torch, name, None)):
+        return f"the function is torch.{name}"
+    return ""
 
 
 def _line(error: Exception) -> int | None:

@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from derain_edu.course.exercises.checking import attempt, checker, expect, expect_close, show
+from derain_edu.course.exercises.checking import (
+    attempt,
+    checker,
+    expect,
+    expect_close,
+    hinted,
+    show,
+)
 from derain_edu.models.blocks import ConvLSTM
 from derain_edu.models.prn import PRN, PRNConfig
 
@@ -41,6 +48,17 @@ def _one_pixel() -> tuple[ConvLSTM, Tensor]:
     return memory, torch.tensor([1.0, 2.0, 0.4]).view(3, 1, 1, 1, 1)
 
 
+_STEP_HINTS = {
+    "must be tuple of Tensors": "`torch.cat` takes one tuple: torch.cat((z, h), dim=1)",
+    "takes 2 positional arguments but 3":
+    "`conv` takes one tensor: put z and h side by side with `torch.cat`",
+    "not enough values to unpack":
+    "four parts along the channels are chunk(4, dim=1); without `dim` it cuts the batch, and "
+    "split(4) makes parts of four channels",
+    "batch2 tensor": "a gate multiplies number by number: that is *, and @ is a matrix product",
+}
+
+
 @checker("06.1")
 def check_lstm_step(answer: Callable[..., Any]) -> None:
     """Try ``lstm_step(conv, z, h, c)`` against the package's cell, then its way back."""
@@ -49,7 +67,7 @@ def check_lstm_step(answer: Callable[..., Any]) -> None:
     cases = [(*_one_pixel(), first), (random, torch.randn(3, 2, 3, 4, 5), "random, C = 3")]
     for memory, (z, h, c), words in cases:
         conv = Gates(memory.gate_conv, 2 * z.shape[1])
-        got = attempt(answer, conv, z, h, c)
+        got = hinted(answer, _STEP_HINTS, conv, z, h, c)
         two = isinstance(got, tuple | list) and [isinstance(x, Tensor) for x in got] == [True] * 2
         expect(two, f"return two tensors, the new h and the new c, not {type(got).__name__}")
         _, truth = memory(z, (h, c))
@@ -90,6 +108,8 @@ def _wrong_steps(
         "the forget gate f is a gate of its own, not 1 - i": end((1 - i) * c + i * g),
         "the write gate i is a gate of its own, not 1 - f": end(f * c + (1 - f) * g),
         "the old c is multiplied by the forget gate f": end(c + i * g),
+        "f = 1 keeps everything: f · c, not (1 - f) · c": end((1 - f) * c + i * g),
+        "c itself meets no tanh, only what h shows of it": (o * new.tanh(), new.tanh()),
         "the old c counts, too: f · c": end(i * g),
         "what is written is i · g, and you left out the gate": end(f * c + g),
         "the convolution wants z first and h second": swapped,
@@ -132,6 +152,15 @@ def _left(forget: Tensor) -> Tensor:
     return torch.stack(parts)
 
 
+_STAYS_HINTS = {
+    "expected Tensor as element":
+    "`torch.stack` takes tensors only: for the last stage a 1 in the shape of a gate, "
+    "torch.ones_like(forget[0])",
+    "the number of sizes provided":
+    "forget may have more axes than one: the result has its shape, torch.zeros_like(forget)",
+}
+
+
 @checker("06.2")
 def check_what_stays(answer: Callable[..., Any]) -> None:
     """Try ``what_stays(forget)`` on pipes of one number, on a closed one, and on maps."""
@@ -141,7 +170,7 @@ def check_what_stays(answer: Callable[..., Any]) -> None:
         torch.tensor([0.3]),
         torch.rand(4, 2, 3),
     ):
-        got = attempt(answer, forget)
+        got = hinted(answer, _STAYS_HINTS, forget)
         if isinstance(got, list | tuple) and got and all(isinstance(p, Tensor) for p in got):
             expect(len({part.shape for part in got}) == 1, "all parts have the same shape")
             got = torch.stack(list(got))
@@ -175,10 +204,20 @@ def _wrong_parts(forget: Tensor, truth: Tensor) -> dict[str, Tensor]:
             *truth[:-1], torch.zeros_like(truth[0])
         ],
         "the order is from stage 1 to stage T": list(truth.flip(0)),
+        "each stage has its own gate: multiply those of the later stages, no power of one": [
+            forget[k] ** (len(forget) - 1 - k) for k in stages
+        ],
+        "the very next gate counts, too: begin at k + 1": [
+            forget[k + 2 :].prod(dim=0) for k in stages
+        ],
     }
     found = {reason: torch.stack(list(parts)) for reason, parts in wrong.items()}
     found["that is what stays of stage 1 alone: return a part for each stage"] = truth[0]
     found["all gates together are one product: return a part for each stage"] = forget.prod(dim=0)
+    found["the last stage is missing: nothing takes from what it wrote, so it is 1"] = truth[:-1]
+    found["channels and pixels were multiplied, too: prod(dim=0) goes over the stages alone"] = (
+        torch.stack([forget[k + 1 :].prod() for k in stages])
+    )
     return found
 
 
@@ -204,15 +243,23 @@ class Watched(nn.Module):
 
 def _run(
     model: Watched, rainy: Tensor, wipe: Collection[int], *, pictures_too: bool = False,
-    same_draft: bool = False, only_draft: bool = False,
+    same_draft: bool = False, only_draft: bool = False, exchanged: bool = False,
 ) -> Tensor:
     x, state, pictures = rainy, None, []
     for t in range(1, model.config.stages + 1):
         if t in wipe:
             state, x = None, rainy if pictures_too else x
-        x, state = model.stage(x if only_draft else rainy, rainy if same_draft else x, state)
+        given = x if only_draft or exchanged else rainy
+        x, state = model.stage(given, rainy if same_draft or exchanged else x, state)
         pictures.append(x)
     return torch.stack(pictures)
+
+
+_WIPES_HINTS = {
+    "missing 1 required positional argument":
+    "a stage takes three things: model.stage(rainy, x, state)",
+    "has no attribute 'stages'": "the number of stages is model.config.stages",
+}
 
 
 @checker("06.3")
@@ -224,7 +271,7 @@ def check_with_wipes(answer: Callable[..., Any]) -> None:
         with torch.no_grad():
             for weight in model.parameters():
                 weight.mul_(3)  # a fresh memory says little: make it louder
-            got = attempt(answer, model, rainy, wipe)
+            got = hinted(answer, _WIPES_HINTS, model, rainy, wipe)
             example = f"T = {stages}, wipe = {wipe or '{}'}"
             alone = isinstance(got, Tensor) and got.ndim == 4
             expect(not alone, "return the list of the pictures after all stages, not one picture")
@@ -237,10 +284,18 @@ def check_with_wipes(answer: Callable[..., Any]) -> None:
             expect(len(got) == stages, number + (first or ": model.config.stages"))
             truth, every = _run(model, rainy, wipe), set(range(1, stages + 1))
             mistakes = {
-                "the memory was never emptied": _run(model, rainy, set()),
+                "the memory was never emptied (`wipe` is a set: `if t in wipe`)": (
+                    _run(model, rainy, set())
+                ),
                 "the memory is empty at every stage: hand the state on": _run(model, rainy, every),
                 "you emptied it one stage too late: count from 1, and empty before the stage": (
                     _run(model, rainy, {t + 1 for t in wipe})
+                ),
+                "once emptied, your memory stays empty: the next stage takes the new state": (
+                    _run(model, rainy, {t for t in every if wipe and t >= min(wipe)})
+                ),
+                "the order is model.stage(rainy, x, state), and you exchanged the first two": (
+                    _run(model, rainy, wipe, exchanged=True)
                 ),
                 "you emptied all the other stages": _run(model, rainy, every - set(wipe)),
                 "only the memory is emptied, and you began with the rainy picture again": (
@@ -255,5 +310,5 @@ def check_with_wipes(answer: Callable[..., Any]) -> None:
             }
             same = {len(part.shape) for part in got}
             expect(same == {4}, "each picture is (B, 3, H, W), as the stage returns it")
-            expect_close(torch.stack(list(got)), truth, "the pictures", mistakes=mistakes,
+            expect_close(torch.stack(list(got)), truth, "the list of pictures", mistakes=mistakes,
                          example=example)

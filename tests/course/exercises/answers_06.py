@@ -85,6 +85,30 @@ def in_place(conv, z, h, c):
     return o.sigmoid() * c.tanh(), c
 
 
+def forgets_where_it_keeps(i, f, g, o, h, c):
+    c = (1 - f.sigmoid()) * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def squashed(i, f, g, o, h, c):
+    c = cell(i, f, g, o, h, c)[1].tanh()
+    return o.sigmoid() * c, c
+
+
+def no_tuple(conv, z, h, c):
+    return torch.cat(z, h, dim=1)
+
+
+def two_arguments(conv, z, h, c):
+    return cell(*conv(z, h).chunk(4, dim=1), h, c)
+
+
+def matrix_product(conv, z, h, c):
+    i, f, g, o = conv(torch.cat((z, h), dim=1)).chunk(4, dim=1)
+    c = f.sigmoid() @ c + i.sigmoid() @ g.tanh()
+    return o.sigmoid() @ c.tanh(), c
+
+
 LSTM_WRONG = [
     (lstm(lambda i, f, g, o, h, c: cell(i, f, o, g, h, c)), "and you took i, f, o, g"),
     (lstm(lambda i, f, g, o, h, c: cell(f, i, g, o, h, c)), "and you exchanged them"),
@@ -103,9 +127,14 @@ LSTM_WRONG = [
     (lstm(lambda *gates: tuple(x.detach() for x in cell(*gates))), "no gradient comes back to z"),
     (lstm(lambda *gates: cell(*gates)[0]), "return two tensors, the new h and the new c"),
     (only_the_gates_see_h, r"raised ValueError in line \d+: the convolution takes \(B, 2, H, W\)"),
-    (splits_the_batch, r"raised ValueError in line \d+: not enough values to unpack"),
+    (splits_the_batch, r"without `dim` it cuts the batch.*raised ValueError in line \d+"),
     (three_channels, "raised TypeError|raised ValueError|raised RuntimeError"),
     (in_place, "changed the tensor it was given"),
+    (lstm(forgets_where_it_keeps), "f = 1 keeps everything"),
+    (lstm(squashed), "c itself meets no tanh"),
+    (no_tuple, "`torch.cat` takes one tuple"),
+    (two_arguments, "`conv` takes one tensor"),
+    (matrix_product, "@ is a matrix product"),
 ]
 
 # ------------------------------------------------------------------------------------------- 06.2
@@ -125,6 +154,20 @@ def parts(rule):
 
 right = parts(lambda f, k: f[k + 1 :].prod(dim=0))
 
+def a_plain_one(forget):
+    found = [1]
+    for gate in reversed(forget[1:]):
+        found.insert(0, found[0] * gate)
+    return torch.stack(found)
+
+
+def one_number_each(forget):
+    found = torch.zeros(len(forget))
+    for k in range(len(forget)):
+        found[k] = forget[k + 1 :].prod(dim=0)
+    return found
+
+
 PARTS_WRONG = [
     (parts(lambda f, k: f[k:].prod(dim=0)), "own forget gate works on what was there before"),
     (parts(lambda f, k: f[:k].prod(dim=0)), "you took the gates before the stage"),
@@ -135,6 +178,12 @@ PARTS_WRONG = [
     (lambda forget: right(forget)[0], "of stage 1 alone"),
     (lambda forget: forget.prod(dim=0), "return a part for each stage"),
     (lambda forget: forget.flip(0).cumprod(dim=0).flip(0) / forget, "what stays is not right"),
+    (a_plain_one, "`torch.stack` takes tensors only"),
+    (one_number_each, "the result has its shape, torch.zeros_like"),
+    (parts(lambda f, k: f[k + 1 :].prod()), "channels and pixels were multiplied"),
+    (parts(lambda f, k: f[k] ** (len(f) - 1 - k)), "each stage has its own gate"),
+    (parts(lambda f, k: f[k + 2 :].prod(dim=0)), "the very next gate counts"),
+    (lambda forget: right(forget)[:-1], "the last stage is missing"),
 ]
 
 # ------------------------------------------------------------------------------------------- 06.3
@@ -175,6 +224,32 @@ def keeps_both(model, rainy, wipe):
     return [model.stage(rainy, rainy, None) for _ in range(model.config.stages)]
 
 
+def stays_empty(model, rainy, wipe):
+    x, state, pictures = rainy, None, []
+    for t in range(1, model.config.stages + 1):
+        x, state = model.stage(rainy, x, state)
+        if wipe and t + 1 >= min(wipe):
+            state = None
+        pictures.append(x)
+    return pictures
+
+
+def exchanged(model, rainy, wipe):
+    x, state, pictures = rainy, None, []
+    for t in range(1, model.config.stages + 1):
+        x, state = model.stage(x, rainy, None if t in wipe else state)
+        pictures.append(x)
+    return pictures
+
+
+def without_rainy(model, rainy, wipe):
+    return [model.stage(rainy, None)[0]]
+
+
+def stages_of_the_model(model, rainy, wipe):
+    return [rainy] * model.stages
+
+
 def never_unpacks(model, rainy, wipe):
     x, pictures = rainy, []
     for _ in range(model.config.stages):
@@ -198,6 +273,10 @@ WIPES_WRONG = [
     (loop(state_of=lambda wiped, state: 0 if wiped else state), "the state is None"),
     (keeps_both, "the list holds pictures alone"),
     (never_unpacks, "it got two things"),
+    (stays_empty, "once emptied, your memory stays empty"),
+    (exchanged, "you exchanged the first two"),
+    (without_rainy, "a stage takes three things"),
+    (stages_of_the_model, "the number of stages is model.config.stages"),
 ]
 
 ANSWERS = {

@@ -81,6 +81,34 @@ def relu_of_the_memory_only(x, alpha, beta):
     return torch.stack(swept[::-1], dim=1)
 
 
+def bottom_row_scaled(x, alpha, beta):
+    swept = [relu(alpha[:, None] * x[:, -1] + beta[:, None])]
+    for t in range(x.shape[1] - 2, -1, -1):
+        swept.append(relu(alpha[:, None] * swept[-1] + beta[:, None] + x[:, t]))
+    return torch.stack(swept[::-1], dim=1)
+
+
+def takes_x_of_the_row_below(x, alpha, beta):
+    swept = [relu(x[:, -1])]
+    for t in range(x.shape[1] - 2, -1, -1):
+        swept.append(relu(alpha[:, None] * x[:, t + 1] + beta[:, None] + x[:, t]))
+    return torch.stack(swept[::-1], dim=1)
+
+
+def counts_up(x, alpha, beta):
+    swept = [relu(x[:, -1])]
+    for t in range(x.shape[1] - 2, -1):
+        swept.append(relu(alpha[:, None] * swept[-1] + beta[:, None] + x[:, t]))
+    return torch.stack(swept[::-1], dim=1)
+
+
+def channels_for_rows(x, alpha, beta):
+    swept = [relu(x[-1])]
+    for t in range(x.shape[0] - 2, -1, -1):
+        swept.append(relu(alpha[:, None] * swept[-1] + beta[:, None] + x[t]))
+    return torch.stack(swept[::-1], dim=1)
+
+
 # -------------------------------------------------------------------------------------- the ways
 
 
@@ -93,15 +121,17 @@ def ways_by_formula(here, there, size):
     return (height - 2) + 4 + 4 if c == there[1] else 2
 
 
-def by_stops(itself):
+def by_stops(itself, line=1, add=False):
     def ways(here, there, size):
         def once(a, b):
-            return itself if a == b else int(a[0] == b[0] or a[1] == b[1])
+            return itself if a == b else line * int(a[0] == b[0] or a[1] == b[1])
 
         stops = [(r, c) for r in range(size[0]) for c in range(size[1])]
+        if add:
+            return sum(once(here, stop) + once(stop, there) for stop in stops)
         return sum(once(here, stop) * once(stop, there) for stop in stops)
 
-    ways.__name__ = f"itself_{itself}"
+    ways.__name__ = f"itself_{itself}_{line}_{add}"
     return ways
 
 
@@ -115,6 +145,14 @@ def turned_size(here, there, size):
 
 def always_two(here, there, size):
     return 2
+
+
+def stops_between(here, there, size):
+    if here == there:
+        return 16
+    if here[0] == there[0]:
+        return abs(here[1] - there[1]) - 1 + 8
+    return abs(here[0] - there[0]) - 1 + 8 if here[1] == there[1] else 2
 
 
 def all_ways_to_reach(here, there, size):
@@ -140,6 +178,13 @@ def reach_by_multiplying(alpha, smallest, includes=True, start=0):
     return d
 
 
+def tries_a_hundred(alpha, smallest):
+    for d in range(100):
+        if alpha ** (d + 1) < smallest:
+            return d
+    return None
+
+
 ANSWERS = {
     "07.1": {
         "second": reach_by_logarithm,
@@ -151,6 +196,9 @@ ANSWERS = {
             (lambda a, s: math.log(s) / math.log(a), "whole: round down"),
             (lambda a, s: math.floor(math.log(s) / math.log(a)), "0 has no logarithm"),
             (lambda a, s: "far", "the reach should be a number"),
+            (lambda a, s: a ^ 2, r"a power is \*\* in Python"),
+            (lambda a, s: torch.log(s) / torch.log(a), "plain numbers: math.log"),
+            (tries_a_hundred, r"returned nothing \(None\)"),
         ],
     },
     "07.2": {
@@ -177,14 +225,21 @@ ANSWERS = {
             (lambda x, a, b: relu(a * x + b), "the sweep up is not right|do not fit"),
             (lambda x, a, b: list(general(x, a, b).unbind(1)), "return one tensor, torch.stack"),
             (writes_into_x, "changed the tensor it was given"),
-            (relu_of_the_memory_only, "the sweep up is not right"),
+            (relu_of_the_memory_only, "the ReLU belongs around the whole sum"),
+            (bottom_row_scaled, "it has neither α nor β"),
+            (takes_x_of_the_row_below, "takes along h of the row below"),
+            (counts_up, "only the bottom row is there"),
+            (lambda x, a, b: general(x, a, b).movedim(1, 2), "you stacked along axis 2"),
+            (channels_for_rows, r"x\[t\] takes channel t"),
+            (lambda x, a, b: x[:, ::-1], "no slices that run backwards"),
+            (lambda x, a, b: general(x, a[:, None], b[:, None]), "one None more is too many"),
         ],
     },
     "07.3": {
         "second": ways_by_formula,
         "wrong": [
             (always_two, "two ways lead to pixels off the cross only"),
-            (one_round, "the value may also stay where it is"),
+            (one_round, "One round leads to no pixel off the cross, but two do"),
             (by_stops(1), "itself on four ways, not on one"),
             (by_stops(2), "itself on four ways, not on two"),
             (by_stops(0), "a pixel reaches itself, on four ways"),
@@ -192,6 +247,10 @@ ANSWERS = {
             (nothing_off_the_cross, r"no way at all\? One round leads to no pixel off the cross"),
             (forgets_itself, r"Yours is 99, expected 21 \(for here = \(0, 0\), there = \(0, 0\)"),
             (all_ways_to_reach, "The shape should be"),
+            (by_stops(4, line=2), "joined by one sweep, not by two"),
+            (by_stops(4, add=True), "multiply the two, don't add them"),
+            (stops_between, "not only between the two"),
+            (lambda here, there, size: len(range(size)), r"the rows are range\(size\[0\]\)"),
         ],
     },
 }

@@ -12,23 +12,19 @@ def by_channel(x, home):
     done = []
     for c in range(x.shape[1]):
         own, other = x[:, c], home[:, c]
-        factor = other.std() / own.std() if own.std() > 0 else 0.0
+        factor = other.std(correction=0) / (own.std(correction=0) + 1e-5)  # n, and a small ε
         done.append((own - own.mean()) * factor + other.mean())
     return torch.stack(done, dim=1)
 
 
-def scaled(x, home, axes=AXES, correction=1, eps=1e-9):
-    m, s = x.mean(axes, keepdim=True), x.std(axes, keepdim=True, correction=correction)
+def scaled(x, home, axes=AXES):
+    m, s = x.mean(axes, keepdim=True), x.std(axes, keepdim=True)
     m_home = home.mean(AXES, keepdim=True)
-    return (x - m) / (s + eps) * home.std(AXES, keepdim=True, correction=correction) + m_home
+    return (x - m) / s * home.std(AXES, keepdim=True) + m_home
 
 
 def without_keepdim(x, home):
     return (x - x.mean(AXES)) / x.std(AXES) * home.std(AXES) + home.mean(AXES)
-
-
-def population(x, home):
-    return scaled(x, home, correction=0)
 
 
 def each_picture(x, home):
@@ -39,18 +35,24 @@ def all_channels(x, home):
     return (x - x.mean()) / x.std() * home.std() + home.mean()
 
 
-def dead_is_nan(x, home):
-    return scaled(x, home, eps=0.0)
+def mean_too_early(x, home):
+    moved = x - x.mean(AXES, keepdim=True) + home.mean(AXES, keepdim=True)
+    return moved / x.std(AXES, keepdim=True) * home.std(AXES, keepdim=True)
 
 
-def large_eps(x, home):
-    return scaled(x, home, eps=1e-5)
+def number_per_picture(x, home):
+    axes = (1, 2, 3)
+    standard = (x - x.mean(axes, keepdim=True)) / x.std(axes, keepdim=True)
+    return standard * home.std(axes, keepdim=True) + home.mean(axes, keepdim=True)
 
 
-def as_in_batch_norm(x, home):
-    m, v = x.mean(AXES, keepdim=True), x.var(AXES, keepdim=True)
-    standard = (x - m) / (v + 1e-5).sqrt()
-    return standard * home.std(AXES, keepdim=True) + home.mean(AXES, keepdim=True)
+def two_variances(x, home):
+    standard = (x - x.mean(AXES, keepdim=True)) / x.var(AXES, keepdim=True)
+    return standard * home.var(AXES, keepdim=True) + home.mean(AXES, keepdim=True)
+
+
+def pixel_by_pixel(x, home):
+    return x - x.mean(AXES, keepdim=True) + home
 
 
 def size_only(x, home):
@@ -177,6 +179,43 @@ def without_no_grad(first, second):
     return first, second
 
 
+def replaced_by_tensors(first, second):
+    second.weight = torch.zeros_like(second.weight)
+    return first, second
+
+
+def layer_for_a_tensor(first, second):
+    nn.init.zeros_(second)
+    return first, second
+
+
+def other_shape(first, second):
+    second.weight.data = torch.zeros(1)
+    return first, second
+
+
+def without_a_bias(first, second):
+    nn.init.zeros_(second.weight)
+    second.bias = None
+    return first, second
+
+
+def new_layer(first, second):
+    other = nn.Conv2d(second.in_channels, second.out_channels, 3, padding=1)
+    return by_hand(first, other)
+
+
+def bias_alone(first, second):
+    nn.init.zeros_(second.bias)
+    return first, second
+
+
+def first_zero_bias_random(first, second):
+    nn.init.zeros_(first.weight)
+    nn.init.zeros_(first.bias)
+    return first, second
+
+
 def second_only(first, second):
     return by_hand(first, second)[1]
 
@@ -190,16 +229,16 @@ ANSWERS = {
         "second": by_channel,
         "wrong": [
             (without_keepdim, "without keepdim=True"),
-            (population, "divides by n - 1"),
             (each_picture, "over all pictures"),
             (all_channels, "don't take them over the channels"),
-            (dead_is_nan, "a dead channel has the standard deviation 0"),
-            (large_eps, "must be much smaller"),
-            (as_in_batch_norm, "inside the root|the result is not right"),
+            (mean_too_early, "you scaled it, too"),
+            (number_per_picture, "dimension 0 counts the pictures and 1 the channels"),
+            (two_variances, "its root is the standard deviation"),
+            (pixel_by_pixel, "what you combine does not fit together"),
             (size_only, "the right spread and a wrong mean"),
             (without_the_mean, "add it"),
             (by_variance, "take its root"),
-            (turned_round, "The shape should be"),
+            (turned_round, "x and home are exchanged"),
         ],
     },
     "13.2": {
@@ -216,7 +255,17 @@ ANSWERS = {
             (brackets, "1 is added to it"),
             (gates_x, "not for x"),
             (gates_the_sum, "you gated the sum"),
-            (no_relu, "the relu is missing"),
+            (no_relu, "the relu around the sum is missing"),
+            (
+                lambda x, branch, A, gamma: torch.relu(1 + gamma * (2 * A - 1) * branch + x),
+                "the gate needs brackets, too",
+            ),
+            (
+                lambda x, branch, A, gamma: torch.relu((1 + gamma * (A**2 - 1)) * branch + x),
+                "not its square",
+            ),
+            (lambda x, branch, A, gamma: branch(x), "and don't call it"),
+            (lambda x, branch, A, gamma: gamma(2 * A - 1), "a product needs its sign"),
             (relu_of_the_branch, "the relu is for the sum"),
             (no_skip, "x is missing"),
             (gate_only, "The shape should be"),
@@ -228,13 +277,21 @@ ANSWERS = {
             (both_zero, "both are zero"),
             (first_zero, "`first` is zero"),
             (bias_stays, "its bias still adds something"),
-            (nearly_zero, "expected exactly 0"),
+            (nearly_zero, "expected exactly 0: small is not zero"),
+            (bias_alone, "neither layer has weights of 0"),
+            (first_zero_bias_random, "the weights of `first` are 0, but a bias"),
+            (replaced_by_tensors, "don't replace a weight"),
+            (layer_for_a_tensor, "a layer is no tensor"),
+            (other_shape, "keep their shapes"),
+            (without_a_bias, "a bias stays a bias"),
+            (new_layer, "a network would keep its old ones"),
+            (lambda first, second: by_hand(first, second)[::-1], "in this order"),
             (frozen, "requires_grad is off"),
             (constant_first, "leave it random"),
             (dead_relu, "have not moved: first.weight"),
             (without_no_grad, r"inside `with torch\.no_grad\(\):`"),
             (second_only, "return both layers"),
-            (changed_copies, "return both layers"),
+            (changed_copies, "these are new layers"),
         ],
     },
 }

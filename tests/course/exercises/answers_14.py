@@ -52,48 +52,45 @@ def darkest(frames, percentile):
     return frames.min(dim=0).values
 
 
+def one_whole_frame(frames, percentile):
+    by_brightness = frames.mean(dim=(1, 2, 3)).argsort()
+    return frames[by_brightness[int(percentile / 100 * (len(frames) - 1))]]
+
+
 # ------------------------------------------------------------------------------------ the flicker
 
 
-def flicker_by_numpy(frames, where):
-    values = frames.numpy()[:, :, where.numpy()]
-    return 255 * float(np.sqrt(values.var(axis=0, ddof=1).mean()))
+def flicker_by_numpy(frames):
+    return 255 * float(np.sqrt(frames.numpy().var(axis=0, ddof=1).mean()))
 
 
-def share_of_white(frames, where):
-    return frames.var(dim=0)[:, where].mean().sqrt()
+def share_of_white(frames):
+    return frames.var(dim=0).mean().sqrt()
 
 
-def no_root(frames, where):
-    return 255 * frames.var(dim=0)[:, where].mean()
+def no_root(frames):
+    return 255 * frames.var(dim=0).mean()
 
 
-def all_pixels(frames, where):
-    return 255 * frames.var(dim=0).mean().sqrt()
+def mean_of_roots(frames):
+    return 255 * frames.std(dim=0).mean()
 
 
-def other_pixels(frames, where):
-    return 255 * frames.var(dim=0)[:, ~where].mean().sqrt()
+def divided_by_n(frames):
+    return 255 * ((frames - frames.mean(0)) ** 2).mean(0).mean().sqrt()
 
 
-def mean_of_roots(frames, where):
-    return 255 * frames.std(dim=0)[:, where].mean()
+def over_the_picture(frames):
+    return 255 * frames.flatten(2).var(dim=2).mean().sqrt()
 
 
-def divided_by_n(frames, where):
-    return 255 * ((frames - frames.mean(0)) ** 2).mean(0)[:, where].mean().sqrt()
+def over_everything(frames):
+    return 255 * frames.std()
 
 
-def over_the_picture(frames, where):
-    return 255 * frames[:, :, where].var(dim=2).mean().sqrt()
-
-
-def over_everything(frames, where):
-    return 255 * frames[:, :, where].std()
-
-
-def zeros_counted(frames, where):
-    return 255 * (frames.var(dim=0) * where).mean().sqrt()
+def by_pixels(frames):
+    variance = frames.var(dim=0)
+    return 255 * (variance.sum() / variance[0].numel()).sqrt()
 
 
 # ------------------------------------------------------------------------------------ the grating
@@ -109,9 +106,9 @@ def grating_by_loops(size, angle, period):
 
 
 def made(change=lambda phase, period: 0.5 + 0.5 * phase.cos(), sign=-1, radians=math.radians,
-         turned=False, name=""):
+         turned=False, start=0, name=""):
     def grating(size, angle, period):
-        x = torch.arange(size).double()
+        x = start + torch.arange(size).double()
         y = x[:, None]
         if turned:
             x, y = y, x
@@ -126,6 +123,17 @@ def one_row(size, angle, period):
     x = torch.arange(size)
     theta = math.radians(angle)
     return 0.5 + 0.5 * torch.cos(2 * math.pi * (x * math.cos(theta) - 0 * x) / period)
+
+
+def divided_by_the_size(size, angle, period):
+    return made(lambda phase, _: 0.5 + 0.5 * (phase / size).cos())(size, angle, period)
+
+
+def stretched(size, angle, period):
+    x = torch.linspace(0, size, size)
+    theta = math.radians(angle)
+    u = x * math.cos(theta) - x[:, None] * math.sin(theta)
+    return 0.5 + 0.5 * torch.cos(2 * math.pi * u / period)
 
 
 # ----------------------------------------------------------------------------------- the strength
@@ -176,6 +184,15 @@ ANSWERS = {
             (over_colours, "over the colours"),
             (over_rows, "over the rows"),
             (darkest, "the percentile 0"),
+            (lambda f, p: torch.quantile(f, p // 100, dim=0), "// cuts off"),
+            (lambda f, p: torch.quantile(f, p / 100, dim=0, keepdim=True), "without keepdim"),
+            (lambda f, p: torch.quantile(f.mean(dim=1), p / 100, dim=0), "averaged the colours"),
+            (lambda f, p: torch.quantile(f, 0.2, dim=0), "20 %, whatever"),
+            (lambda f, p: np.percentile(f, p / 100, axis=0), "don't divide"),
+            (lambda f, p: torch.lerp(f.amin(0), f.amax(0), p / 100), "counts values"),
+            (lambda f, p: f.sort(dim=0).values[int(p / 100 * len(f))], "the next value above"),
+            (lambda f, p: f.sort(0).values[int(p / 100 * (len(f) - 1))], "the next value below"),
+            (one_whole_frame, "one of the frames"),
         ],
     },
     "14.2": {
@@ -183,13 +200,17 @@ ANSWERS = {
         "wrong": [
             (share_of_white, "grey levels of 255"),
             (no_root, "the square root is missing"),
-            (all_pixels, "all pixels count"),
-            (other_pixels, "where `where` is False"),
             (mean_of_roots, "average the variances first"),
             (divided_by_n, "N − 1"),
             (over_the_picture, "not over time"),
             (over_everything, "pixel by pixel"),
-            (zeros_counted, "zeros in your mean"),
+            (by_pixels, "three colours at each pixel"),
+            (lambda f: (255 * f.var(dim=0).mean()).sqrt(), "outside of the root"),
+            (lambda f: 255**2 * f.var(dim=0).mean(), "root first, then 255"),
+            (lambda f: 255 * f.var(dim=0).sum().sqrt(), "should be a mean"),
+            (lambda f: 255 * f.var(dim=1).mean().sqrt(), "among the colours"),
+            (lambda f: 255 * f.mean(1).var(dim=0).mean().sqrt(), "each colour counts by itself"),
+            (lambda f: 255 * f.var(dim=0).sqrt(), "one number for all"),
         ],
     },
     "14.3": {
@@ -204,6 +225,16 @@ ANSWERS = {
             (made(lambda p, _: 0.5 + 0.5 * (p / 2 / math.pi).cos(), name="no_pi"), "2π is missing"),
             (made(lambda p, d: 0.5 + 0.5 * (p * d * d).cos(), name="times"), "divide by it"),
             (one_row, "one row"),
+            (made(lambda p, _: 1 + p.cos() / 2, name="brackets"), "half of the whole sum"),
+            (made(start=1, name="from_one"), "are counted from 0"),
+            (made(start=-3.5, name="from_the_middle"), "not the middle"),
+            (divided_by_the_size, "don't divide them by the size"),
+            (stretched, "x counts the columns 0, 1, 2"),
+            (lambda s, a, p: grating_by_loops(s, 0, p), "still stand upright"),
+            (lambda s, a, p: torch.cos(math.radians(a)), "the angle is a number"),
+            (lambda s, a, p: math.cos(torch.arange(s)), "and math.cos takes one number"),
+            (lambda s, a, p: range(s)[:, None], "`range` can't be added or multiplied"),
+            (lambda s, a, p: range(s) * math.cos(a), "`range` can't be added or multiplied"),
         ],
     },
     "14.4": {
@@ -216,6 +247,11 @@ ANSWERS = {
             (onto_the_derained, "to the derained picture"),
             (at_most_one, "cut off at 1"),
             (no_strength, "strength does nothing"),
+            (lambda x, y, s: (x + s * y - x).clamp(0, 1), r"brackets: strength · \(derained"),
+            (lambda x, y, s: (x - s * y).clamp(0, 1), "you subtracted the derained picture"),
+            (lambda x, y, s: (x + s * (y - x)).clamp(max=1), "must not fall below 0"),
+            (lambda x, y, s: (x + s * (y - x)).clamp(min=0), "must not rise above 1"),
+            (lambda x, y, s: x + (s * (y - x)).clamp(0, 1), "and not what is added"),
         ],
     },
 }

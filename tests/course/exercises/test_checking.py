@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
+from derain_edu.course import exercises
 from derain_edu.course.exercises import checking
 from derain_edu.course.exercises.checking import Wrong, attempt, expect, expect_close, judge, show
 
@@ -52,6 +55,9 @@ def add_in_place(x):
         (lambda x: torch.full_like(x, torch.nan), "yours is nan, expected"),
         (lambda: 1, "your function raised TypeError"),
         (divide, f"raised IndexError in line {divide.__code__.co_firstlineno + 1}: list index"),
+        (lambda x: relu(x), "the function is torch.relu (your function raised NameError"),  # noqa: F821
+        (lambda x: math.pi, "write `import math` above your function (your function raised"),  # noqa: F821
+        (lambda x: doubled, "❌ 00.1: your function raised NameError"),  # noqa: F821
         (add_in_place, "changed the tensor it was given, from [0.25, -1.0] to [0.5, -2.0]"),
     ],
 )
@@ -96,3 +102,22 @@ def test_expect():
 def test_long_tensors_are_shown_by_their_shape():
     assert show(torch.rand(3, 5)) == "a tensor of shape (3, 5)"
     assert show(0.123456) == "0.1235" and show(torch.tensor([0.1, 1.0])) == "[0.1, 1.0]"
+
+
+def test_an_example_is_chinese_too(doubling, monkeypatch):
+    monkeypatch.setenv("DERAIN_EDU_LANGUAGE", "zh")
+    text = str(judge(doubling, lambda x: 3 * x))
+    assert "（当 x = [0.25, -1.0] 时）" in text and "。 " not in text and "(for" not in text
+
+
+def test_a_reason_of_two_parts_is_chinese_in_both(monkeypatch):
+    monkeypatch.setenv("DERAIN_EDU_LANGUAGE", "zh")
+    exercises.numbers()  # loads the checkers
+    for answer in (lambda first, second: (first, second), both_zero):
+        assert not re.search("[a-z]{3,} [a-z]{2,}", str(judge("13.3", answer)))
+
+
+def both_zero(first, second):
+    for weight in (*first.parameters(), *second.parameters()):
+        torch.nn.init.zeros_(weight)
+    return first, second
