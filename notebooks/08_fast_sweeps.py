@@ -482,8 +482,8 @@ assert speedup(forward["tree"], forward["by unbind"]) > 1
 # how a picture is taken apart.
 #
 # Forward, the tree is slower than the loop over `unbind`: it does many times the work, and a processor
-# with few cores has to do all of it. It may pay where thousands of cores compute at once; this course has not
-# measured that.
+# with few cores has to do all of it. It may pay where thousands of cores compute at once; this course
+# has not measured that.
 
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
