@@ -324,9 +324,9 @@ for name in names:
 # %% [markdown]
 # The two weighted gradients are about equally large, and opposite. That looks like a discovery, but it
 # had to come out. Where a training stands still, the weighted gradients add up to zero. The one of the
-# boundary is small, so two are left. Two vectors that add up to zero, and are not zero themselves,
-# have **equal sizes and a cosine of −1**. It holds for any weights: the four ways look alike here, and
-# their errors differ. So neither number is a diagnosis.
+# boundary is small beside them, so two are left. Two vectors that add up to zero, and are not zero
+# themselves, have **equal sizes and a cosine of −1**. It holds for any weights: the four ways look alike
+# here, and their errors differ. So neither number is a diagnosis.
 #
 # What does say something: at the end **neither gradient is near zero**. Where a goal is met, its
 # gradient is zero. So the training has come to rest at a compromise that meets neither goal. Which cure

@@ -226,7 +226,7 @@ def expect_close(
     fitting = [text for text, value in known if _same(found, _tensor(value), tolerance)]
     reason = local([*fitting, f"{what} is not right"][0])
     end = "" if reason.endswith(("?", "!", "？", "！", "。")) else local(".")
-    case = local(f" (for {example})") if example else ""
+    case = local(" (for {example})").replace("{example}", local(example)) if example else ""
     raise Wrong(f"{reason}{end} {local(_difference(found, truth))}{case}")
 
 

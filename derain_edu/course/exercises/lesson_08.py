@@ -101,7 +101,7 @@ def check_join(answer: Callable[..., Any]) -> None:
             got = joined(h)
             expect(got.shape == h.shape, "one map at a time: a, b, lo and hi are one number each")
             worst = h[(got - right).abs().argmax()].item()
-            example = f"h = {worst:g} and {', then '.join(map(_formula, chain))}"
+            example = f"h = {worst:g}: {' → '.join(map(_formula, chain))}"
             expect_close(got, right, "what the joined map does",
                          mistakes=mistakes, example=example)
             expect(joined.lo <= joined.hi, f"lo = {joined.lo} is above hi = {joined.hi}")
@@ -176,9 +176,9 @@ def _rounds(
         if way == "drops":
             return both
         maps = torch.cat((maps[:, : 1 if way == "first only" else distance], both), dim=1)
-        if way == "once":
+        distance = distance + 1 if way in ("steps", "few steps") else 2 * distance
+        if way == "once" or way == "few steps" and distance == length.bit_length():
             break
-        distance = distance + 1 if way == "steps" else 2 * distance
     return maps
 
 
@@ -214,6 +214,8 @@ def check_scan(answer: Callable[..., Any]) -> None:
                 _rounds(maps, join, "once"),
             "double the distance after each round: it joins *blocks*, and a distance that grows by "
             "1 leaves steps out or takes them twice": _rounds(maps, join, "steps"),
+            "the distances are 1, 2, 4 …, twice as large each time, and not 1, 2, 3":
+                _rounds(maps, join, "few steps"),
             "one round too few: L may lie between two powers of 2. Go on while d < L":
                 _rounds(maps, join, "floor"),
             "each round starts from what went in: go on with what the round before gave":

@@ -53,12 +53,15 @@ def check_gated(answer: Callable[..., Any]) -> None:
             "x is missing: the block adds the scaled branch to it": scale * branch,
         }
         if len(A) == x.shape[1]:  # then a wrong axis raises no error
-            mistakes["the first axis of A is the batch, but it met the channels: tensors are "
-                     "lined up from their last axis. Make A (B, 1, H, W) first"] = A * branch + x
+            mistakes |= {
+                "the first axis of A is the batch, but it met the channels: tensors are lined up "
+                "from their last axis. Make A (B, 1, H, W) first": A * branch + x,
+            }
         if x.numel() == 4:  # one row: a wrong axis raises no error
-            mistakes["the new axis stands last: make A (B, 1, H, W), `A.unsqueeze(1)`"] = (
-                A.double()[..., None] * branch + x
-            )
+            mistakes |= {
+                "the new axis stands last: make A (B, 1, H, W), `A.unsqueeze(1)`":
+                    A.double()[..., None] * branch + x,
+            }
         mistakes = {reason: value.relu() for reason, value in mistakes.items()} | {
             "the ReLU is missing": scale * branch + x,
             "the ReLU comes last, after x was added": (scale * branch).relu() + x,

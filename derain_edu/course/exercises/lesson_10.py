@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from derain_edu.course.exercises.checking import Wrong, checker, expect, expect_close, hinted, show
+from derain_edu.language import local
 
 # -- 10.1 -----------------------------------------------------------------------------------------
 
@@ -51,20 +52,24 @@ def check_weighted(answer: Callable[..., Any]) -> None:
             "channels four different ones": swept.flatten(1, 2) * turned,
         }
         if swept.shape[2] == swept.shape[3]:  # then a wrong axis raises no error
-            mistakes["your weights met the rows: (B, 4, H, W) has to become (B, 4, 1, H, W)"] = (
-                swept * weights.transpose(2, 3)
-            ).flatten(1, 2)
+            mistakes |= {
+                "your weights met the rows: (B, 4, H, W) has to become (B, 4, 1, H, W)":
+                    (swept * weights.transpose(2, 3)).flatten(1, 2),
+            }
         if len(swept) == swept.shape[2]:
-            mistakes["the first axis of a weight (B, H, W) is the batch, but it met the channels: "
-                     "make it (B, 1, H, W)"] = (swept * weights[:, :, 0].transpose(0, 1)).flatten(
-                1, 2)
+            mistakes |= {
+                "the first axis of a weight (B, H, W) is the batch, but it met the channels: make "
+                "it (B, 1, H, W)": (swept * weights[:, :, 0].transpose(0, 1)).flatten(1, 2),
+            }
         example = f"swept of shape {tuple(swept.shape)}"
         if swept.numel() == 8:
             example = f"swept = {show(swept.view(4, 2))}, scores = {show(scores.flatten())}"
         got = hinted(answer, _WEIGH_HINTS, swept, scores)
         if isinstance(got, Tensor) and got.shape != truth.shape and got.numel() == truth.numel():
-            mistakes["the numbers are right: flatten(1, 2) puts directions and channels into one "
-                     "axis, and returns a new tensor"] = product.reshape(got.shape)
+            mistakes |= {
+                "the numbers are right: flatten(1, 2) puts directions and channels into one axis, "
+                "and returns a new tensor": product.reshape(got.shape),
+            }
         expect_close(got, truth, "the result", mistakes=mistakes, example=example)
 
 
@@ -110,6 +115,12 @@ _RECORD_HINTS = {
 }
 
 
+def _named(name: str, reason: str, names: Iterable[str]) -> str:
+    """Say of one of these names what is wrong, in the reader's language."""
+    among = local("(of {names})").replace("{names}", ", ".join(names))
+    return f"{name!r} {local(reason)} {among}"
+
+
 @checker("10.2")
 def check_idle(answer: Callable[..., Any]) -> None:
     """Try ``idle_tensors(names, optimizer)`` on what Adam keeps of three small networks."""
@@ -138,10 +149,10 @@ def check_idle(answer: Callable[..., Any]) -> None:
         for name in found:
             kind = network[name]
             if kind != "zeros":
-                raise Wrong(f"{name!r} {why[kind]} (of {', '.join(names)})")
+                raise Wrong(_named(name, why[kind], names))
         for name in sorted(right):
-            missed = f"{name!r} is missing: it has a record, and both means are 0 in all places"
-            expect(name in found, f"{missed} (of {', '.join(names)})")
+            missed = "is missing: it has a record, and both means are 0 in all places"
+            expect(name in found, _named(name, missed, names))
 
 
 # -- 10.3 -----------------------------------------------------------------------------------------
@@ -175,10 +186,10 @@ _WHY_NOT = {
     "frozen": "is frozen: its `requires_grad` is False, so it wants no gradient",
 }
 _WHY = {
-    "zeros": "it got a gradient, but all of it is 0, which teaches as little as none",
-    "unused": "nothing uses it, so its `.grad` is None",
-    "used before": "its `.grad` is what an *earlier* backward left there: clear the gradients "
-                   "first, `model.zero_grad()`",
+    "zeros": "is missing: it got a gradient, but all of it is 0, which teaches as little as none",
+    "unused": "is missing: nothing uses it, so its `.grad` is None",
+    "used before": "is missing: its `.grad` is what an *earlier* backward left there: clear the "
+                   "gradients first, `model.zero_grad()`",
 }
 
 
@@ -217,14 +228,13 @@ def check_idle_parameters(answer: Callable[..., Any]) -> None:
         found = hinted(test, _GRADIENT_HINTS)
         good = isinstance(found, list | tuple | set) and all(isinstance(n, str) for n in found)
         expect(good and set(found) <= set(kinds), f"return a list of names out of {list(kinds)}")
-        of = f"(of {', '.join(kinds)})"
         wanting = {name for name, kind in kinds.items() if kind != "frozen"}
         expect(set(found) != wanting or kinds != _MODELS[0], "you named every parameter, also "
                "those that are used: call `loss.backward()` before you look, and clear the "
                "gradients before it, not after it")
         for name in found:
             if kinds[name] not in _IDLE:
-                raise Wrong(f"{name!r} {_WHY_NOT[kinds[name]]} {of}")
+                raise Wrong(_named(name, _WHY_NOT[kinds[name]], kinds))
         for name, kind in kinds.items():
             if kind in _IDLE:
-                expect(name in found, f"{name!r} is missing: {_WHY[kind]} {of}")
+                expect(name in found, _named(name, _WHY[kind], kinds))

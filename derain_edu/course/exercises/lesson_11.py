@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from derain_edu.course import pinn
 from derain_edu.course.exercises.checking import Wrong, checker, expect, expect_close, hinted
+from derain_edu.language import local
 
 _KEEP_GRAPH = (
     "a first derivative is differentiated again: for u_xx, and when the loss is. "
@@ -91,21 +92,21 @@ def _check_that_it_teaches(answer: Callable[..., Any]) -> None:
     truth = u_t + u * u_x - 0.5 * u_xx
     got = hinted(answer, _GRAPH_HINTS, lambda x, t: network(x, t)[0], x, t, 0.5)
     expect_close(got, truth, "the residual", example="a small network, ν = 0.5, 7 points")
-    cut = "the numbers are right, but a loss made of them can't train the network: "
+    cut = local("the numbers are right, but a loss made of them can't train the network: ")
     expect(
         isinstance(got, Tensor) and got.requires_grad,
-        cut + "they are cut off from its weights. Pass create_graph=True, and don't detach",
+        cut + local("they are cut off from its weights. Pass create_graph=True, and don't detach"),
     )
     weights = list(network.parameters())
     try:
         found = flat_gradient(got.square().mean(), weights)
     except RuntimeError:
-        raise Wrong(cut + _KEEP_GRAPH) from None
+        raise Wrong(cut + local(_KEEP_GRAPH)) from None
     expect_close(
         found, flat_gradient(truth.square().mean(), weights),
-        cut + "its gradient",
+        cut + local("its gradient"),
         mistakes={
-            cut + "u_xx is cut off from the weights. Pass create_graph=True there, too":
+            cut + local("u_xx is cut off from the weights. Pass create_graph=True there, too"):
                 flat_gradient((u_t + u * u_x - 0.5 * u_xx.detach()).square().mean(), weights),
         },
     )
@@ -143,7 +144,7 @@ def check_plucked(answer: Callable[..., Any]) -> None:
     expect(isinstance(found, Tensor), f"return u, a tensor (N,), not a {type(found).__name__}")
     for form, start in _FORMS.items():
         for words, network in _NETWORKS.items():
-            _check_conditions(answer, network, start, f"{words}, {form}")
+            _check_conditions(answer, network, start, f"{local(words)}, {form}")
         _check_freedom(answer, start, form)
 
 

@@ -418,6 +418,8 @@ ANSWERS = {
             (one_round_too_many, "where d is as large as L, no map has a partner"),
             (whole_powers_only, "one round too few"),
             (a_fraction_of_rounds, "math.log2 gives a fraction"),
+            (lambda m, j: rounds(m, j, grow=lambda d: d + 1, last=m.shape[1].bit_length()),
+             "the distances are 1, 2, 4"),
             (forgets_the_round_before, "go on with what the round before gave"),
             (keeps_the_first_only, "not the first one only"),
             (drops_in_each_round, "the first d of a round stay as they are"),
