@@ -214,10 +214,10 @@ def check_scan(answer: Callable[..., Any]) -> None:
                 _rounds(maps, join, "once"),
             "double the distance after each round: it joins *blocks*, and a distance that grows by "
             "1 leaves steps out or takes them twice": _rounds(maps, join, "steps"),
-            "the distances are 1, 2, 4 …, twice as large each time, and not 1, 2, 3":
-                _rounds(maps, join, "few steps"),
             "one round too few: L may lie between two powers of 2. Go on while d < L":
                 _rounds(maps, join, "floor"),
+            "the distances are 1, 2, 4 …, twice as large each time, and not 1, 2, 3":
+                _rounds(maps, join, "few steps"),
             "each round starts from what went in: go on with what the round before gave":
                 _rounds(maps, join, "forgets"),
             "you joined them in the wrong order: join(second, first), where the first is the one "
