@@ -270,8 +270,9 @@ assert last > 5 * first
 #
 # <details><summary>Hint</summary>
 #
-# For each loss: `torch.autograd.grad(loss, list(network.parameters()))` returns a tensor per layer's
-# weights. `flatten` each, `torch.cat` them. Last, `torch.cosine_similarity(a, b, dim=0)`.
+# For each loss: `torch.autograd.grad(loss, list(network.parameters()))` returns one tensor for each
+# weight matrix and each bias. `flatten` each, `torch.cat` them. Last, `torch.cosine_similarity(a, b,
+# dim=0)`.
 #
 # </details>
 
