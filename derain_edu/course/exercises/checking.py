@@ -240,7 +240,7 @@ def show(value: Any) -> str:
     """Write numbers as a reader can take them in: ``0.25``, ``[0.1, 0.2]``, or a shape."""
     if isinstance(value, Tensor):
         if value.numel() > 12:
-            return f"a tensor of shape {tuple(value.shape)}"
+            return local(f"a tensor of shape {tuple(value.shape)}")
         return str(_rounded(value.detach().tolist()))
     if isinstance(value, float):  # a count stays a count: 95,107 and not 9.511e+04
         return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
