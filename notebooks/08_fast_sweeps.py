@@ -7,7 +7,7 @@
 # |---|---|
 # | **Goals** | say where the time of a Python loop goes; write a loop that is cheap to train; turn a loop into a tree; derive a backward pass, and check it so that a wrong one fails; time several forms of the same numbers, and read the table with its spread |
 # | **Before you start** | lesson 07 |
-# | **Time** | 60 minutes, 35 of them for the exercises; the cells take 30 s on a CPU with two cores, and the same with a GPU (they stay on the CPU). The very first run compiles some loops for about 20 s more |
+# | **Time** | 57 minutes, 30 of them for the exercises; the cells take 30 s on a CPU with two cores, and the same with a GPU (they stay on the CPU). The very first run compiles some loops for about 20 s more |
 # | **Papers** | Hillis & Steele, Communications of the ACM 29, 1986 (the scan); Wang et al., CVPR 2019 (SPANet, arXiv 1904.01538) |
 
 # %% tags=["bootstrap"]
@@ -120,34 +120,7 @@ assert written["by unbind", 96] < 5 * written["by unbind", 48]
 # and autograd is not to blame; it does what the index says. The backward pass of `unbind` puts all
 # columns into one tensor, once.
 #
-# ## 3 · The axis of the sweep in front
-#
-# The numbers of x (N, L) lie in memory row by row. The N numbers of a *column* are L places apart, and
-# a processor loads memory in blocks of 16 neighbours. So we copy x once to (L, N): now each step reads
-# and writes one piece.
-
-# %%
-def axis_first(x, alpha):
-    lines = x.T.contiguous()  # (L, N): what a step needs lies side by side
-    h = torch.empty_like(lines)
-    h[0] = torch.relu(lines[0])
-    for t in range(1, len(lines)):
-        h[t] = torch.relu(alpha * h[t - 1] + lines[t])
-    return h.T  # (N, L)
-
-
-x = torch.randn(4096, 512)
-forms = {"by index": by_index, "by unbind": by_unbind, "axis first": axis_first}
-ways = {name: lambda form=form: form(x, 0.5) for name, form in forms.items()}
-for name, runs in interleave(ways, rounds=5).items():
-    assert torch.equal(ways[name](), by_index(x, 0.5))
-    print(f"{name:11} {speed.spread(runs)} ms")
-
-# %% [markdown]
-# (Median of five runs; in brackets the fastest and the slowest.) The same calls, the same numbers,
-# another place in memory. If the brackets of two lines overlap much, the runs can't tell them apart.
-#
-# ## 4 · Two steps are one
+# ## 3 · Two steps are one
 #
 # Can we do without waiting? A step is a *map*: a rule that turns the h before into the h after.
 # relu(α · h + x) is
@@ -222,7 +195,7 @@ if exercises.check("08.1", join):
 # tree needs.
 
 # %% [markdown]
-# ## 5 · From a loop to a tree
+# ## 4 · From a loop to a tree
 #
 # So two neighbouring steps can be joined before anybody knows the h that comes in. All pairs at the
 # same time; then pairs of pairs, and so on.
@@ -303,7 +276,7 @@ print(f"{L - 1:,} steps of the loop, {joins:,} joins of the tree: "
       f"{joins / (L - 1):.1f} times as many")
 
 # %% [markdown]
-# ## 6 · Compiled code
+# ## 5 · Compiled code
 #
 # The price of section 1 is paid per *call*. So the most direct remedy is a loop without calls: Numba
 # reads a Python function and translates it into machine code for your processor, when it first runs.
@@ -329,17 +302,17 @@ def compiled(x, alpha):
 
 x = torch.randn(4096, 512)
 assert torch.allclose(compiled(x, 0.5), by_unbind(x, 0.5), atol=1e-5)  # compiles it
-forms["compiled"] = compiled
+forms = {"by index": by_index, "by unbind": by_unbind, "compiled": compiled}
 ways = {name: lambda form=form: form(x, 0.5) for name, form in forms.items()}
 for name, runs in interleave(ways, rounds=5).items():
     print(f"{name:11} {speed.spread(runs)} ms")
 
 # %% [markdown]
-# The order of the loops is free now: each row is finished before the next one begins, and its memory
-# stays in the processor. Autograd, however, sees nothing of such a loop. Its gradient has to be
-# written by hand.
+# (Median of five runs; in brackets the fastest and the slowest.) Each row is finished before the next
+# one begins, and its memory stays in the processor. Autograd, however, sees nothing of such a loop.
+# Its gradient has to be written by hand.
 #
-# ## 7 · The way back, in three lines
+# ## 6 · The way back, in three lines
 #
 # Call the loss ℓ. Let $G_t$ be the gradient that arrives at $h_t$ from outside. $h_t$ also goes into $h_{t+1}$, with
 # weight α. So what arrives in total, behind the ReLU, is $g_t$:
@@ -419,38 +392,34 @@ for name, way in ways.items():
 #
 # | | |
 # |---|---|
-# | **Difficulty** | ●●●●○ |
+# | **Difficulty** | ●●●○○ |
 # | **Importance** | ●●●●○ |
-# | **Spend** | 15 minutes |
-# | **Task** | the step is now $h_t = \mathrm{relu}(\alpha_t\,h_{t-1} + x_t)$. Write `sweep_gradients(h, alpha, G)` for one row, (L,) each: return the derivatives by x and those by α, (L,) each. No autograd. The first α is never used: its derivative is 0 |
+# | **Spend** | 10 minutes |
+# | **Task** | each pixel has an α of its own now: $h_t = \mathrm{relu}(\alpha_t\,h_{t-1} + x_t)$. Write `way_back(h, alpha, G)` for one row, (L,) each: return g (L,), the derivative by x. No autograd |
 #
 # <details><summary>Hint</summary>
 #
-# Ask of each number where it goes. $h_t$ goes out, where $G_t$ comes back, and into $h_{t+1}$. With
-# *which* α? And $\alpha_t$ is used once, at pixel t, where it multiplies … So no sum is left.
+# Begin with `Sweep.backward`. Which α weighed $h_t$ on its way into pixel t + 1?
 #
 # </details>
 
 # %% tags=["exercise"]
-def sweep_gradients(h, alpha, G):
-    """Return the derivatives by x and by alpha, (L,) each."""
+def way_back(h, alpha, G):
+    """Return g (L,): how much the loss changes with each x."""
     # BEGIN SOLUTION
     g = torch.zeros_like(h)
+    back = 0  # behind the last pixel comes nothing
     for t in reversed(range(len(h))):
-        back = 0
-        if t + 1 < len(h):
-            back = alpha[t + 1] * g[t + 1]  # the way that h_t took
         g[t] = (h[t] > 0) * (G[t] + back)
-    by_alpha = torch.zeros_like(h)
-    by_alpha[1:] = g[1:] * h[:-1]
-    return g, by_alpha
+        back = alpha[t] * g[t]  # goes on to pixel t - 1
+    return g
     # END SOLUTION
 
 
-if exercises.check("08.3", sweep_gradients):
+if exercises.check("08.3", way_back):
     last = torch.eye(8)[7]  # the loss is the last h of eight
-    by_x8, by_alpha8 = sweep_gradients(h8[0], torch.full((8,), 0.5), last)
-    for name, values in {"h": h8[0], "by x": by_x8, "by α": by_alpha8}.items():
+    g = way_back(h8[0], torch.full((8,), 0.5), last)
+    for name, values in {"h": h8[0], "by x": g}.items():
         print(f"{name:5}", " ".join(f"{v + 0:6.3f}" for v in values))
 
 # %% [markdown] tags=["solution"]
@@ -458,9 +427,9 @@ if exercises.check("08.3", sweep_gradients):
 # $\alpha_{t+1}$. Where h is zero the way is cut, and all pixels before it get nothing.
 
 # %% [markdown]
-# ## 8 · The race
+# ## 7 · The race
 #
-# The package has all these forms for four directions, with β; the last three with the three lines as
+# The package has all these forms for four directions, with β; the last two with the three lines as
 # their backward pass. First: are they the same?
 #
 # **Predict:** forward and backward, how many times as fast as the indexing loop is the compiled one?
@@ -470,8 +439,7 @@ my_guess = None  # write a factor
 
 # %%
 forms = {"by index": bench_sweeps.indexed_sweeps}
-methods = {"by unbind": "loop", "axis first": "rows", "tree": "scan",
-           "compiled": "numba"}
+methods = {"by unbind": "loop", "tree": "scan", "compiled": "numba"}
 for name, method in methods.items():
     forms[name] = lambda x, a, b, method=method: irnn_stack(x, a, b, method)
 
@@ -486,7 +454,7 @@ ways = {}
 for name, form in forms.items():
     ways[name, 1] = torch.no_grad()(lambda form=form: form(x, a, b))
     ways[name, 2] = lambda form=form: form(x, a, b).sum().backward()
-seconds = interleave(ways, rounds=7)  # all ten in turn
+seconds = interleave(ways, rounds=7)  # all eight in turn
 forward = {name: seconds[name, 1] for name in forms}
 both_ways = {name: seconds[name, 2] for name in forms}
 
@@ -501,7 +469,7 @@ print("8 channels of 192 × 192, one thread; ms: median (fastest–slowest) of 7
 print(text_table(["form", "forward", "with backward", "times as fast"], lines))
 gain = speedup(both_ways["by index"], both_ways["compiled"])
 compare_guess(my_guess, gain, "times")
-plots.show(speed.draw_race(forward, both_ways), "Every run of the five forms as a "
+plots.show(speed.draw_race(forward, both_ways), "Every run of the four forms as a "
            "dot, logarithmic: the compiled form is far faster than the others.")
 for name in list(forms)[:-1]:
     assert speedup(both_ways[name], both_ways["compiled"]) > 1.5, name
@@ -513,9 +481,9 @@ assert speedup(forward["tree"], forward["by unbind"]) > 1
 # much, seven runs don't decide between them.** From the first line to the second nothing changed but
 # how a picture is taken apart.
 #
-# The tree is slower than the loop over `unbind`: it does many times the work, and a processor with few
-# cores has to do all of it. It may pay where thousands of cores compute at once; this course has not
-# measured that.
+# Forward, the tree is slower than the loop over `unbind`: it does many times the work, and a processor
+# with few cores has to do all of it. It may pay where thousands of cores compute at once; this course
+# has not measured that.
 
 # %% [markdown] tags=["quiz"]
 # ## Check yourself
@@ -539,7 +507,7 @@ assert speedup(forward["tree"], forward["by unbind"]) > 1
 # </details>
 #
 # **3. The tree needs 10 rounds for 1,024 pixels, the loop 1,023 steps. Why does the loop over `unbind`
-# still win in the race?**
+# still win the race forward?**
 #
 # <details><summary>Answer</summary>
 #
@@ -553,15 +521,14 @@ assert speedup(forward["tree"], forward["by unbind"]) > 1
 # <details><summary>Answer</summary>
 #
 # Run `gradcheck` on random inputs in float64, and make sure that it *fails* for a mistake that you
-# put in: a check that can't fail proves nothing. In section 7, h_t in place of h_{t−1} failed.
+# put in: a check that can't fail proves nothing. In section 6, h_t in place of h_{t−1} failed.
 #
 # </details>
 
 # %% [markdown]
 # ## You can now …
 #
-# - say where the time of a loop goes: a fixed price per call, memory that lies apart, gradients as large
-#   as the whole picture;
+# - say where the time of a loop goes: a fixed price per call, gradients as large as the whole picture;
 # - join two steps into one, and all steps in a tree;
 # - derive a backward pass, and check it so that a wrong one fails;
 # - time several forms in turn, and say which differences are real.

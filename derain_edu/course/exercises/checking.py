@@ -31,6 +31,30 @@ from derain_edu.language import local
 Checker = Callable[[Callable[..., Any]], None]
 CHECKERS: dict[str, Checker] = {}  # by number; filled by @checker when a lesson's module is loaded
 
+# Errors that beginners meet in any lesson: a part of their text, and what it means.
+HINTS = {
+    "is ambiguous": "a tensor holds many numbers, and `if`, `and`, `not`, `min` and `max` want "
+    "one: work on each number (`&`, `~`, torch.minimum), or ask once, `.any()` or `.all()`",
+    "infer output dtype": "yes or no has no mean: make numbers of it first, `.float()`",
+    "bool tensor is not supported": "a minus can't work on yes or no: `~` turns a mask round, and "
+    "`.float()` makes numbers of it",
+    '"bitwise_': "`&` and `|` come before `<` and `>=`: put each comparison in brackets, "
+    "(a < x) & (x < b)",
+    "must match the size of tensor": "tensors are lined up from their last axis; there, sizes must "
+    "be equal, or one of them 1: `unsqueeze` makes such an axis",
+    "one element tensors can be converted": "`math.…` and `float` take one number: take the "
+    "function of torch, such as torch.sin, which works on each number of a tensor",
+    "cannot be converted to Scalar": "`.item()` is for a tensor of one number: keep the tensor",
+    "zero-dimensional tensor": "single numbers have no axis along which torch.cat could put them "
+    "together: torch.stack makes one",
+    "cannot unpack non-iterable int": "a loop over a dict gives its keys: `.items()` gives pairs "
+    "of a key and a value",
+    "__init__() takes": "a name with a capital letter, such as torch.nn.Sigmoid, makes a layer: "
+    "the function is torch.sigmoid",
+    "cannot be interpreted as an integer": "a whole number is asked for: `/` and math.log2 give "
+    "a fraction, `//` and int(…) don't",
+}
+
 
 class Wrong(Exception):
     """The answer is wrong; the text says why, for the reader."""
@@ -96,7 +120,7 @@ def judge(number: str, answer: Callable[..., Any]) -> CheckResult:
 
 
 def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the answer once and return its result.
+    """Call the answer once and return its result; errors that we know are explained (`HINTS`).
 
     Tensors are handed over as copies, so that an answer that writes into them is found out.
 
@@ -106,22 +130,47 @@ def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:
         If it returned ``...``, as the stubs do.
     Wrong
         If it raised an exception, returned nothing, or changed a tensor that it was given.
+        A ``Wrong`` of a function that the answer was given comes out as it is.
+    """
+    return hinted(answer, {}, *arguments)
+
+
+def hinted(answer: Callable[..., Any], hints: Mapping[str, str], *arguments: Any) -> Any:
+    """Call the answer as :func:`attempt` does, and explain the errors of this exercise, too.
+
+    Parameters
+    ----------
+    answer : callable
+        The reader's function.
+    hints : mapping of str to str
+        A part of an error's text, such as ``"does not require grad"``, and what it means here. The
+        first that fits stands before the error. They go before `HINTS`.
+    *arguments
+        What the answer is given.
+
+    Raises
+    ------
+    Untouched, Wrong
+        As :func:`attempt` does.
     """
     given = [_copy(value) for value in arguments]
     try:
         result = answer(*given)
+    except Wrong:
+        raise
     except Exception as error:
         kind, line = type(error).__name__, _line(error)
+        told = f"your function raised {kind} in line {line}: {error}"
         if line is None:
-            reason = f"your function raised {kind}: {error}"
-        else:
-            reason = f"your function raised {kind} in line {line}: {error}"
-        hint = _missing_name(error)
-        raise Wrong(f"{local(hint)} ({local(reason)})" if hint else reason) from None
+            told = f"your function raised {kind}: {error}"
+        if hint := _missing_name(error):
+            raise Wrong(f"{local(hint)} ({local(told)})") from None
+        raise Wrong(_explained(told, hints, HINTS)) from None
     if result is ...:
         raise Untouched
     if result is None:
-        raise Wrong("your function returned nothing (None): does it end in `return`?")
+        told = "your function returned nothing (None): does it end in `return`?"
+        raise Wrong(_explained(told, hints))
     for before, after in zip(arguments, given, strict=True):
         if not isinstance(before, Tensor) or torch.equal(before, after):
             continue
@@ -137,31 +186,12 @@ def attempt(answer: Callable[..., Any], *arguments: Any) -> Any:
     return result
 
 
-def hinted(answer: Callable[..., Any], hints: Mapping[str, str], *arguments: Any) -> Any:
-    """Call the answer as :func:`attempt` does, and explain the errors that beginners meet.
-
-    Parameters
-    ----------
-    answer : callable
-        The reader's function.
-    hints : mapping of str to str
-        A part of an error's text, such as ``"does not require grad"``, and what it means here. The
-        first that fits stands before the error.
-    *arguments
-        What the answer is given.
-
-    Raises
-    ------
-    Untouched, Wrong
-        As :func:`attempt` does.
-    """
-    try:
-        return attempt(answer, *arguments)
-    except Wrong as reason:
-        for part, hint in hints.items():
-            if part in str(reason):
-                raise Wrong(f"{local(hint)} ({local(str(reason))})") from None
-        raise
+def _explained(problem: str, *tables: Mapping[str, str]) -> str:
+    """Put the first hint that fits before a problem."""
+    for part, hint in (entry for table in tables for entry in table.items()):
+        if part in problem:
+            return f"{local(hint)} ({local(problem)})"
+    return problem
 
 
 def expect_close(
@@ -219,7 +249,7 @@ def show(value: Any) -> str:
     """Write numbers as a reader can take them in: ``0.25``, ``[0.1, 0.2]``, or a shape."""
     if isinstance(value, Tensor):
         if value.numel() > 12:
-            return f"a tensor of shape {tuple(value.shape)}"
+            return local(f"a tensor of shape {tuple(value.shape)}")
         return str(_rounded(value.detach().tolist()))
     if isinstance(value, float):  # a count stays a count: 95,107 and not 9.511e+04
         return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"

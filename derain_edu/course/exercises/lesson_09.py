@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
+from derain_edu.course.exercises.checking import (
+    attempt,
+    checker,
+    expect,
+    expect_close,
+    hinted,
+    show,
+)
 from derain_edu.map_scores import auc
 
-_YES_OR_NO = "yes or no has no mean: make numbers of it first, `.float()`"
-
-
-def explained(call: Callable[[], Any], reasons: dict[str, str]) -> Any:
-    """Try an answer; if it raises, add the reason whose key is a part of the error's text."""
-    try:
-        return call()
-    except Wrong as error:
-        known = [reason for part, reason in reasons.items() if part in str(error)]
-        first_line = str(error).split("\n")[0]
-        words = f"{first_line}. {known[0][0].upper()}{known[0][1:]}" if known else str(error)
-        raise Wrong(words) from None
-
-
 # -- 09.1 -----------------------------------------------------------------------------------------
+
+
+_ONE_MAP = "tensors are lined up from their last axis: make A (B, 1, H, W) first, A.unsqueeze(1)"
+_GATE_HINTS = {
+    "must match the size of tensor": _ONE_MAP,
+    "is invalid for input of size": _ONE_MAP,
+    "'Tensor' object is not callable": "`branch` is no function here: it is what the branch gave",
+    "batch2 tensor": "@ is the product of matrices: * multiplies number by number",
+}
 
 
 @checker("09.1")
@@ -47,15 +48,20 @@ def check_gated(answer: Callable[..., Any]) -> None:
             "A is turned round: where A = 0 the pixel should pass as it is":
                 (1 - scale) * branch + x,
             "you took the map of the first picture for all": scale[:1] * branch + x,
+            "x passes as it is, also where A = 1: the block adds to it, and does not replace it":
+                scale * branch + (1 - scale) * x,
             "x is missing: the block adds the scaled branch to it": scale * branch,
         }
         if len(A) == x.shape[1]:  # then a wrong axis raises no error
-            mistakes["the first axis of A is the batch, but it met the channels: tensors are "
-                     "lined up from their last axis. Make A (B, 1, H, W) first"] = A * branch + x
+            mistakes |= {
+                "the first axis of A is the batch, but it met the channels: tensors are lined up "
+                "from their last axis. Make A (B, 1, H, W) first": A * branch + x,
+            }
         if x.numel() == 4:  # one row: a wrong axis raises no error
-            mistakes["the new axis stands last: make A (B, 1, H, W), `A.unsqueeze(1)`"] = (
-                A.double()[..., None] * branch + x
-            )
+            mistakes |= {
+                "the new axis stands last: make A (B, 1, H, W), `A.unsqueeze(1)`":
+                    A.double()[..., None] * branch + x,
+            }
         mistakes = {reason: value.relu() for reason, value in mistakes.items()} | {
             "the ReLU is missing": scale * branch + x,
             "the ReLU comes last, after x was added": (scale * branch).relu() + x,
@@ -65,9 +71,7 @@ def check_gated(answer: Callable[..., Any]) -> None:
             example = ", ".join(f"{name} = {show(t.flatten())}" for name, t in
                                 (("x", x), ("branch", branch), ("A", A)))
         truth = (scale * branch + x).relu()
-        reasons = {"size of tensor": "tensors are lined up from their last axis: make A "
-                                     f"(B, 1, H, W) first, here {tuple(scale.shape)}"}
-        got = explained(partial(attempt, answer, x, branch, A), reasons)
+        got = hinted(answer, _GATE_HINTS, x, branch, A)
         expect_close(got, truth, "the block", mistakes=mistakes, example=example)
 
 
@@ -78,14 +82,21 @@ def _order_cases() -> list[tuple[Tensor, Tensor]]:
     """Return maps and masks: no tie, ties, all equal, many ties, few rainy pixels, two axes."""
     yes, no = True, False
     rows = [
-        ([0.9, 0.8, 0.3, 0.1], [yes, no, yes, yes]),
-        ([0.5, 0.5, 0.2, 0.7, 0.9], [yes, no, no, yes, no]),
+        ([0.9, 0.8, 0.3, 0.6], [yes, no, yes, yes]),
+        ([0.2, 0.5, 0.5, 0.7, 0.9], [no, no, yes, yes, no]),
         ([0.4, 0.4, 0.4], [no, yes, no]),
         ([0.1, 0.2, 0.8], [no, no, yes]),
     ]
     cases = [(torch.tensor(values), torch.tensor(mask)) for values, mask in rows]
     rounded = (torch.rand(6, 7) * 5).round() / 5
     return [*cases, (rounded, torch.arange(42).view(6, 7) % 5 == 0), (rounded, rounded < 0.5)]
+
+
+_ORDER_HINTS = {
+    "must match the size of tensor": "each rainy value meets each dry one: `wet[:, None] > dry`",
+    "is ambiguous": "`if` and `not` want one yes or no, and a tensor holds many: `~mask` turns a "
+    "mask round, and loops over single pixels need one row, values.flatten()",
+}
 
 
 @checker("09.2")
@@ -95,27 +106,38 @@ def check_order(answer: Callable[..., Any]) -> None:
         wet, dry = values[mask], values[~mask]
         larger = (wet[:, None] > dry).sum().item()
         equal = (wet[:, None] == dry).sum().item()
-        pairs, number = wet.numel() * dry.numel(), values.numel()
+        found, number = larger + equal / 2, values.numel()
+        pairs, least = wet.numel() * dry.numel(), min(wet.numel(), dry.numel())
         truth = auc(values, mask)
+        kept, others = (values * mask).flatten(), (values * ~mask).flatten()
         mistakes = {
             "a tie counts a half, and you counted it as in order": (larger + equal) / pairs,
             "a tie counts a half, and you counted it as not in order": larger / pairs,
             "it is turned round: in order means that A is larger at the *rainy* pixel": 1 - truth,
             "you left out the ties, above and below": larger / max(pairs - equal, 1),
-            "this is the number of pairs: divide it by all pairs": larger + equal / 2,
+            "this is the number of pairs in order: divide it by all pairs": found,
+            "you divided by the number of pixels: divide by the number of pairs": found / number,
+            "you divided by the number of pixels, and `len` counts along the first axis only: "
+            "divide by the number of pairs": found / len(values),
+            "you divided by the number of rainy pixels: each of them meets *every* dry one":
+                found / wet.numel(),
+            "a / b * c divides by b only: put brackets around the product":
+                found / wet.numel() * dry.numel(),
+            "one to one is not enough: each rainy pixel meets *every* dry one":
+                (wet[:least] > dry[:least]).sum() / wet.numel(),
+            "`values * mask` makes 0 of the other pixels, and keeps them: values[mask] picks":
+                ((kept[:, None] > others) + 0.5 * (kept[:, None] == others)).mean(),
             "return a share between 0 and 1, not percent": 100 * truth,
             "you divided by the pairs of all pixels: a pair has one rainy and one dry pixel":
-                (larger + equal / 2) / (number * (number - 1) / 2),
+                found / (number * (number - 1) / 2),
             "you divided by the square of the number of pixels: a pair has one rainy and one dry "
-            "pixel": (larger + equal / 2) / number**2,
+            "pixel": found / number**2,
             "you compared A with .5: an AUC needs no threshold, only the order":
                 ((values >= 0.5) == mask).double().mean(),
             "you took the difference of the two means: count pairs": wet.mean() - dry.mean(),
         }
         example = f"A = {show(values)}, mask = {show(mask)}"
-        reasons = {"size of tensor": "each rainy value meets each dry one: `wet[:, None] > dry`",
-                   "infer output dtype": _YES_OR_NO}
-        got = explained(partial(attempt, answer, values, mask), reasons)
+        got = hinted(answer, _ORDER_HINTS, values, mask)
         expect_close(got, truth, "the share of pairs in order", mistakes=mistakes,
                      example=example)
 
@@ -156,9 +178,10 @@ def _gap_mistakes(values: Tensor, mask: Tensor, bins: int) -> dict[str, float]:
     below = _bins_of(values[open_end], mask[open_end], bins)
     lost = sum(n * abs(said - true) for said, true, n, _ in below)
     own = (values == 1).sum().item() * abs(1 - mask[values == 1].double().mean().nan_to_num())
-    truth = sum(n * d for d, (*_, n, _) in zip(distances, rows, strict=True)) / total
-    over_zero = _bins_of(values[values > 0], mask[values > 0], bins)
-    without_zero = sum(n * abs(said - true) for said, true, n, _ in over_zero) / total
+    sized = [(n, d) for d, (*_, n, _) in zip(distances, rows, strict=True)]
+    truth = sum(n * d for n, d in sized) / total
+    signed = sum(n * (said - true) for said, true, n, _ in rows) / total
+    lowest = int((values < 1 / bins).any())  # 1: the first of the rows is the bin 0
     return {
         "every bin counts the same here: weigh it by the number of its pixels":
             sum(distances) / len(distances),
@@ -167,9 +190,19 @@ def _gap_mistakes(values: Tensor, mask: Tensor, bins: int) -> dict[str, float]:
         "what the map says is the *mean* of A in a bin, not the bin's middle":
             sum(n * abs(middle - true) for _, true, n, middle in rows) / total,
         "too much and too little cancel each other: take the distance in each bin, and add up "
-        "then": sum(n * (said - true) for said, true, n, _ in rows) / total,
-        "you compared truth minus map, and the signs cancelled: take the distance in each bin":
-            sum(n * (true - said) for said, true, n, _ in rows) / total,
+        "then": signed,
+        "too much and too little cancel each other: take the distance in each bin, before you add "
+        "up": abs(signed),
+        "take the distance itself, not its square": sum(n * d**2 for n, d in sized) / total,
+        "`len(inside)` counts all pixels: those of the bin are `inside.sum()`": sum(distances),
+        "the number of all pixels is values.numel(): len(values) counts along the first axis only":
+            truth * total / len(values),
+        "the first bin has the number 0: range(bins)":
+            truth - sum(n * d for n, d in sized[:lowest]) / total,
+        "this is the part of the first bin: does `return` stand inside of the loop?":
+            sum(n * d for n, d in sized[:lowest]) / total,
+        "the share of rain is that of the bin: divide by the number of its pixels, not of all":
+            sum(n * abs(said - n * true / total) for said, true, n, _ in rows) / total,
         "this is the distance of each pixel from its own truth, 0 or 1: calibration compares "
         "means over a bin": (values.double() - mask.double()).abs().mean().item(),
         "a pixel with A = 1 is lost: it belongs to the last bin": lost / total,
@@ -177,11 +210,8 @@ def _gap_mistakes(values: Tensor, mask: Tensor, bins: int) -> dict[str, float]:
             lost / max(int(open_end.sum()), 1),
         "a pixel with A = 1 got a bin of its own: it belongs to the last bin":
             (lost + float(own)) / total,
-        "a pixel with A = 0 is lost: it belongs to the first bin": without_zero,
         "this is the sum over the pixels: divide by their number": truth * total,
         "return a share between 0 and 1, not points": 100 * truth,
-        "you always made ten bins: take as many as `bins` says": sum(
-            n * abs(said - true) for said, true, n, _ in _bins_of(values, mask, 10)) / total,
     }
 
 
@@ -191,14 +221,10 @@ def check_gap(answer: Callable[..., Any]) -> None:
     for values, mask, bins in _gap_cases():
         rows = _bins_of(values, mask, bins)
         truth = sum(n * abs(said - true) for said, true, n, _ in rows) / values.numel()
-        got = explained(partial(attempt, answer, values, mask, bins),
-                        {"infer output dtype": _YES_OR_NO})
+        got = attempt(answer, values, mask, bins)
         example = f"A = {show(values)}, mask = {show(mask)}, {bins} bins"
         bad = isinstance(got, float | Tensor) and torch.as_tensor(got).isnan().any()
-        on_edge = bool((values == 0.5).all())  # of two bins
-        twice = {"a pixel where two bins meet was counted in both: let a bin hold its lower edge, "
-                 "and not its upper one": 2 * truth} if on_edge else {}
         expect(not bad, f"your gap is not a number (nan): an empty bin has no mean, leave it out "
                f"(for {example})")
         expect_close(got, truth, "the gap", example=example,
-                     mistakes=twice | _gap_mistakes(values, mask, bins))
+                     mistakes=_gap_mistakes(values, mask, bins))

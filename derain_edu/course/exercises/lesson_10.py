@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from derain_edu.course.exercises.checking import Wrong, attempt, checker, expect, expect_close, show
-from derain_edu.course.exercises.lesson_09 import explained
+from derain_edu.course.exercises.checking import Wrong, checker, expect, expect_close, hinted, show
+from derain_edu.language import local
 
 # -- 10.1 -----------------------------------------------------------------------------------------
 
-
-_MANY = (
+_WEIGH_HINTS = {
+    "must match the size of tensor": "tensors are lined up from their last axis, and your weights "
+    "met the channels: (B, 4, H, W) has to become (B, 4, 1, H, W). Multiply before you flatten",
+}
+_ANY = (
     "a tensor holds many numbers, and `if` wants one: `t.any()` says whether any of them is not 0"
 )
 
@@ -29,7 +32,9 @@ def check_weighted(answer: Callable[..., Any]) -> None:
         cases.append((torch.randn(batch, 4, channels, 4, 5), torch.randn(batch, 4, 4, 5)))
     for swept, scores in cases:
         weights = scores.double().sigmoid()[:, :, None]  # (B, 4, 1, H, W)
-        truth = (swept * weights).flatten(1, 2)
+        product = swept * weights
+        truth = product.flatten(1, 2)
+        turned = weights[:, :, 0].repeat(1, swept.shape[2], 1, 1)  # 4 directions, again and again
         mistakes = {
             "the weights did nothing: a line such as `swept.mul(w)` makes a new tensor, and drops "
             "it unless you keep it": swept.flatten(1, 2),
@@ -42,17 +47,30 @@ def check_weighted(answer: Callable[..., Any]) -> None:
             "the sigmoid went over the product: it makes weights out of scores":
                 (swept * scores[:, :, None]).sigmoid().flatten(1, 2),
             "the four sweeps should stand side by side, (B, 4C, H, W); you added them up":
-                (swept * weights).sum(dim=1),
-            "the numbers are right: now put directions and channels into one axis":
-                swept * weights,
+                product.sum(dim=1),
+            "each direction has one weight for all of its channels; `repeat` gives the first four "
+            "channels four different ones": swept.flatten(1, 2) * turned,
         }
+        if swept.shape[2] == swept.shape[3]:  # then a wrong axis raises no error
+            mistakes |= {
+                "your weights met the rows: (B, 4, H, W) has to become (B, 4, 1, H, W)":
+                    (swept * weights.transpose(2, 3)).flatten(1, 2),
+            }
+        if len(swept) == swept.shape[2]:
+            mistakes |= {
+                "the first axis of a weight (B, H, W) is the batch, but it met the channels: make "
+                "it (B, 1, H, W)": (swept * weights[:, :, 0].transpose(0, 1)).flatten(1, 2),
+            }
         example = f"swept of shape {tuple(swept.shape)}"
         if swept.numel() == 8:
             example = f"swept = {show(swept.view(4, 2))}, scores = {show(scores.flatten())}"
-        reasons = {"size of tensor": "tensors are lined up from their last axis, and your weights "
-                   "met the channels: (B, 4, H, W) has to become (B, 4, 1, H, W)"}
-        got = explained(partial(attempt, answer, swept, scores), reasons)
-        expect_close(got, truth, "the weighted sweeps", mistakes=mistakes, example=example)
+        got = hinted(answer, _WEIGH_HINTS, swept, scores)
+        if isinstance(got, Tensor) and got.shape != truth.shape and got.numel() == truth.numel():
+            mistakes |= {
+                "the numbers are right: flatten(1, 2) puts directions and channels into one axis, "
+                "and returns a new tensor": product.reshape(got.shape),
+            }
+        expect_close(got, truth, "the result", mistakes=mistakes, example=example)
 
 
 # -- 10.2 -----------------------------------------------------------------------------------------
@@ -90,6 +108,19 @@ def checkpoint_of(network: dict[str, str]) -> tuple[list[str], dict[str, Any]]:
     return list(network), {"state": state, "param_groups": groups}
 
 
+_RECORD_HINTS = {
+    "KeyError": 'the keys of `optimizer["state"]` are places, 0, 1, …, not names, and not every '
+    "tensor has a record: go through .items()",
+    "is ambiguous": _ANY,
+}
+
+
+def _named(name: str, reason: str, names: Iterable[str]) -> str:
+    """Say of one of these names what is wrong, in the reader's language."""
+    among = local("(of {names})").replace("{names}", ", ".join(names))
+    return f"{name!r} {local(reason)} {among}"
+
+
 @checker("10.2")
 def check_idle(answer: Callable[..., Any]) -> None:
     """Try ``idle_tensors(names, optimizer)`` on what Adam keeps of three small networks."""
@@ -105,10 +136,7 @@ def check_idle(answer: Callable[..., Any]) -> None:
     }
     for network in _NETWORKS:
         names, optimizer = checkpoint_of(network)
-        reasons = {"KeyError": "not every tensor has a record: go through "
-                               '`optimizer["state"].items()`, or ask whether it has one',
-                   "ambiguous": _MANY}
-        found = explained(partial(attempt, answer, names, optimizer), reasons)
+        found = hinted(answer, _RECORD_HINTS, names, optimizer)
         good = isinstance(found, list | tuple | set) and all(name in names for name in found)
         expect(good, f"return a list of names out of {names}, not {found!r}")
         expect(len(set(found)) == len(found), f"a name stands twice in {found!r}")
@@ -121,10 +149,10 @@ def check_idle(answer: Callable[..., Any]) -> None:
         for name in found:
             kind = network[name]
             if kind != "zeros":
-                raise Wrong(f"{name!r} {why[kind]} (of {', '.join(names)})")
+                raise Wrong(_named(name, why[kind], names))
         for name in sorted(right):
-            missed = f"{name!r} is missing: it has a record, and both means are 0 in all places"
-            expect(name in found, f"{missed} (of {', '.join(names)})")
+            missed = "is missing: it has a record, and both means are 0 in all places"
+            expect(name in found, _named(name, missed, names))
 
 
 # -- 10.3 -----------------------------------------------------------------------------------------
@@ -158,10 +186,10 @@ _WHY_NOT = {
     "frozen": "is frozen: its `requires_grad` is False, so it wants no gradient",
 }
 _WHY = {
-    "zeros": "it got a gradient, but all of it is 0, which teaches as little as none",
-    "unused": "nothing uses it, so its `.grad` is None",
-    "used before": "its `.grad` is what an *earlier* backward left there: clear the gradients "
-                   "first, `model.zero_grad()`",
+    "zeros": "is missing: it got a gradient, but all of it is 0, which teaches as little as none",
+    "unused": "is missing: nothing uses it, so its `.grad` is None",
+    "used before": "is missing: its `.grad` is what an *earlier* backward left there: clear the "
+                   "gradients first, `model.zero_grad()`",
 }
 
 
@@ -178,27 +206,35 @@ def network_of(kinds: dict[str, str]) -> tuple[nn.Module, Tensor]:
     return model, loss
 
 
+_NO_GRADIENT = (
+    "a parameter that nothing uses has no gradient: its `.grad` is None, not a tensor. Ask for "
+    "None first"
+)
+_GRADIENT_HINTS = {
+    "'NoneType' object is not iterable": "`loss.backward()` returns nothing: it leaves the "
+    "gradients in `p.grad`",
+    "has no attribute 'zero_grad'": "the gradients lie in the model: model.zero_grad()",
+    "NoneType": _NO_GRADIENT, "'bool' object": _NO_GRADIENT, "(bool)": _NO_GRADIENT,
+    "not bool": _NO_GRADIENT, "is ambiguous": _ANY,
+    "'tuple' object": "`model.named_parameters()` gives pairs: a name and a parameter",
+}
+
+
 @checker("10.3")
 def check_idle_parameters(answer: Callable[..., Any]) -> None:
     """Try ``idle_parameters(model, loss)`` on four small networks."""
-    none = ("a parameter that nothing uses has no gradient: its `.grad` is None, not a tensor. "
-            "Ask for None first")
-    reasons = {"NoneType": none, "'bool' object": none, "(bool)": none, "not bool": none,
-               "ambiguous": _MANY,
-               "'tuple' object": "`model.named_parameters()` gives pairs: a name and a parameter"}
     for kinds in _MODELS:
         test = partial(answer, *network_of(kinds))  # no copies: a copied loss loses its graph
-        found = explained(partial(attempt, test), reasons)
+        found = hinted(test, _GRADIENT_HINTS)
         good = isinstance(found, list | tuple | set) and all(isinstance(n, str) for n in found)
         expect(good and set(found) <= set(kinds), f"return a list of names out of {list(kinds)}")
-        of = f"(of {', '.join(kinds)})"
         wanting = {name for name, kind in kinds.items() if kind != "frozen"}
         expect(set(found) != wanting or kinds != _MODELS[0], "you named every parameter, also "
                "those that are used: call `loss.backward()` before you look, and clear the "
                "gradients before it, not after it")
         for name in found:
             if kinds[name] not in _IDLE:
-                raise Wrong(f"{name!r} {_WHY_NOT[kinds[name]]} {of}")
+                raise Wrong(_named(name, _WHY_NOT[kinds[name]], kinds))
         for name, kind in kinds.items():
             if kind in _IDLE:
-                expect(name in found, f"{name!r} is missing: {_WHY[kind]} {of}")
+                expect(name in found, _named(name, _WHY[kind], kinds))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from derain_edu.course import pinn
 from derain_edu.course.exercises.checking import Wrong, checker, expect, expect_close, hinted
+from derain_edu.language import local
 
 _KEEP_GRAPH = (
     "a first derivative is differentiated again: for u_xx, and when the loss is. "
@@ -28,6 +29,7 @@ _GRAPH_HINTS = {
     "multiply sequence": _TUPLE,
     "'function'": "u is a function: call it first, value = u(x, t)",
     "not function": "u is a function: call it first, value = u(x, t)",
+    "positional argument": "u takes both, the places and the times: u(x, t)",
 }
 
 
@@ -47,6 +49,9 @@ def wrong_residuals(jet: Mapping[str, Tensor], nu: float) -> dict[str, Tensor]:
         "a first derivative stands where u_xx should": u_t + u * u_x - nu * u_x,
         "u_x was differentiated over t: u_xx is over x": u_t + u * u_x - nu * jet["u_xt"],
         "x and t changed places": u_x + u * u_t - nu * jet["u_tt"],
+        "the derivatives come in the order in which you ask for them: (x, t) gives u_x, then u_t":
+            u_x + u * u_t - nu * jet["u_xt"],
+        "u·u_x needs u at each point, not the sum": u_t + u.sum() * u_x - nu * u_xx,
         mean: (u_t + u * u_x - nu * u_xx) / n,
         mean + " (both times)": (u_t + u * u_x - nu * u_xx / n) / n,
         "u·u_x is missing": u_t - nu * u_xx,
@@ -54,6 +59,8 @@ def wrong_residuals(jet: Mapping[str, Tensor], nu: float) -> dict[str, Tensor]:
         "keep the sign; the loss will square it": right.abs(),
         "return the residual itself; the loss will square it": right**2,
         "return one number for each point": right.mean(),
+        "return the residual at each point; the loss will square it and take the mean":
+            (right**2).mean(),
     }
 
 
@@ -85,21 +92,21 @@ def _check_that_it_teaches(answer: Callable[..., Any]) -> None:
     truth = u_t + u * u_x - 0.5 * u_xx
     got = hinted(answer, _GRAPH_HINTS, lambda x, t: network(x, t)[0], x, t, 0.5)
     expect_close(got, truth, "the residual", example="a small network, ν = 0.5, 7 points")
-    cut = "the numbers are right, but a loss made of them can't train the network: "
+    cut = local("the numbers are right, but a loss made of them can't train the network: ")
     expect(
         isinstance(got, Tensor) and got.requires_grad,
-        cut + "they are cut off from its weights. Pass create_graph=True, and don't detach",
+        cut + local("they are cut off from its weights. Pass create_graph=True, and don't detach"),
     )
     weights = list(network.parameters())
     try:
         found = flat_gradient(got.square().mean(), weights)
     except RuntimeError:
-        raise Wrong(cut + _KEEP_GRAPH) from None
+        raise Wrong(cut + local(_KEEP_GRAPH)) from None
     expect_close(
         found, flat_gradient(truth.square().mean(), weights),
-        cut + "its gradient",
+        cut + local("its gradient"),
         mistakes={
-            cut + "u_xx is cut off from the weights. Pass create_graph=True there, too":
+            cut + local("u_xx is cut off from the weights. Pass create_graph=True there, too"):
                 flat_gradient((u_t + u * u_x - 0.5 * u_xx.detach()).square().mean(), weights),
         },
     )
@@ -125,6 +132,7 @@ _NETWORKS: dict[str, Function] = {
 _FORMS: dict[str, Function] = {
     "start = x(1 - x)": lambda x: x * (1 - x),
     "start = 0.4 · min(x, 1 - x)": lambda x: 0.4 * torch.minimum(x, 1 - x),
+    "start = sin(2πx)": lambda x: torch.sin(2 * math.pi * x),  # 0 in the middle, too
 }
 
 
@@ -136,7 +144,7 @@ def check_plucked(answer: Callable[..., Any]) -> None:
     expect(isinstance(found, Tensor), f"return u, a tensor (N,), not a {type(found).__name__}")
     for form, start in _FORMS.items():
         for words, network in _NETWORKS.items():
-            _check_conditions(answer, network, start, f"{words}, {form}")
+            _check_conditions(answer, network, start, f"{local(words)}, {form}")
         _check_freedom(answer, start, form)
 
 
@@ -149,6 +157,9 @@ def _check_conditions(answer: Function, network: Function, start: Function, exam
         "u at t = 0, x = [0.25, 0.5, 0.8],",
         example=example, mistakes={
             "at t = 0 the string is straight: did you forget start(x)?": none,
+            "begin with start(x), not with the wave of Burgers' equation":
+                -torch.sin(math.pi * x),
+            "begin with start(x), and not with a wave of your own": torch.sin(math.pi * x),
             "the network acts at t = 0: its factor must be zero there":
                 start(x) + x * (1 - x) * network(x, none),
         },
@@ -200,7 +211,8 @@ def _check_freedom(answer: Function, start: Function, form: str) -> None:
     expect(
         torch.equal((marked - nothing).abs() > 1e-6, _spot(x, t) == 1),
         "u at a point (x, t) must follow what the network says at the same point: a network that "
-        "is 1 near x = 0.3, t = 1 and 0 elsewhere changed u elsewhere, or not there",
+        "is 1 near x = 0.3, t = 1 and 0 elsewhere changed u elsewhere, or not there. Do you call "
+        "network(x, t), x first?",
     )
 
 
@@ -215,30 +227,26 @@ class Three(nn.Module):
 
 
 def linear_loss(*gradient: float) -> Callable[[Three], Tensor]:
-    """Return the loss that has this gradient, everywhere; with two numbers it does not use a."""
-    on_b = torch.tensor(gradient[-2:])
+    """Return the loss that has this gradient, everywhere."""
+    on_a, *on_b = gradient
 
     def loss(network: Three) -> Tensor:
-        value = (on_b * network.b).sum()
-        return value + gradient[0] * network.a.sum() if len(gradient) == 3 else value
+        return on_a * network.a.sum() + (torch.tensor(on_b) * network.b).sum()
 
     return loss
 
 
-_UNUSED = "of a weight that a loss does not use the gradient is 0 (autograd.grad says None)"
 _FLAT = "the weights have different shapes: flatten each gradient, then torch.cat them"
-_NONE_HINTS = {
-    "allow_unused=True": _UNUSED + ": pass allow_unused=True, and put zeros there",
-    "NoneType": _UNUSED,
-    "inconsistent tensor size": _UNUSED,
-    "must match the size of tensor": _UNUSED,
+_ANGLE_HINTS = {
     "a second time": "call each loss on its own, or pass retain_graph=True",
     "same number of dimensions": _FLAT,
     "equal size": _FLAT,
     "Sizes of tensors must match": _FLAT,
+    "not tuple": _FLAT,
+    "'tuple'": "autograd.grad returns a tuple, a tensor per weight: flatten each, then torch.cat",
     "Dimension out of range": "these are vectors, with one dimension: pass dim=0",
     "'function'": "`one` and `other` are functions: one(network) is the loss",
-    "'tuple'": "autograd.grad returns a tuple, a tensor per weight: flatten each, then torch.cat",
+    "'Three' object": "ask for the derivatives by the weights: list(network.parameters())",
 }
 
 
@@ -250,33 +258,36 @@ def _cos(a: Any, b: Any) -> float:
 @checker("11.3")
 def check_cosine(answer: Callable[..., Any]) -> None:
     """Try ``cosine(network, one, other)`` on gradients that are written down, and on a network."""
-    one, other = (3.0, 4.0, 0.0), (-6.0, 0.0, 8.0)
-    got = hinted(answer, _NONE_HINTS, Three(), linear_loss(*one), linear_loss(*other))
+    one, other = (3.0, 4.0, 0.0), (-6.0, 2.0, 3.0)
+    truth, each = _cos(one, other), (-1.0, _cos(one[1:], other[1:]))  # of all weights, of a and b
+    got = hinted(answer, _ANGLE_HINTS, Three(), linear_loss(*one), linear_loss(*other))
     old = torch.ones(3) + torch.tensor(one)
     expect_close(
-        got, _cos(one, other), "the cosine", example=f"gradients {one} and {other}",
+        got, truth, "the cosine", example=f"gradients {one} and {other}",
         mistakes={
-            "you took the mean over the tensors: first make one long vector of all weights": -0.5,
+            "you took the mean over the tensors: first make one long vector of all weights":
+                sum(each) / 2,
+            "the second tensor alone: make one long vector of all weights": each[1],
+            "a gradient has one number per weight: don't add the numbers of a tensor up":
+                _cos((3, 4), (-6, 5)),
+            "a gradient has one number per weight: take no mean over a tensor":
+                _cos((3, 2), (-6, 2.5)),
+            "a gradient has one number per weight, with its sign: take no norms":
+                _cos((3, 4), (6, 13**0.5)),
+            "a gradient has one number per weight: of single numbers the cosine is 1 or -1. Don't "
+            "add all up, and leave no tensor out": -1.0,
+            "you compared the two losses, not their gradients": 0.0,
             "the old gradient is still in there: .grad adds up, so call zero_grad first":
                 _cos(old, old + torch.tensor(other)),
             "the second gradient holds the first one: .grad adds up, so call zero_grad between "
             "them, and copy the first": _cos(one, torch.tensor(one) + torch.tensor(other)),
             "both are the same gradient: keep a copy of the first": 1.0,
-            "that is the scalar product: divide by both norms": -18.0,
-            "keep the sign: opposite gradients are the news": 0.36,
-            "that is the angle in radians; return its cosine": math.acos(-0.36),
-            "that is the angle in degrees; return its cosine": math.degrees(math.acos(-0.36)),
-            "that is a ratio of sizes, not an angle": 0.5,
+            "that is the scalar product: divide by both norms": 35 * truth,
+            "keep the sign: opposite gradients have the cosine -1": abs(truth),
+            "that is the angle in radians; return its cosine": math.acos(truth),
+            "that is the angle in degrees; return its cosine": math.degrees(math.acos(truth)),
+            "that is a ratio of sizes, not an angle": 5 / 7,
         },
-    )
-    got = hinted(answer, _NONE_HINTS, Three(), linear_loss(*one), linear_loss(4.0, 0.0))
-    expect_close(
-        got, 0.8, "the cosine",
-        mistakes={
-            _UNUSED + ", and it counts in the other gradient": 1.0,
-            "the old gradient is still in there": _cos(one, (1, 4, 0)),
-        },
-        example="gradients (3, 4, 0) and (0, 4, 0); the second loss does not use the first weight",
     )
     _check_on_a_network(answer)
 
@@ -285,6 +296,6 @@ def _check_on_a_network(answer: Callable[..., Any]) -> None:
     network, x = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1)), torch.randn(8, 2)
     tasks = [lambda n: (n(x) - 1).square().mean(), lambda n: (n(x) - x[:, :1]).square().mean()]
     gradients = [flat_gradient(task(network), list(network.parameters())) for task in tasks]
-    got = hinted(answer, _NONE_HINTS, network, *tasks)
+    got = hinted(answer, _ANGLE_HINTS, network, *tasks)
     words = "a network of two layers, two squared errors"
     expect_close(got, _cos(*gradients), "the cosine", example=words, tolerance=1e-4)

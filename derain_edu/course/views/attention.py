@@ -21,8 +21,7 @@ from derain_edu.course.views.plots import (
 )
 from derain_edu.course.views.sliders import slider_with_stops
 from derain_edu.errors import DerainError
-from derain_edu.map_scores import Bin, auc, roc, score_at
-from derain_edu.models.irnn import DIRECTIONS
+from derain_edu.map_scores import Bin, roc, score_at
 from derain_edu.models.spanet import SPANet
 
 # RGB of the pixels that a threshold finds, misses, and takes for rain by mistake
@@ -123,8 +122,7 @@ def threshold_slider(rainy: Tensor, values: Tensor, mask: Tensor) -> Any:
         s = score_at(values, mask, THRESHOLDS[k])
         return (
             f"A pixel with A ≥ {s.threshold:.2f} is called rain: recall {s.recall:.0%}, false "
-            f"alarms {s.false_alarms:.0%}, precision {s.precision:.0%}. Green: found, yellow: "
-            "missed, pink: falsely called."
+            f"alarms {s.false_alarms:.0%}. Green: found, yellow: missed, pink: falsely called."
         )
 
     return slider_with_stops(
@@ -143,18 +141,6 @@ def map_figure(rainy: Tensor, derained: Tensor, mask: Tensor, attention: Tensor)
     draw_picture(axes[0, 1], derained, "derained")
     draw_picture(axes[0, 2], mask.float(), "true mask")
     draw_map(axes[0, 3], attention, "map A of stage 1", 0, 1)
-    return figure
-
-
-def roc_figure(names: Sequence[str], maps: Tensor, masks: Tensor) -> Figure:
-    """Draw the ROC curve of each map (N, H, W) and its mask (N, 1, H, W), with its AUC."""
-    figure, axes = new_figure(width=5.6, height=3.9)
-    for name, values, mask in zip(names, maps, masks, strict=True):
-        curve = (axis.numpy() for axis in roc(values, mask))
-        axes[0, 0].plot(*curve, label=f"{name} {auc(values, mask):.2f}")
-    axes[0, 0].plot([0, 1], [0, 1], ":", color="grey")
-    axes[0, 0].set(xlabel="false alarms", ylabel="recall")
-    axes[0, 0].legend(fontsize=8, frameon=False, title="area", title_fontsize=8)
     return figure
 
 
@@ -185,14 +171,4 @@ def stages_figure(maps: Tensor, areas: Sequence[float], lost: Sequence[float]) -
     draw_bars(left, names, areas, ylabel="AUC of the map")
     left.axhline(0.5, linestyle=":", color="grey")
     draw_bars(right, names, lost, ylabel="dB lost if held still")
-    return figure
-
-
-def directions_figure(rainy: Tensor, weights: Tensor) -> Figure:
-    """Draw a rainy picture (3, H, W) and four direction weights (4, H, W), on one scale."""
-    figure, axes = new_figure(1, 5, width=11.5, height=2.5)
-    draw_picture(axes[0, 0], rainy, "rainy")
-    low, high = weights.min().item(), weights.max().item()
-    for axis, name, values in zip(axes[0, 1:], DIRECTIONS, weights, strict=True):
-        draw_map(axis, values, f"weight of {name}", low, high)
     return figure

@@ -1,5 +1,7 @@
 """Answers to the exercises of lesson 08: a second right one, and wrong ones with the reason."""
 
+import math
+
 import torch
 
 from derain_edu.models.irnn_scan import ClampedAffine, compose
@@ -83,6 +85,28 @@ def returns_a_function(second, first):
 
 def makes_numbers(second, first):
     return torch.tensor([*compose(ClampedAffine(*second), ClampedAffine(*first))])
+
+
+@on_rows
+def clamps_the_constant(second, first):
+    joined = compose(second, first)
+    return joined._replace(b=joined.b.clamp(second.lo, second.hi))
+
+
+@on_rows
+def larger_end_first(second, first):
+    a, b, lo, hi = compose(second, first)
+    return a, b, hi, lo
+
+
+def puts_numbers_together(second, first):
+    return torch.cat(compose(ClampedAffine(*second), ClampedAffine(*first)))
+
+
+@on_rows
+def one_minimum_for_all(second, first):
+    a, b, lo, hi = compose(second, first)
+    return a, b, torch.min(torch.stack((lo, hi))), torch.max(torch.stack((lo, hi)))
 
 
 def loses_the_shape(second, first):
@@ -171,6 +195,60 @@ def puts_at_the_last_axis(maps, join):
     return maps
 
 
+def one_round_too_many(maps, join):
+    distance = 1
+    while distance <= maps.shape[1]:
+        both = join(maps[:, distance:], maps[:, :-distance])
+        maps = torch.cat((maps[:, :distance], both), dim=1)
+        distance *= 2
+    return maps
+
+
+def whole_powers_only(maps, join):
+    length = 1 << (maps.shape[1].bit_length() - 1)
+    for k in range(length.bit_length() - 1):
+        both = join(maps[:, 2**k :], maps[:, : -(2**k)])
+        maps = torch.cat((maps[:, : 2**k], both), dim=1)
+    return maps
+
+
+def a_fraction_of_rounds(maps, join):
+    for _ in range(math.log2(maps.shape[1])):
+        maps = join(maps, maps)
+    return maps
+
+
+def forgets_the_round_before(maps, join):
+    distance, result = 1, maps
+    while distance < maps.shape[1]:
+        both = join(maps[:, distance:], maps[:, :-distance])
+        result = torch.cat((maps[:, :distance], both), dim=1)
+        distance *= 2
+    return result
+
+
+def keeps_the_first_only(maps, join):
+    distance = 1
+    while distance < maps.shape[1]:
+        both = join(maps[:, distance:], maps[:, :-distance])
+        maps = torch.cat((maps[:, :1], both), dim=1)
+        distance *= 2
+    return maps
+
+
+def drops_in_each_round(maps, join):
+    distance = 1
+    while distance < maps.shape[1]:
+        maps = join(maps[:, distance:], maps[:, :-distance])
+        distance *= 2
+    return maps
+
+
+def looks_into_the_maps(maps, join):
+    a, b, lo, hi = maps
+    return join(torch.stack((a, b, lo, hi)), maps)
+
+
 def writes_into_maps(maps, join):
     distance = 1
     while distance < maps.shape[1]:
@@ -182,28 +260,26 @@ def writes_into_maps(maps, join):
 # ----------------------------------------------------------------------------------- the way back
 
 
-def gradients_by_matrix(h, alpha, G):
+def back_by_matrix(h, alpha, G):
     """Sum over all pairs: what x_s does to h_t is the product of the slopes between them."""
     active, length = (h > 0).to(h), len(h)
-    by_x = torch.stack([
+    return torch.stack([
         sum(G[t] * active[s] * (alpha[s + 1 : t + 1] * active[s + 1 : t + 1]).prod()
             for t in range(s, length))
         for s in range(length)
     ])
-    return by_x, torch.cat((torch.zeros(1), by_x[1:] * h[:-1]))
 
 
-def back(h, alpha, G, mask=True, own=False, late=False):
+def back(h, alpha, G, mask=True, own=False, places=None):
+    """Go back over the row, or over other places, perhaps with a mistake."""
     g, after = torch.zeros_like(h), 0
-    for t in reversed(range(len(h))):
+    for t in reversed(range(len(h))) if places is None else places:
         weight = alpha[t] if own else (alpha[t + 1] if t + 1 < len(h) else 0)
         g[t] = G[t] + weight * after
         if mask:
             g[t] = g[t] * (h[t] > 0)
         after = g[t]
-    if late:
-        g = g * (h > 0)
-    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
+    return g
 
 
 def without_relu(h, alpha, G):
@@ -211,39 +287,43 @@ def without_relu(h, alpha, G):
 
 
 def relu_at_the_end(h, alpha, G):
-    return back(h, alpha, G, mask=False, late=True)
+    return back(h, alpha, G, mask=False) * (h > 0)
+
+
+def relu_of_g_only(h, alpha, G):
+    return back(torch.ones_like(h), alpha, G * (h > 0))
+
+
+def no_relu_at_the_last(h, alpha, G):
+    return back(torch.cat((h[:-1], h.new_ones(1))), alpha, G)
+
+
+def without_the_last(h, alpha, G):
+    return back(h, alpha, G, places=range(len(h) - 2, -1, -1))
+
+
+def h_for_the_slope(h, alpha, G):
+    g, after = torch.zeros_like(h), 0
+    for t in reversed(range(len(h))):
+        g[t] = h[t] * (G[t] + after)
+        after = alpha[t] * g[t]
+    return g
 
 
 def own_alpha(h, alpha, G):
     return back(h, alpha, G, own=True)
 
 
-def own_h(h, alpha, G):
-    g = back(h, alpha, G)[0]
-    return g, g * h
+def times_h(h, alpha, G):
+    return back(h, alpha, G) * torch.cat((torch.zeros(1), h[:-1]))
 
 
-def round_the_corner(h, alpha, G):
-    g = back(h, alpha, G)[0]
-    return g, g * torch.stack([h[t - 1] for t in range(len(h))])
+def as_a_pair(h, alpha, G):
+    return back(h, alpha, G), back(h, alpha, G)
 
 
-def summed(h, alpha, G):
-    g, by_alpha = back(h, alpha, G)
-    return g, by_alpha.sum()
-
-
-def one_too_short(h, alpha, G):
-    g, by_alpha = back(h, alpha, G)
-    return g, by_alpha[1:]
-
-
-def swapped(h, alpha, G):
-    return back(h, alpha, G)[::-1]
-
-
-def one_only(h, alpha, G):
-    return back(h, alpha, G)[0]
+def last_pixel_first(h, alpha, G):
+    return back(h, alpha, G).flip(0)
 
 
 def forwards(h, alpha, G):
@@ -251,26 +331,39 @@ def forwards(h, alpha, G):
     for t in range(len(h)):
         g[t] = (h[t] > 0) * (G[t] + (alpha[t - 1] * before if t else 0))
         before = g[t]
-    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
+    return g
+
+
+def forwards_with_its_own(h, alpha, G):
+    return back(h, alpha, G, own=True, places=range(len(h)))
 
 
 def asks_beyond_the_end(h, alpha, G):
     g = torch.zeros_like(h)
     for t in reversed(range(len(h))):
         g[t] = (h[t] > 0) * (G[t] + alpha[t + 1] * g[t + 1])
-    return g, g
+    return g
+
+
+def rows_as_in_the_lesson(h, alpha, G):
+    return torch.stack([h[:, t] * G[:, t] for t in range(h.shape[1])])
+
+
+def all_alphas(h, alpha, G):
+    g = torch.zeros_like(h)
+    for t in reversed(range(len(h))):
+        g[t] = alpha * G[t]
+    return g
 
 
 def g_in_place(h, alpha, G):
     for t in reversed(range(len(h) - 1)):
         G[t] += alpha[t + 1] * G[t + 1]
-    return G, G
+    return G
 
 
 def one_step_only(h, alpha, G):
-    after = torch.cat(((alpha * G)[1:], torch.zeros(1)))
-    g = (h > 0) * (G + after)
-    return g, torch.cat((torch.zeros(1), g[1:] * h[:-1]))
+    return (h > 0) * (G + torch.cat(((alpha * G)[1:], torch.zeros(1))))
 
 
 def only_the_last_g(h, alpha, G):
@@ -294,6 +387,10 @@ ANSWERS = {
             (slope_and_constant_only, r"return the four parts \(a, b, lo, hi\)"),
             (returns_a_function, "return the four parts"),
             (makes_numbers, "torch.tensor makes single numbers of the parts"),
+            (clamps_the_constant, "cuts what comes out of a map, not its constant"),
+            (larger_end_first, "the lower end is the smaller of the two"),
+            (puts_numbers_together, "torch.cat needs an axis to go along"),
+            (one_minimum_for_all, "torch.min makes one number of many maps"),
             (tighter_bounds, "what the joined map does is not right"),
             (loses_the_shape, r"for five at once, \(4, 5\), row 0 of your result has"),
         ],
@@ -318,29 +415,39 @@ ANSWERS = {
             (counts_the_last_axis, r"so L is maps.shape\[1\]"),
             (puts_at_the_last_axis, "the pixels are axis 1, not the last"),
             (writes_into_maps, "changed the tensor it was given"),
+            (one_round_too_many, "where d is as large as L, no map has a partner"),
+            (whole_powers_only, "one round too few"),
+            (a_fraction_of_rounds, "math.log2 gives a fraction"),
+            (lambda m, j: rounds(m, j, grow=lambda d: d + 1, last=m.shape[1].bit_length()),
+             "the distances are 1, 2, 4"),
+            (forgets_the_round_before, "go on with what the round before gave"),
+            (keeps_the_first_only, "not the first one only"),
+            (drops_in_each_round, "the first d of a round stay as they are"),
+            (looks_into_the_maps, "a scan does not look into a map"),
         ],
     },
     "08.3": {
-        "second": gradients_by_matrix,
+        "second": back_by_matrix,
         "wrong": [
-            (without_relu, "you forgot the ReLU: where h_t = 0"),
+            (without_relu, "you forgot the ReLU"),
             (relu_at_the_end, "the ReLU came too late"),
-            (own_alpha, "was multiplied by α_{t.1} there, not by α_t"),
-            (only_the_last_g, "G_t is missing on the way"),
-            (one_step_only, "only one step back"),
-            (forwards, "you went from the start to the end"),
-            (lambda h, a, G: (G.clone(), G), "this is G itself"),
-            (lambda h, a, G: tuple(
-                v.flip(0) for v in gradients_by_matrix(h.flip(0), a.flip(0), G.flip(0))
-            ), "you went from the start to the end"),
-            (swapped, "you swapped the two"),
-            (one_only, "return two tensors"),
-            (own_h, r"multiply by h_{t−1}, not by h_t"),
-            (round_the_corner, r"h\[−1\] in Python is the \*last\* h"),
-            (summed, "you summed: here each pixel has its own α"),
-            (one_too_short, "the first pixel is missing"),
-            (asks_beyond_the_end, "the last pixel has no pixel after it"),
+            (relu_of_g_only, "put brackets around the sum"),
+            (no_relu_at_the_last, "the last pixel has a ReLU, too"),
+            (without_the_last, "the last pixel is missing"),
+            (h_for_the_slope, "the slope of the ReLU, and not h_t itself"),
+            (own_alpha, "was multiplied by α_{t\\+1} there"),
+            (times_h, "this is the derivative by α"),
+            (as_a_pair, "return one tensor g"),
+            (last_pixel_first, "the last pixel comes first in yours"),
+            (forwards, "from the start to the end"),
+            (forwards_with_its_own, "from the start to the end"),
+            (asks_beyond_the_end, "there is no t \\+ 1 to ask"),
+            (rows_as_in_the_lesson, r"here h is one row, \(L,\)"),
+            (all_alphas, "one number per pixel: take one of them"),
             (g_in_place, "changed the tensor it was given"),
+            (one_step_only, "only one step back"),
+            (only_the_last_g, "G_t is missing on the way"),
+            (lambda h, alpha, G: G, "this is G itself"),
         ],
     },
 }

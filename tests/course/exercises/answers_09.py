@@ -60,6 +60,22 @@ def axis_at_the_end(x, branch, A):
     return relu(A.unsqueeze(-1) * branch + x)
 
 
+def mixed(x, branch, A):
+    return relu(A[:, None] * branch + (1 - A[:, None]) * x)
+
+
+def branch_called(x, branch, A):
+    return relu(A[:, None] * branch(x) + x)
+
+
+def product_of_matrices(x, branch, A):
+    return relu(A[:, None] @ branch + x)
+
+
+def one_picture_only(x, branch, A):
+    return relu(A.view(1, 1, *A.shape[1:]) * branch + x)
+
+
 # ------------------------------------------------------------------------------------- the pairs
 
 
@@ -104,6 +120,36 @@ def number_of_pairs(values, mask):
 
 def pairs_of_all(values, mask):
     return number_of_pairs(values, mask) / values.numel() ** 2
+
+
+def divided_by_len(values, mask):
+    return number_of_pairs(values, mask) / len(values)
+
+
+def divided_by_rainy(values, mask):
+    return number_of_pairs(values, mask) / mask.sum()
+
+
+def brackets_forgotten(values, mask):
+    return number_of_pairs(values, mask) / mask.sum() * (~mask).sum()
+
+
+def zipped(values, mask):
+    pairs = zip(values[mask], values[~mask], strict=False)
+    return sum(wet > dry for wet, dry in pairs) / mask.sum()
+
+
+def zeros_kept(values, mask):
+    wet, dry = (values * mask).flatten()[:, None], (values * ~mask).flatten()
+    return ((wet > dry) + 0.5 * (wet == dry)).mean()
+
+
+def mask_turned_by_minus(values, mask):
+    return (values[mask][:, None] > values[1 - mask]).float().mean()
+
+
+def mask_turned_by_not(values, mask):
+    return (values[mask][:, None] > values[not mask]).float().mean()
 
 
 def in_percent(values, mask):
@@ -187,27 +233,62 @@ def own_bin_for_one(values, mask, bins):
     return off.abs().sum() / values.numel()
 
 
-def closed_bins(values, mask, bins, low_open=False):
-    total = 0
-    for k in range(bins):
-        inside = (values >= k / bins) & (values <= (k + 1) / bins)
-        if low_open:
-            inside &= values > k / bins
-        if inside.any():
-            total += (values[inside].mean() - mask[inside].float().mean()).abs() * inside.sum()
-    return total / values.numel()
-
-
-def zero_lost(values, mask, bins):
-    return closed_bins(values, mask, bins, low_open=True)
-
-
-def ten_bins(values, mask, bins):
-    return gap_by_sums(values, mask, 10)
-
-
 def gap_in_points(values, mask, bins):
     return 100 * gap_by_sums(values, mask, bins)
+
+
+def by_place(values, mask, bins, distance=torch.abs, first=0, number=None, size=torch.sum):
+    place = (values * bins).long().clamp(max=bins - 1)
+    total = 0.0
+    for k in range(first, bins):
+        inside = place == k
+        if inside.any():
+            off = distance(values[inside].mean() - mask[inside].float().mean())
+            total += (off * size(inside)).item()
+    return total / (number or values.numel())
+
+
+def sign_at_the_end(values, mask, bins):
+    return abs(by_place(values, mask, bins, distance=lambda off: off))
+
+
+def squared(values, mask, bins):
+    return by_place(values, mask, bins, distance=torch.square)
+
+
+def all_pixels_in_each_bin(values, mask, bins):
+    return by_place(values, mask, bins, size=torch.numel)
+
+
+def first_axis_only(values, mask, bins):
+    return by_place(values, mask, bins, number=len(values))
+
+
+def from_one_on(values, mask, bins):
+    return by_place(values, mask, bins, first=1)
+
+
+def returns_in_the_loop(values, mask, bins):
+    return by_place(values, mask, bins) - by_place(values, mask, bins, first=1)
+
+
+def share_of_all_pixels(values, mask, bins):
+    place = (values * bins).long().clamp(max=bins - 1)
+    parts = [(place == k, (place == k).sum()) for k in range(bins) if (place == k).any()]
+    return sum((values[i].mean() - mask[i].sum() / mask.numel()).abs() * n
+               for i, n in parts) / mask.numel()
+
+
+def asks_all_at_once(values, mask, bins):
+    return sum(k / bins <= values < (k + 1) / bins for k in range(bins))
+
+
+def without_brackets(values, mask, bins):
+    return values >= 0.0 & values < 1 / bins
+
+
+def subtracts_yes_or_no(values, mask, bins):
+    return (values - mask).abs().mean()
 
 
 def share_of_yes_or_no(values, mask, bins):
@@ -231,6 +312,10 @@ ANSWERS = {
             (x_forgotten, "x is missing"),
             (first_map_for_all, "the map of the first picture for all"),
             (relu_of_both, "the block is not right"),
+            (mixed, "x passes as it is, also where A = 1"),
+            (branch_called, "`branch` is no function here"),
+            (product_of_matrices, "@ is the product of matrices"),
+            (one_picture_only, r"make A \(B, 1, H, W\) first"),
         ],
     },
     "09.2": {
@@ -240,12 +325,19 @@ ANSWERS = {
             (ties_not_in_order, "a tie counts a half, and you counted it as not in order"),
             (ties_left_out, "you left out the ties"),
             (order_turned, "it is turned round"),
-            (number_of_pairs, "this is the number of pairs"),
+            (number_of_pairs, "this is the number of pairs in order"),
+            (divided_by_len, "you divided by the number of pixels: divide by the number of pairs"),
+            (divided_by_rainy, "you divided by the number of rainy pixels"),
+            (brackets_forgotten, "put brackets around the product"),
+            (zipped, "one to one is not enough"),
+            (zeros_kept, "`values . mask` makes 0 of the other pixels"),
+            (mask_turned_by_minus, "`~` turns a mask round.*bool tensor is not supported"),
+            (mask_turned_by_not, "`~mask` turns a mask round.*ambiguous"),
             (pairs_of_all, "divided by the square of the number of pixels"),
             (in_percent, "between 0 and 1, not percent"),
             (accuracy, r"you compared A with \.5"),
-            (one_to_one, "Each rainy value meets each dry one"),
-            (mean_of_yes_or_no, "Yes or no has no mean"),
+            (one_to_one, "each rainy value meets each dry one.*must match"),
+            (mean_of_yes_or_no, "yes or no has no mean"),
             (always_right, r"pairs in order is not right\. Yours is 0\.75, expected 0\.3333"),
             (lambda values, mask: values[mask].mean() - values[~mask].mean(), "two means"),
         ],
@@ -257,15 +349,22 @@ ANSWERS = {
             (over_all_bins, "every bin counts the same here"),
             (middles, r"is the \*mean\* of A in a bin"),
             (signs_cancel, "too much and too little cancel"),
-            (lambda *given: -signs_cancel(*given), "the signs cancelled"),
+            (lambda *given: -signs_cancel(*given), "too much and too little cancel"),
             (pixel_by_pixel, "distance of each pixel from its own truth"),
             (empty_bins, r"not a number \(nan\): an empty bin has no mean"),
             (last_bin_open, "a pixel with A = 1 is lost: it belongs"),
             (own_bin_for_one, "a pixel with A = 1 got a bin of its own"),
-            (closed_bins, "a pixel where two bins meet was counted in both"),
-            (zero_lost, "a pixel with A = 0 is lost"),
-            (ten_bins, "you always made ten bins"),
-            (share_of_yes_or_no, "Yes or no has no mean"),
+            (share_of_yes_or_no, "yes or no has no mean"),
+            (sign_at_the_end, "too much and too little cancel"),
+            (squared, "take the distance itself, not its square"),
+            (all_pixels_in_each_bin, r"`len\(inside\)` counts all pixels"),
+            (first_axis_only, r"the number of all pixels is values\.numel\(\)"),
+            (from_one_on, "the first bin has the number 0"),
+            (returns_in_the_loop, "does `return` stand inside of the loop"),
+            (share_of_all_pixels, "the share of rain is that of the bin"),
+            (asks_all_at_once, "work on each number.*ambiguous"),
+            (without_brackets, "put each comparison in brackets"),
+            (subtracts_yes_or_no, r"`\.float\(\)` makes numbers of it"),
             (gap_in_points, "between 0 and 1, not points"),
         ],
     },

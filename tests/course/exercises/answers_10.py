@@ -48,6 +48,30 @@ def sigmoid_of_all(swept, scores):
     return sigmoid(swept * scores.unsqueeze(2)).flatten(1, 2)
 
 
+def on_the_rows(swept, scores):
+    return (swept * sigmoid(scores).unsqueeze(3)).flatten(1, 2)
+
+
+def without_an_axis_for_channels(swept, scores):
+    return torch.cat([swept[:, d] * sigmoid(scores[:, d]) for d in range(4)], dim=1)
+
+
+def weights_repeated(swept, scores):
+    return swept.flatten(1, 2) * sigmoid(scores).repeat(1, swept.shape[2], 1, 1)
+
+
+def flat_to_the_end(swept, scores):
+    return (swept * sigmoid(scores).unsqueeze(2)).flatten(1)
+
+
+def flat_too_early(swept, scores):
+    return swept.flatten(1, 2) * sigmoid(scores)
+
+
+def a_layer(swept, scores):
+    return (swept * torch.nn.Sigmoid(scores).unsqueeze(2)).flatten(1, 2)
+
+
 # ------------------------------------------------------------------------------ the idle tensors
 
 
@@ -101,6 +125,14 @@ def looks_at_the_steps(names, optimizer):
 
 def indexes_what_is_missing(names, optimizer):
     return [n for k, n in enumerate(names) if not optimizer["state"][k]["exp_avg"].any()]
+
+
+def looks_up_by_name(names, optimizer):
+    return [n for n in names if not optimizer["state"][n]["exp_avg_sq"].any()]
+
+
+def pairs_without_items(names, optimizer):
+    return [names[k] for k, r in optimizer["state"] if not r["exp_avg_sq"].any()]
 
 
 def asks_a_tensor(names, optimizer):
@@ -185,6 +217,16 @@ def a_name_short(model, loss):
     return not_cleared(model, loss)[:1] if "gate" not in dict(model.named_parameters()) else []
 
 
+def gradients_from_backward(model, loss):
+    return [n for n, g in zip(dict(model.named_parameters()), loss.backward(), strict=True)
+            if g is None]
+
+
+def clears_the_loss(model, loss):
+    loss.zero_grad()
+    return none_only(model, loss)
+
+
 def pairs_as_names(model, loss):
     loss.backward()
     return [p for p in model.named_parameters() if p.grad is None]
@@ -197,11 +239,17 @@ ANSWERS = {
             (weights_dropped, "the weights did nothing: a line such as `swept.mul"),
             (scores_as_weights, "the sigmoid is missing"),
             (shared, "a softmax makes the four directions share"),
-            (on_the_channels, r"raised RuntimeError.*your weights met the channels"),
+            (on_the_channels, "your weights met the channels.*raised RuntimeError"),
             (axis_left_to_luck, r"has to become \(B, 4, 1, H, W\)"),
             (channels_first, "the channels stand in the wrong order"),
+            (on_the_rows, "your weights met the rows"),
+            (without_an_axis_for_channels, r"is the batch, but it met the channels"),
+            (weights_repeated, "each direction has one weight for all of its channels"),
+            (flat_to_the_end, r"the numbers are right: flatten\(1, 2\)"),
+            (flat_too_early, "Multiply before you flatten"),
+            (a_layer, "the function is torch.sigmoid"),
             (added_up, "you added them up"),
-            (not_flat, "put directions and channels into one axis"),
+            (not_flat, "puts directions and channels into one axis"),
             (sigmoid_of_all, "the sigmoid went over the product"),
         ],
     },
@@ -217,8 +265,10 @@ ANSWERS = {
             (numbers_not_names, "return a list of names"),
             (the_first_only, "'gate' is missing"),
             (looks_at_the_steps, "'branch' is missing"),
-            (indexes_what_is_missing, "KeyError.*Not every tensor has a record"),
-            (asks_a_tensor, "ambiguous.*A tensor holds many numbers"),
+            (indexes_what_is_missing, "not every tensor has a record.*KeyError"),
+            (looks_up_by_name, "are places, 0, 1, …, not names"),
+            (pairs_without_items, r"`\.items\(\)` gives pairs"),
+            (asks_a_tensor, "a tensor holds many numbers.*ambiguous"),
         ],
     },
     "10.3": {
@@ -231,7 +281,9 @@ ANSWERS = {
             (none_forgotten, r"its `\.grad` is None, not a tensor"),
             (compares_none, r"its `\.grad` is None, not a tensor"),
             (compares_none_with_torch, r"its `\.grad` is None, not a tensor"),
-            (asks_the_gradient, "A tensor holds many numbers"),
+            (asks_the_gradient, "a tensor holds many numbers"),
+            (gradients_from_backward, r"`loss\.backward\(\)` returns nothing"),
+            (clears_the_loss, "the gradients lie in the model"),
             (frozen_as_well, "'frozen' is frozen"),
             (any_zero_in_it, "'tail' has a gradient that is 0 in some places only"),
             (looks_at_the_sum, "whose sum is 0"),

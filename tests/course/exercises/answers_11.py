@@ -68,6 +68,22 @@ def detached(u, x, t, nu):
     return one_derivative_at_a_time(u, x, t, nu).detach()
 
 
+def in_the_wrong_order(u, x, t, nu):
+    v = u(x, t)
+    u_t, u_x = torch.autograd.grad(v.sum(), (x, t), create_graph=True)
+    return u_t + v * u_x - nu * d(u_x, x)
+
+
+def sum_for_u(u, x, t, nu):
+    v = u(x, t)
+    return d(v, t) + v.sum() * d(v, x) - nu * d(d(v, x), x)
+
+
+def one_item(u, x, t, nu):
+    v = u(x, t)
+    return d(v, t).item() + v * d(v, x)
+
+
 def grads_tuple(u, x, t, nu):
     v = u(x, t)
     u_x, u_t = torch.autograd.grad(v.sum(), (x, t), create_graph=True)
@@ -119,6 +135,22 @@ def dead_middle(network, start, x, t):
     return start(x) + t**2 * torch.sin(2 * math.pi * x) * network(x, t)
 
 
+def moves_with_the_start(network, start, x, t):
+    return start(x) * (1 + t**2 * network(x, t))
+
+
+def its_own_wave(network, start, x, t):
+    return -torch.sin(math.pi * x) + t**2 * x * (1 - x) * network(x, t)
+
+
+def time_before_place(network, start, x, t):
+    return start(x) + t**2 * x * (1 - x) * network(t, x)
+
+
+def sine_of_math(network, start, x, t):
+    return start(x) + t**2 * math.sin(math.pi * x) * network(x, t)
+
+
 def subtracts_the_start(network, start, x, t):
     zero = torch.zeros_like(t)
     return start(x) + x * (1 - x) * (network(x, t) - network(x, zero))
@@ -132,39 +164,20 @@ def with_backward(network, one, other):
     for loss in (one, other):
         network.zero_grad()
         loss(network).backward()
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
+        parts = [p.grad for p in network.parameters()]
         found.append(torch.nn.utils.parameters_to_vector(parts).clone())
     a, b = found
     return (a @ b) / (a.norm() * b.norm())
 
 
 def gradients(network, loss):
-    return torch.autograd.grad(loss(network), list(network.parameters()), allow_unused=True)
+    return torch.autograd.grad(loss(network), list(network.parameters()))
 
 
 def mean_over_tensors(network, one, other):
     pairs = zip(gradients(network, one), gradients(network, other), strict=True)
     each = [torch.cosine_similarity(a.flatten(), b.flatten(), dim=0) for a, b in pairs]
     return torch.stack(each).mean()
-
-
-def used_only(network, one, other):
-    pairs = zip(gradients(network, one), gradients(network, other), strict=True)
-    pairs = [(a.flatten(), b.flatten()) for a, b in pairs if a is not None and b is not None]
-    a, b = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-    return torch.cosine_similarity(a, b, dim=0)
-
-
-def no_unused(network, one, other):
-    weights = list(network.parameters())
-    a, b = (torch.cat([g.flatten() for g in torch.autograd.grad(loss(network), weights)])
-            for loss in (one, other))
-    return torch.cosine_similarity(a, b, dim=0)
-
-
-def no_zeros(network, one, other):
-    a, b = (torch.cat([g.flatten() for g in gradients(network, loss)]) for loss in (one, other))
-    return torch.cosine_similarity(a, b, dim=0)
 
 
 def keeps_the_old_gradient(network, one, other):
@@ -202,14 +215,44 @@ def absolute(network, one, other):
 
 
 def not_flat(network, one, other):
-    a, b = (torch.cat([torch.zeros(1) if g is None else g for g in gradients(network, loss)])
-            for loss in (one, other))
+    a, b = (torch.cat(gradients(network, loss)) for loss in (one, other))
     return torch.cosine_similarity(a, b, dim=0)
 
 
 def without_dim(network, one, other):
     a, b = (torch.cat([g.flatten() for g in gradients(network, loss)]) for loss in (one, other))
     return torch.cosine_similarity(a, b)
+
+
+def of_numbers(network, one, other, number, together=False):
+    """Make one number of each tensor, or of all together."""
+    found = []
+    for loss in (one, other):
+        found.append(torch.stack([number(g) for g in gradients(network, loss)]))
+    if together:
+        found = [part.sum().view(1) for part in found]
+    return torch.cosine_similarity(*found, dim=0)
+
+
+def all_added_up(network, one, other):
+    return of_numbers(network, one, other, torch.sum, together=True)
+
+
+def one_tensor_only(network, one, other, which=0):
+    a, b = (gradients(network, loss)[which].flatten() for loss in (one, other))
+    return torch.cosine_similarity(a, b, dim=0)
+
+
+def of_the_losses(network, one, other):
+    return torch.cosine_similarity(one(network).view(1), other(network).view(1), dim=0)
+
+
+def never_flat(network, one, other):
+    return torch.cosine_similarity(gradients(network, one), gradients(network, other), dim=0)
+
+
+def by_the_network(network, one, other):
+    return torch.autograd.grad(one(network), network)[0]
 
 
 def in_radians(network, one, other):
@@ -228,6 +271,11 @@ ANSWERS = {
             (of_the_mean, "take that of the sum over the points"),
             (square_for_second, "not its square"),
             (swapped, "x and t changed places"),
+            (in_the_wrong_order, "come in the order in which you ask for them"),
+            (sum_for_u, "u at each point, not the sum"),
+            (one_item, r"`\.item\(\)` is for a tensor of one number"),
+            (lambda u, x, t, nu: u(x), "u takes both"),
+            (lambda *given: one_derivative_at_a_time(*given).square().mean(), "at each point"),
             (grads_tuple, "returns a tuple, also for one derivative"),
             (tuple_at_first, "returns a tuple, also for one derivative"),
             (without_a_call, "u is a function: call it first"),
@@ -238,9 +286,14 @@ ANSWERS = {
     "11.2": {
         "second": with_sines,
         "wrong": [
+            (starts_moving, "does not start at rest"),
             (lambda network, start, x, t: start + t**2 * network(x, t), "functions: call them"),
             (lambda network, start, x, t: start(x) + t**2 * network(x), "with both"),
-            (starts_moving, "does not start at rest"),
+            (moves_with_the_start, r"can't change anything at x = 0\.50"),
+            (its_own_wave, "not with the wave of Burgers"),
+            (lambda network, start, x, t: torch.sin(math.pi * x), "a wave of your own"),
+            (time_before_place, "x first"),
+            (sine_of_math, "such as torch.sin"),
             (walls_of_the_lesson, "walls of Burgers' equation"),
             (one_wall, "zero at x = 0 and at x = 1"),
             (lambda net, start, x, t: start(x) + t**2 * net(x, t), "zero at x = 0 and at x = 1"),
@@ -255,14 +308,20 @@ ANSWERS = {
         "second": with_backward,
         "wrong": [
             (mean_over_tensors, "first make one long vector"),
-            (used_only, "the gradient is 0 .*counts in the other"),
-            (no_unused, "pass allow_unused=True"),
-            (no_zeros, "the gradient is 0"),
             (keeps_the_old_gradient, "the old gradient is still in there"),
             (forgets_zero_between, "holds the first one"),
             (without_a_copy, "keep a copy of the first"),
             (scalar_product, "divide by both norms"),
             (absolute, "keep the sign"),
+            (all_added_up, "of single numbers the cosine is 1 or -1"),
+            (one_tensor_only, "leave no tensor out"),
+            (lambda *given: one_tensor_only(*given, which=1), "the second tensor alone"),
+            (lambda *given: of_numbers(*given, torch.sum), "don't add the numbers of a tensor up"),
+            (lambda *given: of_numbers(*given, torch.mean), "take no mean over a tensor"),
+            (lambda *given: of_numbers(*given, torch.norm), "take no norms"),
+            (of_the_losses, "the two losses, not their gradients"),
+            (never_flat, "flatten each gradient"),
+            (by_the_network, r"list\(network\.parameters\(\)\)"),
             (not_flat, "flatten each gradient"),
             (without_dim, "pass dim=0"),
             (in_radians, "the angle in radians"),

@@ -92,6 +92,17 @@ def test_a_wrong_answer_is_rejected_with_its_reason(number, answer, reason):
     assert re.search(reason, verdict.text), verdict.text
 
 
+@pytest.mark.parametrize("lesson", ["08", "09", "10", "11"])
+def test_a_chinese_reader_gets_the_reason_in_chinese(lesson, monkeypatch):
+    """Outside of code and of what Python and PyTorch say, no three English words in a row."""
+    monkeypatch.setenv("DERAIN_EDU_LANGUAGE", "zh")
+    for parameters in WRONG:
+        number, answer, _ = parameters.values
+        if number.startswith(lesson):
+            told = re.sub(r"`[^`]*`|抛出了.*", "", judge(number, answer).text, flags=re.DOTALL)
+            assert not re.search(r"[A-Za-z]{2,} [A-Za-z]{2,} [A-Za-z]{2,}", told), told
+
+
 @pytest.mark.parametrize("number", ANSWERS)
 def test_there_are_three_wrong_answers_and_a_stub_is_not_one(number):
     reasons = {reason for _, reason in ANSWERS[number]["wrong"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -10,7 +11,16 @@ import torch
 
 from derain_edu.course import exercises
 from derain_edu.course.exercises import checking
-from derain_edu.course.exercises.checking import Wrong, attempt, expect, expect_close, judge, show
+from derain_edu.course.exercises.checking import (
+    HINTS,
+    Wrong,
+    attempt,
+    expect,
+    expect_close,
+    hinted,
+    judge,
+    show,
+)
 
 
 @pytest.fixture
@@ -63,6 +73,42 @@ def add_in_place(x):
 )
 def test_what_the_judge_says(doubling, answer, words):
     assert words in str(judge(doubling, answer))
+
+
+YES = torch.tensor([True, False])
+RAISES = {  # for each hint, an answer that meets the error
+    "is ambiguous": lambda x: 1 if x > 0 else 2,
+    "infer output dtype": lambda x: (x > 0).mean(),
+    "bool tensor is not supported": lambda x: 1 - YES,
+    '"bitwise_': lambda x: x > 0.5 & x,
+    "must match the size of tensor": lambda x: x + torch.rand(3),
+    "one element tensors can be converted": lambda x: math.sin(x),
+    "cannot be converted to Scalar": lambda x: x.item(),
+    "zero-dimensional tensor": lambda x: torch.cat((x[0], x[1])),
+    "cannot unpack non-iterable int": lambda x: [a for a, b in {1: 2}],
+    "__init__() takes": lambda x: torch.nn.Sigmoid(x),
+    "cannot be interpreted as an integer": lambda x: [0 for _ in range(4 / 2)],
+}
+
+
+def test_an_error_that_beginners_meet_is_explained_in_every_exercise(doubling):
+    assert RAISES.keys() == HINTS.keys()
+    for part, answer in RAISES.items():
+        told = judge(doubling, answer).text
+        assert told.startswith(f"{HINTS[part]} (your function raised ") and part in told, told
+
+
+def test_the_hint_of_an_exercise_goes_first():
+    with pytest.raises(Wrong, match=r"^take the larger \(your function raised RuntimeError"):
+        hinted(max, {"is ambiguous": "take the larger"}, torch.rand(2), torch.rand(2))
+
+
+def test_what_a_checkers_own_function_finds_wrong_comes_out_as_it_is():
+    def join(x):
+        raise Wrong("this join is ambiguous")
+
+    with pytest.raises(Wrong, match="^this join is ambiguous$"):
+        hinted(lambda x, join: join(x), {}, 1, join)
 
 
 def test_only_a_right_answer_is_true(doubling):

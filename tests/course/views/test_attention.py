@@ -11,7 +11,7 @@ from PIL import Image
 
 from derain_edu.course.views import attention as views
 from derain_edu.errors import DerainError
-from derain_edu.map_scores import auc, calibration, score_at
+from derain_edu.map_scores import calibration, score_at
 from derain_edu.models import create_model
 
 SMALL = {"channels": 4, "blocks": 1, "stages": 3}
@@ -77,14 +77,8 @@ def test_the_first_threshold_finds_all_rain_and_the_recall_falls(map_and_mask):
 def test_the_figures_draw_one_panel_per_map(map_and_mask):
     values, mask = map_and_mask
     picture = torch.rand(3, *values.shape)
-    figure = views.roc_figure(["a", "b"], torch.stack([values, values]), torch.stack([mask, mask]))
-    curves = figure.axes[0].get_lines()
-    assert len(curves) == 3  # two maps and the diagonal
-    area = torch.trapezoid(*(torch.as_tensor(axis) for axis in curves[0].get_data()[::-1]))
-    assert float(area) == pytest.approx(auc(values, mask))
     stages = views.stages_figure(values.expand(4, -1, -1), [0.9, 0.6, 0.6, 0.6], [3, 0, 0.1, 0.1])
     assert len(stages.axes) == 4 + 4 + 2  # maps, their colour bars, two charts
-    assert len(views.directions_figure(picture, values.expand(4, -1, -1)).axes) == 5 + 4
     assert len(views.map_figure(picture, picture, mask, values).axes) == 4 + 1
     bins = calibration(values, mask)
     found = views.calibration_figure({"light": bins}).axes[0].get_lines()[0].get_data()
