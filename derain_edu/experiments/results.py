@@ -55,12 +55,16 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_atomically(path, csv_text(rows, list(columns)).encode())
 
 
-def describe(experiment: Experiment | Measurement, path: Path) -> None:
-    """Write the JSON beside the CSV: the question, the budget, the machine, the minutes."""
-    rows = read_rows(path)
-    content = {
-        **{key: value for key, value in asdict(experiment).items() if not callable(value)},
-        "minutes": round(sum(float(row["minutes"]) for row in rows), 2),
+def describe(experiment: Experiment | Measurement, path: Path, cells: int) -> None:
+    """Write the JSON beside the CSV: the question, the budget, the minutes, and every run.
+
+    A run adds some rows, here ``cells`` of them, and says with which versions, on which machine.
+    What earlier runs said about theirs stays.
+    """
+    rows, story = read_rows(path), path.with_suffix(".json")
+    earlier = json.loads(story.read_text(encoding="utf-8"))["runs"] if story.exists() else []
+    run = {
+        "cells": cells,
         "derain_edu": __version__,
         "commit": _commit(),
         "torch": torch.__version__,
@@ -68,8 +72,13 @@ def describe(experiment: Experiment | Measurement, path: Path) -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "threads": torch.get_num_threads(),
     }
+    content = {
+        **{key: value for key, value in asdict(experiment).items() if not callable(value)},
+        "minutes": round(sum(float(row["minutes"]) for row in rows), 2),
+        "runs": [*earlier, run],
+    }
     text = json.dumps({"experiment": content.pop("name"), **content}, indent=2, default=asdict)
-    write_atomically(path.with_suffix(".json"), f"{text}\n".encode())
+    write_atomically(story, f"{text}\n".encode())
 
 
 def _commit() -> str | None:

@@ -35,15 +35,15 @@ def test_a_smoke_run_fills_the_table_and_resumes(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runner, "run_cell", counting)
     path = runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
-    assert [row["variant"] for row in rows(path)] == ["predicts the rain", "predicts the picture"]
+    assert [row["variant"] for row in rows(path)] == list(EXPERIMENTS["rain_or_picture"].variants)
     assert len({row["parameters"] for row in rows(path)}) == 1
 
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")  # as if killed before the last cell
     trained.clear()
     runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
-    assert trained == [("predicts the picture", 0)]
-    assert len(rows(path)) == 2
+    assert trained == [("predicts the picture, twice the step", 0)]
+    assert len(rows(path)) == 6
     description = json.loads(path.with_suffix(".json").read_text())
     assert description["question"].endswith("?") and description["steps"] == 2
 
@@ -146,7 +146,49 @@ def test_a_complete_experiment_keeps_its_provenance(tmp_path):
     """Asked for again, it runs nothing, and says nothing new about machine and commit."""
     path = runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
     story = path.with_suffix(".json")
-    told = {**json.loads(story.read_text(encoding="utf-8")), "commit": "of that day"}
+    told = json.loads(story.read_text(encoding="utf-8"))
+    told["runs"][0]["commit"] = "of that day"
     story.write_text(json.dumps(told), encoding="utf-8")
     runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
-    assert json.loads(story.read_text(encoding="utf-8"))["commit"] == "of that day"
+    assert json.loads(story.read_text(encoding="utf-8")) == told
+
+
+def test_each_run_tells_its_own_provenance(tmp_path):
+    """Rows that are added later say nothing about those that were there."""
+    path = runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    story = path.with_suffix(".json")
+    told = json.loads(story.read_text(encoding="utf-8"))
+    told["runs"][0]["commit"] = "of that day"
+    story.write_text(json.dumps(told), encoding="utf-8")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-2]) + "\n")
+    runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    runs = json.loads(story.read_text(encoding="utf-8"))["runs"]
+    assert [run["cells"] for run in runs] == [6, 2]
+    assert runs[0]["commit"] == "of that day" != runs[1]["commit"]
+
+
+def test_a_stopped_run_tells_what_it_did(tmp_path, monkeypatch):
+    real, cells = runner.run_cell, []
+
+    def stopped(*cell):
+        cells.append(cell)
+        if len(cells) == 3:
+            raise KeyboardInterrupt
+        return real(*cell)
+
+    monkeypatch.setattr(runner, "run_cell", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    runs = json.loads((tmp_path / "rain_or_picture.json").read_text(encoding="utf-8"))["runs"]
+    assert [run["cells"] for run in runs] == [2]
+
+
+def test_each_seed_has_its_own_random_order():
+    """With one order for all seeds, a lucky order would look like a property of orders."""
+    plans = [
+        Plan(runner.cell_config(EXPERIMENTS["curricula"], "stages, random order", seed))
+        for seed in (0, 1)
+    ]
+    first, second = ([plan.at(step).stages for step in range(0, 1200, 10)] for plan in plans)
+    assert first != second and sorted(first) != first
