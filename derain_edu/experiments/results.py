@@ -82,10 +82,18 @@ def describe(experiment: Experiment | Measurement, path: Path, cells: int) -> No
 
 
 def _commit() -> str | None:
-    """Return the commit of this checkout, or None where there is none."""
-    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty"]
-    try:
+    """Return the commit of this checkout, "-dirty" if the package differs; None where none is.
+
+    The results don't count: each row changes them.
+    """
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(PACKAGE), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", str(PACKAGE))
+        return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
