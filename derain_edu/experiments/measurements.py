@@ -197,17 +197,14 @@ def attention_as_probability(rain: str, seed: int) -> dict[str, float]:
     ``auc``: does it find the rain? ``gap``: how far, in percentage points, is it from the share
     of rainy pixels among those with the same value? A probability would have 0.
 
-    A network that has learned in light rain knows how many pixels are rainy *there*. By Bayes'
-    rule another share of rainy pixels adds a constant to the logit of a probability (Saerens et
-    al., Neural Computation 14, 2002). ``gap_told`` is the gap of the map that is told the true
-    share of this rain; ``rainy`` and ``said`` are the true share and the mean of the map, in
-    percent.
+    The network has learned in light rain, so it knows how many pixels are rainy *there*.
+    ``gap_told`` is the gap once the map is told the true share of this rain; ``rainy`` and
+    ``said`` are the true share and the mean of the map, in percent.
     """
     maps, mask = _attention("test", rain, seed)
     _, learned = _attention("train", "light", seed)
-    share, learned_share = mask.float().mean(), learned.float().mean()
-    shift = torch.logit(share) - torch.logit(learned_share)
-    told = torch.sigmoid(torch.logit(maps, eps=1e-6) + shift)
+    share = mask.double().mean()
+    told = told_the_share(maps, learned.double().mean(), share)
     gap, gap_told = (calibration_gap(calibration(values, mask)) for values in (maps, told))
     return {
         "auc": round(auc(maps, mask), 4),
@@ -216,6 +213,16 @@ def attention_as_probability(rain: str, seed: int) -> dict[str, float]:
         "rainy": round(100 * share.item(), 2),
         "said": round(100 * maps.mean().item(), 2),
     }
+
+
+def told_the_share(maps: Tensor, learned: Tensor, share: Tensor) -> Tensor:
+    """Return the probabilities ``maps`` of a network that is told how much rain there is.
+
+    It was trained where a share ``learned`` of the pixels is rainy. Where it is ``share``, Bayes'
+    rule adds one constant to the logit of each probability (Saerens et al., Neural Computation 14,
+    2002).
+    """
+    return torch.sigmoid(torch.logit(maps, eps=1e-6) + torch.logit(share) - torch.logit(learned))
 
 
 def _attention(split: str, rain: str, seed: int) -> tuple[Tensor, Tensor]:
