@@ -55,18 +55,20 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_atomically(path, csv_text(rows, list(columns)).encode())
 
 
-def describe(experiment: Experiment | Measurement, path: Path, cells: int) -> None:
+def describe(
+    experiment: Experiment | Measurement, path: Path, cells: int, commit: str | None
+) -> None:
     """Write the JSON beside the CSV: the question, the budget, the minutes, and every run.
 
-    A run adds some rows, here ``cells`` of them, and says with which versions, on which machine.
-    What earlier runs said about theirs stays.
+    A run adds some rows, here ``cells`` of them, and says with which versions, on which machine,
+    and at which commit it began. What earlier runs said about theirs stays.
     """
     rows, story = read_rows(path), path.with_suffix(".json")
     earlier = json.loads(story.read_text(encoding="utf-8"))["runs"] if story.exists() else []
     run = {
         "cells": cells,
         "derain_edu": __version__,
-        "commit": _commit(),
+        "commit": commit,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
@@ -81,7 +83,7 @@ def describe(experiment: Experiment | Measurement, path: Path, cells: int) -> No
     write_atomically(story, f"{text}\n".encode())
 
 
-def _commit() -> str | None:
+def this_commit() -> str | None:
     """Return the commit of this checkout, "-dirty" if the package differs; None where none is.
 
     The results don't count: each row changes them.

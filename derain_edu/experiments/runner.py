@@ -27,7 +27,7 @@ from derain_edu.datasets.held_out import held_out_patches
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.experiments.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
-from derain_edu.experiments.results import append_row, describe, read_rows
+from derain_edu.experiments.results import append_row, describe, read_rows, this_commit
 from derain_edu.experiments.tables import Experiment, find_experiment
 from derain_edu.files import data_folder, reserved
 from derain_edu.map_scores import auc
@@ -83,14 +83,14 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
         done = {(row["variant"], int(row["seed"])) for row in read_rows(path)}
         missing = [cell for cell in _cells(experiment) if cell not in done]
         measure = run_cell if isinstance(experiment, Experiment) else take_measurement
-        added = 0
+        added, commit = 0, this_commit()
         try:
             for variant, seed in missing:
                 append_row(path, measure(experiment, variant, seed))
                 added += 1
         finally:  # also after Ctrl-C: these rows are of this run
             if added:
-                describe(experiment, path, added)
+                describe(experiment, path, added, commit)
     return path
 
 
