@@ -87,7 +87,8 @@ class Comparison:
     def effect(self) -> str:
         """The mean and its interval, such as "+0.11 ± 0.07 dB (n = 5)"."""
         (middle, half), d = interval(self.values), self.decimals
-        text = f"{middle:+.{d}f} ± {half:.{d}f} {self.unit} (n = {len(self.values)})"
+        unit = f" {self.unit}" if self.unit else ""
+        text = f"{middle:+.{d}f} ± {half:.{d}f}{unit} (n = {len(self.values)})"
         return text.replace("-", "−")
 
     def answer(self, no_difference: float) -> str:
@@ -104,7 +105,8 @@ class Comparison:
 
     def finding(self, answer: str) -> Finding:
         """Return the comparison as a sentence with this answer."""
-        margin = f"margin {self.margin:g} {self.unit}{', ' + self.why if self.why else ''}"
+        unit = f" {self.unit}" if self.unit else ""
+        margin = f"margin {self.margin:g}{unit}{', ' + self.why if self.why else ''}"
         beside = f"; {margin}" if self.why or self.margin != MARGIN else ""
         return Finding(f"{self.what}: {self.effect}{beside}", answer)
 
@@ -225,7 +227,9 @@ def page(claims: Iterable[Claim]) -> str:
         "of equivalence: two one-sided tests). Else the claim *holds* or *does not hold* if the "
         "difference is not zero: a t test, p ≤ .05, corrected for the number of comparisons "
         "under the claim (Holm), so a single interval that leaves out zero may not be enough. "
-        "Else we *can't tell*. The networks are small and their training is short: an answer is "
+        "Else we *can't tell*. Where something was open with three or five seeds, more were added "
+        "in one go, whatever came out: a number of seeds was never chosen by looking for a "
+        "difference. The networks are small and their training is short: an answer is "
         "about these budgets, and the CSV files say which.",
     ]
     for claim, findings in judged:

@@ -55,28 +55,47 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_atomically(path, csv_text(rows, list(columns)).encode())
 
 
-def describe(experiment: Experiment | Measurement, path: Path) -> None:
-    """Write the JSON beside the CSV: the question, the budget, the machine, the minutes."""
-    rows = read_rows(path)
-    content = {
-        **{key: value for key, value in asdict(experiment).items() if not callable(value)},
-        "minutes": round(sum(float(row["minutes"]) for row in rows), 2),
+def describe(
+    experiment: Experiment | Measurement, path: Path, cells: int, commit: str | None
+) -> None:
+    """Write the JSON beside the CSV: the question, the budget, the minutes, and every run.
+
+    A run adds some rows, here ``cells`` of them, and says with which versions, on which machine,
+    and at which commit it began. What earlier runs said about theirs stays.
+    """
+    rows, story = read_rows(path), path.with_suffix(".json")
+    earlier = json.loads(story.read_text(encoding="utf-8"))["runs"] if story.exists() else []
+    run = {
+        "cells": cells,
         "derain_edu": __version__,
-        "commit": _commit(),
+        "commit": commit,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "threads": torch.get_num_threads(),
     }
+    content = {
+        **{key: value for key, value in asdict(experiment).items() if not callable(value)},
+        "minutes": round(sum(float(row["minutes"]) for row in rows), 2),
+        "runs": [*earlier, run],
+    }
     text = json.dumps({"experiment": content.pop("name"), **content}, indent=2, default=asdict)
-    write_atomically(path.with_suffix(".json"), f"{text}\n".encode())
+    write_atomically(story, f"{text}\n".encode())
 
 
-def _commit() -> str | None:
-    """Return the commit of this checkout, or None where there is none."""
-    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty"]
-    try:
+def this_commit() -> str | None:
+    """Return the commit of this checkout, "-dirty" if the package differs; None where none is.
+
+    The results don't count: each row changes them.
+    """
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(PACKAGE), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", str(PACKAGE))
+        return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -27,7 +27,7 @@ from derain_edu.datasets.held_out import held_out_patches
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
 from derain_edu.experiments.measurements import EXAMINATIONS, MEASUREMENTS, Measurement
-from derain_edu.experiments.results import append_row, describe, read_rows
+from derain_edu.experiments.results import append_row, describe, read_rows, this_commit
 from derain_edu.experiments.tables import Experiment, find_experiment
 from derain_edu.files import data_folder, reserved
 from derain_edu.map_scores import auc
@@ -82,12 +82,15 @@ def run_experiment(name: str, smoke: bool = False, folder: Path | None = None) -
     with reserved(path.parent / f".{name}", f"the experiment {name}"):
         done = {(row["variant"], int(row["seed"])) for row in read_rows(path)}
         missing = [cell for cell in _cells(experiment) if cell not in done]
-        for variant, seed in missing:
-            measure = run_cell if isinstance(experiment, Experiment) else take_measurement
-            append_row(path, measure(experiment, variant, seed))
-        # Where nothing ran, commit, machine and versions stay those of the runs.
-        if missing or not path.with_suffix(".json").exists():
-            describe(experiment, path)
+        measure = run_cell if isinstance(experiment, Experiment) else take_measurement
+        added, commit = 0, this_commit()
+        try:
+            for variant, seed in missing:
+                append_row(path, measure(experiment, variant, seed))
+                added += 1
+        finally:  # also after Ctrl-C: these rows are of this run
+            if added:
+                describe(experiment, path, added, commit)
     return path
 
 
@@ -142,6 +145,8 @@ def cell_config(experiment: Experiment, variant: str, seed: int) -> TrainConfig:
     own, share = options.pop("train", {}), options.pop("budget", 1)
     steps = max(1, round(experiment.steps * share))
     settings = {**experiment.train, "validate_every": max(1, steps // 10), **own}
+    if "curriculum" in settings:  # each seed has its own random order
+        settings["curriculum"] = replace(settings["curriculum"], seed=seed)
     return TrainConfig(
         model=options.pop("model"), options=options, steps=steps, seed=seed, **settings
     )

@@ -17,6 +17,7 @@ from torch import nn
 
 from derain_edu.devices import reuse_memory
 from derain_edu.errors import DerainError
+from derain_edu.models.nafnet import NAFNet, NAFNetConfig
 from derain_edu.models.pretrained import load_into, weights_for
 from derain_edu.models.prn import PRN, PRNConfig
 from derain_edu.models.residual import Residual, ResidualConfig
@@ -39,6 +40,7 @@ _MODELS: dict[str, tuple[Callable[..., nn.Module], type, dict[str, Any]]] = {
         {"recurrent": "lstm", "residual_output": False, "concat_rainy": False},
     ),
     "spanet": (SPANet, SPANetConfig, {}),
+    "nafnet_small": (NAFNet, NAFNetConfig, {}),
 }
 # Built by name like the others, but not on the list: they serve one lesson.
 _OF_ONE_LESSON: dict[str, tuple[Callable[..., nn.Module], type, dict[str, Any]]] = {

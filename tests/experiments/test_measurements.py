@@ -68,6 +68,32 @@ def test_the_shares_of_the_stages_add_up(name, pairs):
     assert found["ratio_fresh"] == found["ratio_trained"]  # the same seed: the same network
 
 
+def test_the_smallest_cosine_is_that_of_one_share_with_the_sum(pairs):
+    config = TrainConfig(
+        model="prn", options={"channels": 4, "blocks": 2, "stages": 3}, steps=1, loss="mse"
+    )
+    shares, whole = measurements._shares(fresh("prn", stages=3), pairs, "mse")
+    cosines = [torch.dot(share, whole) / (share.norm() * whole.norm()) for share in shares]
+    found = measurements.stage_gradients(config, fresh("prn", stages=3), pairs)
+    assert found["cosine_fresh"] == pytest.approx(min(cosines).item(), abs=1e-3)
+
+
+def test_a_probability_that_is_told_the_share_is_bayes_rule():
+    """A feature that 80 % of rainy and 10 % of dry pixels have; 1 in 5 rainy, and 9 in 10."""
+
+    def after_seeing(share):  # the probability of rain at a pixel with the feature, without it
+        return torch.tensor([
+            0.8 * share / (0.8 * share + 0.1 * (1 - share)),
+            0.2 * share / (0.2 * share + 0.9 * (1 - share)),
+        ])  # fmt: skip
+
+    learned, share = torch.tensor(0.2), torch.tensor(0.9)
+    told = measurements.told_the_share(after_seeing(0.2), learned, share)
+    assert torch.allclose(told, after_seeing(0.9))
+    same = measurements.told_the_share(after_seeing(0.2), learned, learned)
+    assert torch.allclose(same, after_seeing(0.2))
+
+
 def test_a_share_is_a_finite_difference(pairs):
     """Move one weight in the last stage only: the loss changes by that stage's share."""
     model = fresh("prn", stages=2).double()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ def rows(path):
 
 
 def test_a_smoke_run_fills_the_table_and_resumes(tmp_path, monkeypatch):
+    table = EXPERIMENTS["rain_or_picture"]
+    two = dict(list(table.variants.items())[:2])
+    monkeypatch.setitem(EXPERIMENTS, "rain_or_picture", replace(table, variants=two))
     trained = []
     real = runner.run_cell
 
@@ -35,7 +39,7 @@ def test_a_smoke_run_fills_the_table_and_resumes(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runner, "run_cell", counting)
     path = runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
-    assert [row["variant"] for row in rows(path)] == ["predicts the rain", "predicts the picture"]
+    assert [row["variant"] for row in rows(path)] == list(two)
     assert len({row["parameters"] for row in rows(path)}) == 1
 
     lines = path.read_text().splitlines()
@@ -144,9 +148,51 @@ def test_a_table_may_have_rows_with_different_columns(tmp_path):
 
 def test_a_complete_experiment_keeps_its_provenance(tmp_path):
     """Asked for again, it runs nothing, and says nothing new about machine and commit."""
-    path = runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
+    path = runner.run_experiment("rounds_of_sweeps", smoke=True, folder=tmp_path)
     story = path.with_suffix(".json")
-    told = {**json.loads(story.read_text(encoding="utf-8")), "commit": "of that day"}
+    told = json.loads(story.read_text(encoding="utf-8"))
+    told["runs"][0]["commit"] = "of that day"
     story.write_text(json.dumps(told), encoding="utf-8")
-    runner.run_experiment("rain_or_picture", smoke=True, folder=tmp_path)
-    assert json.loads(story.read_text(encoding="utf-8"))["commit"] == "of that day"
+    runner.run_experiment("rounds_of_sweeps", smoke=True, folder=tmp_path)
+    assert json.loads(story.read_text(encoding="utf-8")) == told
+
+
+def test_each_run_tells_its_own_provenance(tmp_path):
+    """Rows that are added later say nothing about those that were there."""
+    path = runner.run_experiment("rounds_of_sweeps", smoke=True, folder=tmp_path)
+    story = path.with_suffix(".json")
+    told = json.loads(story.read_text(encoding="utf-8"))
+    told["runs"][0]["commit"] = "of that day"
+    story.write_text(json.dumps(told), encoding="utf-8")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    runner.run_experiment("rounds_of_sweeps", smoke=True, folder=tmp_path)
+    runs = json.loads(story.read_text(encoding="utf-8"))["runs"]
+    assert [run["cells"] for run in runs] == [2, 1]
+    assert runs[0]["commit"] == "of that day" != runs[1]["commit"]
+
+
+def test_a_stopped_run_tells_what_it_did(tmp_path, monkeypatch):
+    real, cells = runner.take_measurement, []
+
+    def stopped(*cell):
+        cells.append(cell)
+        if len(cells) == 2:
+            raise KeyboardInterrupt
+        return real(*cell)
+
+    monkeypatch.setattr(runner, "take_measurement", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_experiment("rounds_of_sweeps", smoke=True, folder=tmp_path)
+    runs = json.loads((tmp_path / "rounds_of_sweeps.json").read_text(encoding="utf-8"))["runs"]
+    assert [run["cells"] for run in runs] == [1]
+
+
+def test_each_seed_has_its_own_random_order():
+    """With one order for all seeds, a lucky order would look like a property of orders."""
+    plans = [
+        Plan(runner.cell_config(EXPERIMENTS["curricula"], "stages, random order", seed))
+        for seed in (0, 1)
+    ]
+    first, second = ([plan.at(step).stages for step in range(0, 1200, 10)] for plan in plans)
+    assert first != second and sorted(first) != first

@@ -32,6 +32,7 @@ from derain_edu.inference.restoration import derain_tensor
 SMALL = {
     "residual": {"channels": 4, "blocks": 2},
     "spanet": {"channels": 4, "blocks": 1, "stages": 1},
+    "nafnet_small": {"channels": 4, "blocks": 1},
 }
 PRN_SMALL = {"channels": 32, "blocks": 2, "stages": 2}
 

@@ -122,7 +122,7 @@ def update(path: Path, keys: Iterable[Key]) -> None:
         # Babel guesses the formats (checks.py looks at the fields), and reads the sentence before a
         # change, which it writes beside a fuzzy one, as somebody's comment.
         entry.flags -= {"python-format", "python-brace-format"}
-        entry.user_comments = [note for note in entry.user_comments if not note.startswith("|")]
+        entry.user_comments = []
     write(old, path)
 
 

@@ -17,8 +17,12 @@ _KEPT = {
     "formulas": re.compile(r"(\$[^$]+\$)"),
     "tags": re.compile(r"(</?[a-z]+[^>]*>)"),
     "fields": re.compile(r"(\{[^{}]*\})"),
-    "numbers": re.compile(r"(?<![A-Za-z_\d])(\d+(?:[.,]\d+)*)"),
+    "numbers": re.compile(
+        r"(?<![A-Za-z_\d])(\d+(?:[.,]\d+)*(?: ?(?:thousand|million|mega(?=pixel)|万|亿))?)"
+    ),
 }
+# Chinese counts large numbers in 万 and 亿: 12 million is 1200 万.
+_LARGE = {"thousand": 10**3, "million": 10**6, "mega": 10**6, "万": 10**4, "亿": 10**8}
 
 
 def faults(english: str, chinese: str, context: str | None = None) -> list[str]:
@@ -36,13 +40,25 @@ def faults(english: str, chinese: str, context: str | None = None) -> list[str]:
     for name, pattern in _KEPT.items():
         if context is not None and name not in ("fields", "numbers"):
             continue
-        before, after = (Counter(pattern.findall(text)) for text in rest)
+        before, after = (Counter(map(_plain, pattern.findall(text))) for text in rest)
         if before != after:
             lost, new = before - after, after - before
             found.append(f"{name}: {_list(lost)} became {_list(new)}")
         rest = [pattern.sub(" ", text) for text in rest]
     if context is None:
         found += _form(english, chinese)
+    return found
+
+
+def _plain(found: str) -> str:
+    """Write a large number in figures, and leave everything else as it is.
+
+    >>> _plain("169 thousand"), _plain("16.9 万"), _plain("168,963")
+    ('169000', '169000', '168,963')
+    """
+    for word, size in _LARGE.items():
+        if found.endswith(word) and found[0].isdigit():
+            return f"{float(found.removesuffix(word).replace(',', '')) * size:.0f}"
     return found
 
 

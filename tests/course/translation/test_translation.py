@@ -304,6 +304,7 @@ def test_a_catalogue_is_written_the_same_every_time(course):
         ("so", "这\n样", None, "line"),
         ("{x} of {y}", "{x} / {z}", "shown", "fields"),
         ("{x} of 3", "{x} / 4", "print", "numbers"),
+        ("12 million", "12 万", None, "numbers"),
     ],
 )
 def test_a_lossy_translation_is_found(english, chinese, context, fault):
@@ -315,3 +316,4 @@ def test_a_sound_translation_passes():
     english = "**Predict:** `x` has 3 of 12 uses ($T = 6$): see [05](05.md), {no} field."
     chinese = "**先猜一猜：** `x` 的 12 次使用中有 3 次（$T = 6$），见 [05](05.md)，{no} 不算。"
     assert faults(english, chinese) == []
+    assert faults("12 megapixels, 169 thousand weights", "1200 万像素，16.9 万个权重") == []
