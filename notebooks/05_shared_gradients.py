@@ -421,7 +421,7 @@ assert difference <= 1e-6 and part < 0.5
 #
 # | | |
 # |---|---|
-# | **Difficulty** | ●●●●○ |
+# | **Difficulty** | ●●●○○ |
 # | **Importance** | ●●●●○ |
 # | **Spend** | 12 minutes |
 # | **Task** | write `gradient_from_drafts(step, w, x, stages, loss)`: the gradient of w, with no more than the drafts kept on the way forward |
