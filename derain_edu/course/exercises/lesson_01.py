@@ -148,8 +148,8 @@ def check_find_shift(answer: Callable[..., Any]) -> None:
     fitting = [case[0][0] for case in zip(*known, strict=True) if [m for _, m in case] == found]
     reason = [*fitting, "this move is wrong"][0]
     _, truth, reach, words = cases[wrong]
-    case = f"(for {words}, reach = {reach})"
-    raise Wrong(f"{reason}. Yours is {found[wrong]}, expected {truth} {case}")
+    case = local(f"(for {words}, reach = {reach})")
+    raise Wrong(f"{local(reason)}. Yours is {found[wrong]}, expected {truth} {case}")
 
 
 def a_move(found: Any) -> Move:
@@ -342,8 +342,8 @@ def expect_all_places(places: list[Place]) -> None:
     """Complain unless every place is drawn, mirrored and not."""
     tops, lefts, mirrored = ({place[k] for place in places} for k in range(3))
     share = sum(place[2] for place in places) / len(places)
-    expect(len(mirrored) == 2, f"in {len(places)} samples " + (
-        "all patches are mirrored" if True in mirrored else "no patch is mirrored"))
+    which = "all patches are mirrored" if True in mirrored else "no patch is mirrored"
+    expect(len(mirrored) == 2, f"in {len(places)} samples {local(which)}")
     expect(0.35 < share < 0.65, f"{share:.0%} of the patches are mirrored: it should be half")
     expect(any(top != left for top, left, _ in places), "your patches start at the same row and "
            "column each time: draw the row and the column apart")

@@ -140,7 +140,7 @@ def picture_mistakes(x: Tensor, y: Tensor) -> dict[str, float]:
             lambda p: weighted((p.clamp(0, 1) * 255).round() / 255)
         ),
         unfit: score(lambda p: weighted((p * 255).floor() / 255)),
-        unfit + ", or they wrap around": score(
+        local(unfit) + local(", or they wrap around"): score(
             lambda p: weighted((p * 255).to(torch.uint8).double() / 255)
         ),
         "values are in [0, 1]: clamp them to (0, 1), and to (0, 255) only after times 255": score(
@@ -347,7 +347,7 @@ def check_comparable(answer: Callable[..., Any]) -> None:
     }
     for words, rows in cases.items():
         found = pairs_of(hinted(answer, ROW_ERRORS, rows))
-        judge_pairs(found, rows, f" (for {words})")
+        judge_pairs(found, rows, local(f" (for {words})"))
 
 
 def pairs_of(found: Any) -> list[Pair]:

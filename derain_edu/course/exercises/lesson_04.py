@@ -20,6 +20,7 @@ from derain_edu.course.exercises.checking import (
     expect_close,
     hinted,
 )
+from derain_edu.language import local
 from derain_edu.models.blocks import conv3x3
 from derain_edu.models.prn import PRN, PRNConfig
 
@@ -120,12 +121,12 @@ def _try_loop(
     several = isinstance(got, tuple | list) or (isinstance(got, Tensor) and got.ndim == 5)
     expect(several, f"return a list of pictures, not a {type(got).__name__}")
     extra = ": x_0 = O is not a stage, leave it out" if len(got) == stages + 1 else ""
-    number = f"{stages} stages make {stages} pictures, and you returned {len(got)}{extra}"
-    expect(len(got) == stages, number)
+    number = f"{stages} stages make {stages} pictures, and you returned {len(got)}"
+    expect(len(got) == stages, local(number) + local(extra))
     loops = _loops(parts, rainy, stages)
     for t, (x, want) in enumerate(zip(got, loops.pop(""), strict=True)):
         mistakes = {reason: pictures[t] for reason, pictures in loops.items()}
-        expect_close(x, want, f"x_{t + 1}", mistakes=mistakes, example=f"{of}, {stages} stages")
+        expect_close(x, want, f"x_{t + 1}", mistakes=mistakes, example=f"{local(of)}, T = {stages}")
     return list(got)
 
 

@@ -17,6 +17,7 @@ from derain_edu.course.exercises.checking import (
     hinted,
     show,
 )
+from derain_edu.language import local
 from derain_edu.models.blocks import ConvLSTM
 from derain_edu.models.prn import PRN, PRNConfig
 
@@ -281,7 +282,8 @@ def check_with_wipes(answer: Callable[..., Any]) -> None:
             expect(pictures, "the list holds pictures alone: model.stage returns (x, state)")
             number = f"the list has {len(got)} pictures, and this network has {stages} stages"
             first = " (the rainy picture is not one of them)" if len(got) == stages + 1 else ""
-            expect(len(got) == stages, number + (first or ": model.config.stages"))
+            rest = local(first) or ": model.config.stages"
+            expect(len(got) == stages, local(number) + rest)
             truth, every = _run(model, rainy, wipe), set(range(1, stages + 1))
             mistakes = {
                 "the memory was never emptied (`wipe` is a set: `if t in wipe`)": (

@@ -57,8 +57,10 @@ def wrong_level(got: Any, progress: float, values: tuple[Any, ...], starts: Any)
 def check_level_at(answer: Callable[..., Any]) -> None:
     """Try ``level_at(progress, values, starts)`` inside phases, at their borders and at the end."""
     for progress, values, starts, want in _MOMENTS:
-        missing = f"at progress {progress} no value was found: each one counts from its start on, "
-        missing += "the first one from 0, and the last one to the end"
+        missing = (
+            f"at progress {progress} no value was found: each one counts from its start on, the "
+            "first one from 0, and the last one to the end"
+        )
         hints = {
             "IndexError": missing, "StopIteration": missing, "UnboundLocalError": missing,
             "nothing (None)": missing, "empty": missing,

@@ -19,6 +19,7 @@ from derain_edu.course.exercises.checking import (
     hinted,
     show,
 )
+from derain_edu.language import local
 
 Network = Callable[[Tensor], Tensor]
 
@@ -94,7 +95,7 @@ def check_frozen_sizes(answer: Callable[[Any], Any]) -> None:
     """Try ``frozen_sizes(graph)`` on four graphs."""
     for words, start, end, frozen in _GRAPHS:
         found = hinted(answer, _IN_AN_ENTRY, small_graph(start, end))
-        graph = f"({words}: input {start}, output {end})"
+        graph = f"({local(words)}: input {start}, output {end})"
         pairs = _pairs(found)
         for name, axis in pairs:
             expect(axis in range(4), f"{(name, axis)}: {axis} is the size; give the axis that has "
@@ -102,9 +103,9 @@ def check_frozen_sizes(answer: Callable[[Any], Any]) -> None:
             expect(axis != 1, f"axis 1 is the three colours: they may be a number {graph}")
             expect((name, axis) in frozen, f"{(name, axis)} is free, it is a name {graph}")
         for name, axis in frozen:
-            missed = f"{(name, axis)} is a number, and you did not find it {graph}"
+            missed = local(f"{(name, axis)} is a number, and you did not find it {graph}")
             if name == "derained" and not any(name == "derained" for name, _ in pairs):
-                missed += ": did you look at the outputs, too?"
+                missed += local(": did you look at the outputs, too?")
             expect((name, axis) in pairs, missed)
 
 

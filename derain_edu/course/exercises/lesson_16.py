@@ -14,6 +14,7 @@ from derain_edu.course.exercises.checking import (
     hinted,
 )
 from derain_edu.experiments.statistics import interval
+from derain_edu.language import local
 
 # ------------------------------------------------------------------------------------ 16.1, a leak
 
@@ -44,7 +45,7 @@ def check_shared_scenes(answer: Callable[..., Any]) -> None:
         )
         scenes = set(found)
         for words, holds in _wrong_scenes(scenes, train, test, truth).items():
-            expect(not holds, f"{words} {example}")
+            expect(not holds, f"{local(words)} {example}")
         expect(scenes == truth, f"yours is {sorted(scenes)}, expected {sorted(truth)} {example}")
         expect(len(found) == len(scenes), f"return each scene once, not {list(found)} {example}")
 

@@ -76,7 +76,9 @@ def _strings(tree: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
     elif isinstance(tree, ast.Constant) and isinstance(tree.value, str):
         yield tree
     elif isinstance(tree, ast.Subscript):
-        yield from _strings(tree.value)  # names["a key"]: nobody reads the key
+        yield from _strings(tree.value)
+        if isinstance(tree.ctx, ast.Store):  # mistakes["a reason"] = …; else nobody reads the key
+            yield from _strings(tree.slice)
     else:
         for child in ast.iter_child_nodes(tree):
             docstring = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
