@@ -16,7 +16,10 @@ const en = {
   credit: "Photo: {author}, {licence}; made smaller, and rain added",
 
   loading: "Loading the network …",
-  backends: { webgpu: "WebGPU", wasm: "WebAssembly on one thread" },
+  backends: {
+    webgpu: () => "WebGPU",
+    wasm: (threads) => `WebAssembly on ${threads === 1 ? "one thread" : `${threads} threads`}`,
+  },
   ready: (backend) => `The network is loaded; ${backend} will compute. Choose a photo.`,
   reading: (name) => `Reading ${name} …`,
   stageOf: (stage, stages, ms, backend) =>
@@ -78,7 +81,10 @@ const zh = {
   credit: "照片：{author}，{licence}；已缩小并加上雨",
 
   loading: "正在载入网络……",
-  backends: { webgpu: "WebGPU", wasm: "WebAssembly（单线程）" },
+  backends: {
+    webgpu: () => "WebGPU",
+    wasm: (threads) => `WebAssembly（${threads === 1 ? "单" : `${threads} 个`}线程）`,
+  },
   ready: (backend) => `网络已载入，将用 ${backend} 计算。请选择一张照片。`,
   reading: (name) => `正在读取 ${name}……`,
   stageOf: (stage, stages, ms, backend) =>
