@@ -15,7 +15,7 @@ const find = (name) => document.getElementById(`try-${name}`);
 const parts = Object.fromEntries([
   "drop", "file", "camera", "examples", "fault", "status", "bar", "cancel", "result", "compare",
   "after", "before", "swipe", "caption", "stage", "stage-name", "strength", "strength-name",
-  "download", "more", "size", "size-row",
+  "download", "more", "right", "size", "size-row",
 ].map((name) => [name, find(name)]));
 
 let worker;
@@ -160,7 +160,7 @@ function compute(stages) {
   parts.cancel.hidden = parts.bar.hidden = false;
   parts.more.hidden = true;
   parts.bar.value = 0;
-  if (computer === null) say(text.loading);
+  say(computer === null ? text.loading : text.computing);
   const { run, id, rainy, width, height, complete } = job;
   worker.postMessage({ type: "run", run, id, pixels: rainy, width, height, from: complete, stages });
 }
@@ -206,6 +206,7 @@ function hear({ data }) {
     computer = text.backends[data.backend](data.threads);
     parts.status.dataset.backend = data.backend;
     if (!job) say(text.ready(computer));
+    else if (job.busy) say(text.computing);
   } else if (data.type === "error" && data.while === "open") {
     complain(new Fault("noNetwork", data.text));
     say("");
@@ -241,6 +242,7 @@ function draw() {
   if (!job) return;
   let shown = mixed(job.rainy, job.stages[stage] ?? job.stages[0], strength);
   if (wantsTaken()) shown = taken(job.rainy, shown);
+  parts.right.textContent = wantsTaken() ? text.taken : text.after;
   show(parts.after, shown, job.width, job.height);
   parts.after.setAttribute("aria-label", `${text.figure}: ${text.stage} ${name}`);
 }

@@ -22,6 +22,7 @@ const en = {
   },
   ready: (backend) => `The network is loaded; ${backend} will compute. Choose a photo.`,
   reading: (name) => `Reading ${name} …`,
+  computing: "Computing …",
   stageOf: (stage, stages, ms, backend) =>
     `Stage ${stage} of ${stages} is done (${seconds(ms)} per stage, ${backend}).`,
   windowOf: (window, windows, stage, stages) =>
@@ -85,8 +86,9 @@ const zh = {
     webgpu: () => "WebGPU",
     wasm: (threads) => `WebAssembly（${threads === 1 ? "单" : `${threads} 个`}线程）`,
   },
-  ready: (backend) => `网络已载入，将用 ${backend} 计算。请选择一张照片。`,
+  ready: (backend) => `网络已载入；用来计算的是 ${backend}。请选择一张照片。`,
   reading: (name) => `正在读取 ${name}……`,
+  computing: "正在计算……",
   stageOf: (stage, stages, ms, backend) =>
     `第 ${stage} 阶段（共 ${stages} 个）已完成（每个阶段 ${seconds(ms)}，${backend}）。`,
   windowOf: (window, windows, stage, stages) =>

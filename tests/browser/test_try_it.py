@@ -419,9 +419,13 @@ def test_stages_strength_and_swipe_move_by_keyboard(page, network):
     half = rainy + 0.5 * (expected[5][0].clamp(0, 1) - rainy)
     assert differs(as_levels(half)) <= 1
     strength.fill("100")
+    right = page.locator("#try-right")
+    assert right.inner_text() == "after"
     page.get_by_role("radio", name="what was taken").check()
+    page.locator("#try-right", has_text="what was taken").wait_for()
     assert differs(as_levels(4 * (rainy - expected[5][0].clamp(0, 1)))) <= 4
     page.get_by_role("radio", name="picture", exact=True).check()
+    page.locator("#try-right", has_text="after").wait_for()
     swipe = page.get_by_role("slider", name="Border between before and after")
     swipe.focus()
     page.keyboard.press("ArrowRight")
@@ -473,6 +477,7 @@ def test_what_can_not_be_derained_gets_a_sentence(page, file, sentence):
 def test_a_run_stops_and_goes_on(page, network):
     """Another photo ends a run, too; what goes on remembers the stages before."""
     give(page, as_file(de.to_pil(rainy_picture(300, 400)), "large.png"))
+    page.locator("#try-status", has_text="Computing …").wait_for()
     page.locator("#try-status", has_text="Stage 1 of 6").wait_for()
     rainy = rainy_picture(180, 240)
     give(page, as_file(de.to_pil(rainy), "other.png"))
