@@ -436,6 +436,32 @@ def test_stages_strength_and_swipe_move_by_keyboard(page, network):
     assert differs(as_levels(expected[11][0])) <= 1
 
 
+FOCUSED = """() => {
+    const focused = document.activeElement;
+    // Of the border between the pictures the line is outlined, not the whole picture.
+    const drawn = focused.id === 'try-swipe' ? focused.nextElementSibling : focused;
+    const seen = getComputedStyle(drawn).outlineStyle !== 'none';
+    return [focused.id || focused.className, seen];
+}"""
+
+
+def test_tab_leads_through_everything_and_the_focus_is_seen(page):
+    give(page, as_file(Image.new("RGB", (9, 9)), "small.png"))
+    wait_until_done(page)
+    page.locator("#try-file").focus()
+    found = []
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        found.append(page.evaluate(FOCUSED))
+        if found[-1][0] == "try-more":
+            break
+    ids = [name for name, _ in found]
+    assert ids[:1] == ["try-example"] and ids.count("try-example") == 2
+    controls = [name for name in ids if name.startswith("try-") and name != "try-example"]
+    assert controls == ["try-swipe", "try-stage", "try-strength", "try-download", "try-more"]
+    assert all(seen for name, seen in found if name.startswith("try-")), found
+
+
 def test_a_photo_that_was_held_upright_comes_out_upright(page):
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
@@ -516,6 +542,7 @@ def test_it_fits_a_phone(chromium, address, theme):
     page.goto(f"{address}/index.html")
     page.locator("#try-status[data-backend]").wait_for()
     assert page.locator("#try-camera", has_text="Take a photo").is_visible()
+    assert not page.locator(".try-lead").is_visible()  # a finger drops nothing
     give(page, as_file(de.to_pil(rainy_picture(60, 90)), "phone.png"))
     wait_until_done(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
