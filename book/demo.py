@@ -26,7 +26,10 @@ from derain_edu.rain.synthesis import add_rain
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "demo"
-OWN_FILES = ("app.js", "picture.js", "strings.js", "tiles.js", "try.css", "worker.js")
+OWN_FILES = (
+    "app.js", "helper.js", "network.js", "picture.js", "strings.js", "tiles.js", "try.css",
+    "worker.js",
+)  # fmt: skip
 # WebAssembly for every browser, and a build with WebGPU for those that have it. A browser loads
 # one of the two. (The other builds for WebGPU are 10 MB larger.)
 RUNTIME_FILES = (

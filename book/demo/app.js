@@ -15,11 +15,11 @@ const find = (name) => document.getElementById(`try-${name}`);
 const parts = Object.fromEntries([
   "drop", "file", "camera", "examples", "fault", "status", "bar", "cancel", "result", "compare",
   "after", "before", "swipe", "caption", "stage", "stage-name", "strength", "strength-name",
-  "download", "more", "size", "size-row",
+  "download", "more", "right", "size", "size-row",
 ].map((name) => [name, find(name)]));
 
 let worker;
-let backend = null; // a key of text.backends, once the network is loaded
+let computer = null; // what computes, in words, once the network is loaded
 let jobs = 0; // pictures that were computed
 let runs = 0; // a picture may need several: six stages, then six more
 let opening = 0; // counts the files that were chosen: only the last one counts
@@ -121,7 +121,7 @@ function startWorker() {
   worker.addEventListener("message", hear);
   worker.addEventListener("error", (event) =>
     complain(new Fault("noNetwork", event.message ?? "this browser is too old")));
-  backend = null;
+  computer = null;
   // An address that ends in ?backend=wasm or ?backend=webgpu chooses.
   const wanted = new URLSearchParams(location.search).get("backend");
   worker.postMessage({ type: "open", backend: wanted });
@@ -160,7 +160,7 @@ function compute(stages) {
   parts.cancel.hidden = parts.bar.hidden = false;
   parts.more.hidden = true;
   parts.bar.value = 0;
-  if (backend === null) say(text.loading);
+  say(computer === null ? text.loading : text.computing);
   const { run, id, rainy, width, height, complete } = job;
   worker.postMessage({ type: "run", run, id, pixels: rainy, width, height, from: complete, stages });
 }
@@ -183,7 +183,7 @@ function tellProgress({ window, windows, stage, first, stages, ms }) {
   const done = (window - 1) * (stages - first) + stage - first;
   parts.bar.value = done / all;
   const step = windows === 1
-    ? text.stageOf(stage, stages, ms, text.backends[backend])
+    ? text.stageOf(stage, stages, ms, computer)
     : text.windowOf(window, windows, stage, stages);
   const left = (job.spent / done) * (all - done);
   say(step + (left > 5000 ? text.left(left) : ""));
@@ -203,9 +203,10 @@ function finish(sentence) {
 
 function hear({ data }) {
   if (data.type === "ready") {
-    backend = data.backend;
-    find("status").dataset.backend = backend;
-    if (!job) say(text.ready(text.backends[backend]));
+    computer = text.backends[data.backend](data.threads);
+    parts.status.dataset.backend = data.backend;
+    if (!job) say(text.ready(computer));
+    else if (job.busy) say(text.computing);
   } else if (data.type === "error" && data.while === "open") {
     complain(new Fault("noNetwork", data.text));
     say("");
@@ -217,7 +218,7 @@ function hear({ data }) {
     } else if (data.type === "done") {
       const total = performance.now() - job.began;
       const each = job.spent / (data.stages - data.first);
-      finish(text.done(job.complete, total, each, text.backends[backend]));
+      finish(text.done(job.complete, total, each, computer));
     } else if (data.type === "error") {
       finish("");
       complain(new Fault("stopped", data.text));
@@ -241,6 +242,7 @@ function draw() {
   if (!job) return;
   let shown = mixed(job.rainy, job.stages[stage] ?? job.stages[0], strength);
   if (wantsTaken()) shown = taken(job.rainy, shown);
+  parts.right.textContent = wantsTaken() ? text.taken : text.after;
   show(parts.after, shown, job.width, job.height);
   parts.after.setAttribute("aria-label", `${text.figure}: ${text.stage} ${name}`);
 }

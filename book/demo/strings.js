@@ -16,9 +16,13 @@ const en = {
   credit: "Photo: {author}, {licence}; made smaller, and rain added",
 
   loading: "Loading the network …",
-  backends: { webgpu: "WebGPU", wasm: "WebAssembly on one thread" },
+  backends: {
+    webgpu: () => "WebGPU",
+    wasm: (threads) => `WebAssembly on ${threads === 1 ? "one thread" : `${threads} threads`}`,
+  },
   ready: (backend) => `The network is loaded; ${backend} will compute. Choose a photo.`,
   reading: (name) => `Reading ${name} …`,
+  computing: "Computing …",
   stageOf: (stage, stages, ms, backend) =>
     `Stage ${stage} of ${stages} is done (${seconds(ms)} per stage, ${backend}).`,
   windowOf: (window, windows, stage, stages) =>
@@ -78,9 +82,13 @@ const zh = {
   credit: "照片：{author}，{licence}；已缩小并加上雨",
 
   loading: "正在载入网络……",
-  backends: { webgpu: "WebGPU", wasm: "WebAssembly（单线程）" },
-  ready: (backend) => `网络已载入，将用 ${backend} 计算。请选择一张照片。`,
+  backends: {
+    webgpu: () => "WebGPU",
+    wasm: (threads) => `WebAssembly（${threads === 1 ? "单" : `${threads} 个`}线程）`,
+  },
+  ready: (backend) => `网络已载入；用来计算的是 ${backend}。请选择一张照片。`,
   reading: (name) => `正在读取 ${name}……`,
+  computing: "正在计算……",
   stageOf: (stage, stages, ms, backend) =>
     `第 ${stage} 阶段（共 ${stages} 个）已完成（每个阶段 ${seconds(ms)}，${backend}）。`,
   windowOf: (window, windows, stage, stages) =>

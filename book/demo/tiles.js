@@ -33,3 +33,13 @@ export function planTiles(height, width, tile, overlap = OVERLAP) {
   return planAxis(height, tile, overlap).flatMap((row) =>
     columns.map((column) => ({ row, column })));
 }
+
+const REACH = 13; // pixels that one stage sees on each side: 13 convolutions of 3 × 3
+const FEWEST_ROWS = 64; // of a strip: what it shares with its neighbours is computed twice
+
+// Strips of rows {start, size, from, to} with which so many threads compute one stage.
+export function planStrips(height, threads) {
+  const count = Math.max(1, Math.min(threads, Math.floor(height / FEWEST_ROWS)));
+  const size = Math.ceil((height - 2 * REACH) / count) + 2 * REACH;
+  return planAxis(height, size, REACH);
+}

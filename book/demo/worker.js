@@ -6,41 +6,25 @@
 // The page sends {type: "run", run, id, pixels, width, height, from, stages} and gets a "part" for
 // each stage of each window, then "done". Runs are numbered; {type: "cancel", upTo} stops those up
 // to a number before their next stage. A picture with the same id goes on after its stage `from`.
+//
+// On the processor a stage is shared out: strips of rows, one for each helper and one for this
+// thread. A strip sees as many rows of its neighbours as one stage reaches, and after each stage
+// everything is put together again: the result is that of the whole window.
 
-import { planTiles } from "./tiles.js";
+import { dispose, openNetwork } from "./network.js";
+import { planStrips, planTiles } from "./tiles.js";
 
-const MODEL = new URL("stage.onnx", import.meta.url);
-const RUNTIMES = {
-  webgpu: ["ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm"],
-  wasm: ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"],
-};
+const MOST_THREADS = 4; // each needs memory for a runtime of its own
 
-let ort; // the runtime's module
-let session;
+let runStage; // computes one stage of {rainy, x, h, c} in this thread
 let backend;
+let helpers = []; // other threads
 let cancelled = 0; // runs up to this number have to stop
 let kept = null; // what a picture of one window needs to go on after its last stage
 
 const toPage = (message, transfer = []) => self.postMessage(message, transfer);
 // Lets messages in, such as "cancel": the runtime itself never gives way.
 const pause = () => new Promise((resolve) => setTimeout(resolve));
-
-async function openWith(name) {
-  const [module, wasm] = RUNTIMES[name];
-  ort = await import(new URL(`ort/${module}`, import.meta.url));
-  ort.env.logLevel = "error";
-  ort.env.wasm.numThreads = 1; // more need headers that a plain web server does not send
-  ort.env.wasm.wasmPaths = { wasm: new URL(`ort/${wasm}`, import.meta.url).href };
-  const options = { executionProviders: [name], logSeverityLevel: 3 };
-  if (name === "webgpu") {
-    // The memory stays on the GPU; the picture comes back to be shown.
-    options.preferredOutputLocation = {
-      next_x: "cpu", next_h: "gpu-buffer", next_c: "gpu-buffer",
-    };
-  }
-  session = await ort.InferenceSession.create(MODEL.href, options);
-  backend = name;
-}
 
 // This build for WebGPU needs a browser that can wait inside of WebAssembly. An adapter may also be
 // a program that plays a graphics card: slower than WebAssembly, so only who asks for it gets it.
@@ -51,19 +35,32 @@ async function hasWebGPU(wanted) {
   return wanted === "webgpu" || !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
 }
 
-async function open(wanted) {
+async function open(wanted, wantedThreads) {
   const began = performance.now();
+  let threads = 1;
   if (wanted !== "wasm" && await hasWebGPU(wanted)) {
     try {
-      await openWith("webgpu");
+      runStage = await openNetwork("webgpu");
       await checkBackend();
+      backend = "webgpu";
     } catch (error) {
       console.info(`WebGPU can't be used (${error}): WebAssembly computes`);
-      session = undefined;
     }
   }
-  if (!session) await openWith("wasm");
-  toPage({ type: "ready", backend, ms: performance.now() - began });
+  if (backend !== "webgpu") {
+    backend = "wasm";
+    threads = wantedThreads ?? Math.min(MOST_THREADS, self.navigator.hardwareConcurrency ?? 1);
+    // With the headers for shared memory the runtime has threads itself.
+    const shared = self.crossOriginIsolated;
+    const [own] = await Promise.all([
+      openNetwork("wasm", shared ? threads : 1), openHelpers(shared ? 0 : threads - 1),
+    ]);
+    runStage = own;
+    if (!shared) threads = helpers.length + 1;
+  }
+  toPage({
+    type: "ready", backend, threads, helpers: helpers.length, ms: performance.now() - began,
+  });
 }
 
 // A graphics driver can compute wrongly and not say so: compare one small picture with Python's
@@ -72,33 +69,82 @@ async function checkBackend() {
   const answer = await fetch(new URL("check.json", import.meta.url));
   const { height, width, rainy, derained } = await answer.json();
   const picture = Float32Array.from(rainy);
-  const memory = emptyMemory(height, width);
-  const x = tensor(picture, 3, height, width);
-  const result = await runStage({ rainy: x, x, ...memory });
-  const apart = result.next_x.data.reduce(
-    (worst, value, k) => Math.max(worst, Math.abs(value - derained[k])), 0);
-  dispose(result);
+  const state = { rainy: picture, x: picture, ...emptyMemory(height, width) };
+  const { x, h, c } = await runStage(state, height, width);
+  const apart = x.reduce((worst, value, k) => Math.max(worst, Math.abs(value - derained[k])), 0);
+  dispose(h, c);
   if (!(apart < 1e-3)) throw new Error(`it computes ${apart} apart from Python`);
 }
 
-const tensor = (data, channels, height, width) =>
-  new ort.Tensor("float32", data, [1, channels, height, width]);
-
 function emptyMemory(height, width) {
-  const channels = 32; // of this network
-  const zeros = () => tensor(new Float32Array(channels * height * width), channels, height, width);
-  return { h: zeros(), c: zeros() };
+  const values = 32 * height * width; // channels of this network
+  return { h: new Float32Array(values), c: new Float32Array(values) };
 }
 
-const runStage = (feeds) => session.run(feeds);
+// -- threads -------------------------------------------------------------------------------------
 
-// Tensors on a GPU are freed by hand.
-function dispose(...tensors) {
-  for (const one of tensors) {
-    if (one?.location === "gpu-buffer") one.dispose();
-    else if (one && !one.location) dispose(...Object.values(one));
+class Helper {
+  constructor() {
+    this.worker = new Worker(new URL("helper.js", import.meta.url), { type: "module" });
+    this.worker.addEventListener("error", (event) =>
+      this.end({ error: event.message ?? "a thread stopped" }));
+    this.worker.addEventListener("message", ({ data }) => this.end(data));
+  }
+
+  ask(message, transfer = []) {
+    return new Promise((resolve, reject) => {
+      this.end = (answer) => (answer.error ? reject(new Error(answer.error)) : resolve(answer));
+      this.worker.postMessage(message, transfer);
+    });
   }
 }
+
+// A helper that can't start, for want of memory perhaps, is left out.
+async function openHelpers(count) {
+  const all = Array.from({ length: count }, () => new Helper());
+  const opened = await Promise.allSettled(all.map((helper) => helper.ask({ type: "open" })));
+  helpers = all.filter((helper, k) => {
+    if (opened[k].status === "rejected") helper.worker.terminate();
+    return opened[k].status === "fulfilled";
+  });
+}
+
+// One stage of a window, on all threads.
+async function runShared(state, height, width) {
+  const strips = planStrips(height, helpers.length + 1);
+  if (strips.length === 1) return runStage(state, height, width);
+  const computed = strips.map(({ start, size }, k) => {
+    const part = {};
+    for (const [name, values] of Object.entries(state)) {
+      part[name] = new Float32Array(values.length / height * size);
+      copyRows(values, height, start, part[name], size, 0, size, width);
+    }
+    if (k === strips.length - 1) return runStage(part, size, width); // after the others have theirs
+    const buffers = Object.values(part).map((values) => values.buffer);
+    return helpers[k].ask({ type: "stage", state: part, height: size, width }, buffers);
+  });
+  const next = {};
+  for (const [k, part] of (await Promise.all(computed)).entries()) {
+    const { start, size, from, to } = strips[k];
+    for (const [name, values] of Object.entries(part)) {
+      next[name] ??= new Float32Array(values.length / size * height);
+      copyRows(values, size, from - start, next[name], height, from, to - from, width);
+    }
+  }
+  return next;
+}
+
+// Copies rows of all channels from one array to another, which may have another height.
+function copyRows(source, height, from, target, targetHeight, to, rows, width) {
+  const channels = source.length / (height * width);
+  for (let channel = 0; channel < channels; channel += 1) {
+    const first = (channel * height + from) * width;
+    const part = source.subarray(first, first + rows * width);
+    target.set(part, (channel * targetHeight + to) * width);
+  }
+}
+
+// -- one run -------------------------------------------------------------------------------------
 
 // A window of the picture's colours, channels first, 0 to 1.
 function cutOut(pixels, width, { row, column }) {
@@ -146,7 +192,7 @@ async function run(job) {
     let state = kept;
     kept = null;
     if (!state) {
-      const rainy = tensor(cutOut(pixels, width, window), 3, window.row.size, window.column.size);
+      const rainy = cutOut(pixels, width, window);
       const memory = emptyMemory(window.row.size, window.column.size);
       state = { id, stage: 0, rainy, x: rainy, ...memory };
     }
@@ -159,14 +205,12 @@ async function run(job) {
       }
       const began = performance.now();
       const { rainy, x, h, c } = state;
-      const result = await runStage({ rainy, x, h, c });
+      const next = await runShared({ rainy, x, h, c }, window.row.size, window.column.size);
       const ms = performance.now() - began;
       dispose(h, c);
-      state = {
-        id, stage: state.stage + 1, rainy, x: result.next_x, h: result.next_h, c: result.next_c,
-      };
+      state = { id, stage: state.stage + 1, rainy, ...next };
       // Where the page has the picture of a stage already, it only hears how far the work is.
-      const part = state.stage > from ? core(state.x.data, window, floats) : {};
+      const part = state.stage > from ? core(state.x, window, floats) : {};
       toPage({
         type: "part", run: number, window: k + 1, windows: windows.length, ms,
         stage: state.stage, first, stages, ...part,
@@ -190,7 +234,7 @@ self.addEventListener("message", ({ data }) => {
     cancelled = data.upTo;
     return;
   }
-  const task = data.type === "open" ? () => open(data.backend) : () => run(data);
+  const task = data.type === "open" ? () => open(data.backend, data.threads) : () => run(data);
   queue = queue.then(task).catch((error) => {
     const reason = String(error?.message ?? error);
     toPage({ type: "error", run: data.run, while: data.type, text: reason });

@@ -7,6 +7,7 @@ the page as a visitor does.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import io
@@ -44,11 +45,30 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Isolating(_Quiet):
+    """A server whose pages may share memory between threads."""
+
+    def end_headers(self) -> None:
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
+
+
+@contextlib.contextmanager
+def served(folder: Path, kind: type[_Quiet]) -> Iterator[str]:
+    """Serve a folder, and yield the address of the page in it."""
+    handler = functools.partial(kind, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/some/folder/try"
+        server.shutdown()
+
+
 @pytest.fixture(scope="module")
-def address(
+def site(
     tmp_path_factory: pytest.TempPathFactory, skip_unless_demanded: Callable[[str, str], None]
-) -> Iterator[str]:
-    """The page on a plain server, two folders deep."""
+) -> Path:
+    """A folder with the page two folders deep."""
     import make_book
 
     folder = tmp_path_factory.mktemp("try_it")
@@ -67,11 +87,14 @@ def address(
             options, target = [*options, "-D", "language=zh_CN"], html / "zh"
         command = [sys.executable, "-m", "sphinx", *options, str(source), str(target)]
         subprocess.run(command, check=True, capture_output=True)
-    handler = functools.partial(_Quiet, directory=str(folder / "site"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/some/folder/try"
-        server.shutdown()
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """The page on a plain server."""
+    with served(site, _Quiet) as address:
+        yield address
 
 
 def careful(page: Any, address: str, wrong: list[str]) -> None:
@@ -107,25 +130,25 @@ def network() -> Any:
 # -- numbers --------------------------------------------------------------------------------------
 
 # Runs the worker of the page on pixels that come as text, and keeps what it sends.
-RUN = """async ({address, base64, ...job}) => {
+RUN = """async ({address, base64, threads, ...job}) => {
     const worker = new Worker(new URL('worker.js', address), {type: 'module'});
     const pixels = Uint8ClampedArray.from(atob(base64), letter => letter.charCodeAt(0));
     window.parts = [];
-    let backend;
+    let ready;
     const end = new Promise((resolve, reject) => {
         worker.onerror = event => reject(new Error(event.message));
         worker.onmessage = ({data}) => {
-            if (data.type === 'ready') backend = data.backend;
+            if (data.type === 'ready') ready = data;
             else if (data.type === 'part') window.parts.push(data);
             else if (data.type === 'done') resolve();
             else reject(new Error(JSON.stringify(data)));
         };
     });
-    worker.postMessage({type: 'open'});
+    worker.postMessage({type: 'open', threads});
     worker.postMessage({type: 'run', run: 1, id: 1, pixels, floats: true, ...job});
     await end;
     worker.terminate();
-    return backend;
+    return ready;
 }"""
 # Gives back what was kept, numbers as text.
 FETCH = """() => {
@@ -152,7 +175,7 @@ def in_the_browser(page: Any, address: str, rainy: torch.Tensor, stages: int, **
     pixels = np.full((height, width, 4), 255, np.uint8)
     pixels[..., :3] = (rainy * 255).round().byte().permute(1, 2, 0).numpy()
     used = browser_seconds()
-    backend = page.evaluate(
+    ready = page.evaluate(
         RUN,
         {
             "address": f"{address}/", "base64": b64encode(pixels.tobytes()).decode(),
@@ -176,8 +199,8 @@ def in_the_browser(page: Any, address: str, rainy: torch.Tensor, stages: int, **
         bytes=torch.from_numpy(bytes_).permute(0, 3, 1, 2).int(),
         ms=[part["ms"] for part in parts],
         windows=parts[-1]["windows"],
-        backend=backend,
         used=used,
+        **{name: ready[name] for name in ("backend", "threads", "helpers")},
     )
 
 
@@ -198,8 +221,8 @@ def test_every_stage_is_that_of_python(page, address, network, capsys):
     needs to load the network is taken off: the same with one pixel.
     """
     rainy = rainy_picture(321, 481)
-    loading = in_the_browser(page, address, rainy[:, :1, :1], 6).used
-    found = in_the_browser(page, address, rainy, 6)
+    loading = in_the_browser(page, address, rainy[:, :1, :1], 6, threads=1).used
+    found = in_the_browser(page, address, rainy, 6, threads=1)
     browser = (found.used - loading) / 6
     with torch.inference_mode():
         expected = torch.cat(network.unroll(rainy[None], 6))
@@ -225,6 +248,61 @@ def test_every_stage_is_that_of_python(page, address, network, capsys):
     assert found.backend == "wasm" and found.windows == 1
     assert apart.max() <= 1e-3 and levels.max() <= 1
     assert apart.max() > 0  # they are two computations
+
+
+def differs_from_one_thread(page: Any, address: str, threads: int) -> Any:
+    """Compare a picture on several threads with the same on one; return what several gave."""
+    rainy = rainy_picture(200, 90)
+    one = in_the_browser(page, address, rainy, 6, threads=1)
+    several = in_the_browser(page, address, rainy, 6, threads=threads)
+    assert (one.threads, one.helpers, several.threads) == (1, 0, threads)
+    torch.testing.assert_close(several.floats, one.floats, atol=2e-6, rtol=0)
+    return several
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_that_share_a_picture_give_the_same(page, address, threads):
+    """On a plain server each thread has a network and a strip of the picture."""
+    assert not page.evaluate("self.crossOriginIsolated")
+    assert differs_from_one_thread(page, address, threads).helpers == threads - 1
+
+
+def test_with_the_headers_for_it_threads_share_memory(chromium, site):
+    with served(site, _Isolating) as address:
+        page, wrong = chromium.new_page(), []
+        careful(page, address, wrong)
+        page.goto(f"{address}/index.html")
+        page.locator("#try-status[data-backend]").wait_for()
+        assert page.evaluate("self.crossOriginIsolated")
+        assert differs_from_one_thread(page, address, 2).helpers == 0
+        page.close()
+    assert not wrong, wrong
+
+
+def test_strips_cover_a_picture_and_see_as_far_as_a_stage(page, network):
+    reach = network.halo // network.config.stages
+    plan = """async () => {
+        const {planStrips} = await import('./tiles.js');
+        const sizes = Array.from({length: 700}, (_, k) => k + 1);
+        return sizes.map(height => [1, 2, 3, 4].map(threads => planStrips(height, threads)));
+    }"""
+    for height, plans in enumerate(page.evaluate(plan), 1):
+        for threads, strips in enumerate(plans, 1):
+            assert len(strips) == max(1, min(threads, height // 64))
+            edges = [0, *(strip["to"] for strip in strips)]
+            assert [strip["from"] for strip in strips] == edges[:-1] and edges[-1] == height
+            for strip in strips:
+                stop = strip["start"] + strip["size"]
+                assert strip["start"] == 0 or strip["from"] - strip["start"] >= reach
+                assert stop == height or stop - strip["to"] >= reach
+                assert 0 <= strip["start"] and stop <= height
+
+
+def test_the_page_says_how_many_threads_compute(page):
+    cores = page.evaluate("navigator.hardwareConcurrency")
+    threads = "one thread" if cores == 1 else f"{min(cores, 4)} threads"
+    give(page, as_file(Image.new("RGB", (9, 9)), "small.png"))
+    assert f"WebAssembly on {threads}" in wait_until_done(page)
 
 
 def test_windows_give_the_picture_that_one_window_gives(page, address):
@@ -341,9 +419,13 @@ def test_stages_strength_and_swipe_move_by_keyboard(page, network):
     half = rainy + 0.5 * (expected[5][0].clamp(0, 1) - rainy)
     assert differs(as_levels(half)) <= 1
     strength.fill("100")
+    right = page.locator("#try-right")
+    assert right.inner_text() == "after"
     page.get_by_role("radio", name="what was taken").check()
+    page.locator("#try-right", has_text="what was taken").wait_for()
     assert differs(as_levels(4 * (rainy - expected[5][0].clamp(0, 1)))) <= 4
     page.get_by_role("radio", name="picture", exact=True).check()
+    page.locator("#try-right", has_text="after").wait_for()
     swipe = page.get_by_role("slider", name="Border between before and after")
     swipe.focus()
     page.keyboard.press("ArrowRight")
@@ -352,6 +434,32 @@ def test_stages_strength_and_swipe_move_by_keyboard(page, network):
     page.locator("#try-status", has_text="Done: 12 stages").wait_for()
     assert stage.input_value() == "12"
     assert differs(as_levels(expected[11][0])) <= 1
+
+
+FOCUSED = """() => {
+    const focused = document.activeElement;
+    // Of the border between the pictures the line is outlined, not the whole picture.
+    const drawn = focused.id === 'try-swipe' ? focused.nextElementSibling : focused;
+    const seen = getComputedStyle(drawn).outlineStyle !== 'none';
+    return [focused.id || focused.className, seen];
+}"""
+
+
+def test_tab_leads_through_everything_and_the_focus_is_seen(page):
+    give(page, as_file(Image.new("RGB", (9, 9)), "small.png"))
+    wait_until_done(page)
+    page.locator("#try-file").focus()
+    found = []
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        found.append(page.evaluate(FOCUSED))
+        if found[-1][0] == "try-more":
+            break
+    ids = [name for name, _ in found]
+    assert ids[:1] == ["try-example"] and ids.count("try-example") == 2
+    controls = [name for name in ids if name.startswith("try-") and name != "try-example"]
+    assert controls == ["try-swipe", "try-stage", "try-strength", "try-download", "try-more"]
+    assert all(seen for name, seen in found if name.startswith("try-")), found
 
 
 def test_a_photo_that_was_held_upright_comes_out_upright(page):
@@ -395,6 +503,7 @@ def test_what_can_not_be_derained_gets_a_sentence(page, file, sentence):
 def test_a_run_stops_and_goes_on(page, network):
     """Another photo ends a run, too; what goes on remembers the stages before."""
     give(page, as_file(de.to_pil(rainy_picture(300, 400)), "large.png"))
+    page.locator("#try-status", has_text="Computing …").wait_for()
     page.locator("#try-status", has_text="Stage 1 of 6").wait_for()
     rainy = rainy_picture(180, 240)
     give(page, as_file(de.to_pil(rainy), "other.png"))
@@ -433,6 +542,7 @@ def test_it_fits_a_phone(chromium, address, theme):
     page.goto(f"{address}/index.html")
     page.locator("#try-status[data-backend]").wait_for()
     assert page.locator("#try-camera", has_text="Take a photo").is_visible()
+    assert not page.locator(".try-lead").is_visible()  # a finger drops nothing
     give(page, as_file(de.to_pil(rainy_picture(60, 90)), "phone.png"))
     wait_until_done(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
