@@ -58,16 +58,6 @@ def entering(module: SpatialAttention, run: Callable[[], Any]) -> Tensor:
 
 
 @contextmanager
-def heard_as(module: SpatialAttention, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Inside of it the module hears ``change(features)`` instead of the features."""
-    hook = module.register_forward_pre_hook(lambda _module, inputs: (change(inputs[0]),))
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-@contextmanager
 def saying(module: SpatialAttention, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Inside of it the module's map A (B, 1, H, W) is replaced by ``change(A)``."""
     hook = module.register_forward_hook(lambda _module, _inputs, output: change(output))
