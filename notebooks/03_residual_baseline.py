@@ -426,7 +426,7 @@ assert after["rain"] > after["picture"] and before["rain"] > before["picture"] +
 #
 # We compared one training with one training. Another seed gives other first weights and other
 # patches, and so another score. The recorded experiment trains both networks longer (600 steps, on
-# smaller patches), with five seeds each:
+# smaller patches), with fifteen seeds each:
 
 # %%
 rows = load_results("rain_or_picture")
@@ -437,10 +437,11 @@ for row in rows:
     of_network = scores.setdefault(row["variant"], {})
     of_network[row["seed"]] = row["psnr_validation"] - row["psnr_input"]
 plots.show(views.draw_pairs(scores, "gain over the rainy input, dB"),
-           "The gain of both targets, joined by a line for each of five seeds: "
+           "The gain of both targets, joined by a line for each of 15 seeds: "
            "all lines fall.")
 for name, of_network in scores.items():
-    print(f"{name:20}", " ".join(f"{dB:5.2f}" for dB in of_network.values()), "dB")
+    gains = sorted(of_network.values())
+    print(f"{name:20} {gains[0]:5.2f} to {gains[-1]:.2f} dB")
 
 # %% [markdown]
 # Runs of the same seed saw the same patches: if they were hard ones, they were hard for both. So we
@@ -473,7 +474,7 @@ for name, of_network in scores.items():
 # </details>
 
 # %% tags=["exercise"]
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # n: t
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 15: 2.145}  # n: t
 
 
 def paired_interval(first, second):
@@ -509,7 +510,7 @@ for claim in (CLAIMS[4], CLAIMS[0]):
     print(f"Claim {claim.number}: {claim.text}")
     for finding in claim.findings():
         say(f"  - {finding.text}: {finding.answer.upper()}")
-assert CLAIMS[4].findings()[0].answer == "holds"
+assert all(found.answer == "holds" for found in CLAIMS[4].findings())
 assert all(found.answer == "can't tell" for found in CLAIMS[0].findings()[1:])
 
 # %% [markdown]
@@ -521,8 +522,10 @@ assert all(found.answer == "can't tell" for found in CLAIMS[0].findings()[1:])
 #
 # </details>
 #
-# **Claim 5**: predicting the rain is ahead, at this budget. Two cautions: the learning rate was
-# chosen with the network that predicts the rain, so another rate may suit the picture better. And
+# **Claim 5**: predicting the rain is ahead, at this budget. The step size 2e-3 was chosen with the
+# network that predicts the rain, so another one may suit the picture better: half of it and twice of
+# it give the same answer. Why fifteen seeds? One of the first five trainings of the picture never got
+# going, 8 dB behind, and with it the interval held zero. So ten more were run, in one go. A caution:
 # the score is taken on the photos on which the budget was chosen.
 #
 # **Claim 1** is about the network of lesson 04, PRN. Part (a) waits until then. In (b) and (c),
