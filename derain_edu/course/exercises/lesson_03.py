@@ -227,8 +227,8 @@ def _paired(answer: Callable[..., Any], first: dict[int, float], second: dict[in
                 f"first = {first}, second = {second})"
             ) from None
         raise Wrong(
-            "you looked up what is not there: STUDENT goes by n, the number of differences (2 to "
-            f"5), and the scores go by seed (for first = {first}, second = {second})"
+            "you looked up what is not there: STUDENT goes by n, the number of differences, and "
+            f"the scores go by seed (for first = {first}, second = {second})"
         ) from None
 
 

@@ -50,12 +50,10 @@ def draw_pairs(scores: Mapping[str, Mapping[int, float]], ylabel: str) -> Figure
     """
     figure, axes = new_figure(width=6, height=3.2)
     axis, names = axes[0, 0], list(scores)
-    for k, seed in enumerate(next(iter(scores.values()))):
+    for seed in next(iter(scores.values())):
         values = [scores[name][seed] for name in names]
-        colour = COLOURS[k % len(COLOURS)]
-        axis.plot(names, values, marker="o", color=colour, label=f"seed {seed}")
+        axis.plot(names, values, marker="o", color=COLOURS[0], alpha=0.6)
     axis.set_ylabel(ylabel)
     axis.margins(x=0.3, y=0.15)
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=8, frameon=False)
     return figure

@@ -29,5 +29,4 @@ def test_gradients_are_drawn_by_depth():
 def test_runs_of_the_same_seed_are_joined():
     scores = {"first": {0: 3.0, 1: 4.0}, "second": {1: 2.0, 0: 1.0}}  # not in the same order
     [axis] = draw_pairs(scores, "dB").axes
-    lines = {line.get_label(): list(line.get_ydata()) for line in axis.lines}
-    assert lines == {"seed 0": [3.0, 1.0], "seed 1": [4.0, 2.0]}
+    assert [list(line.get_ydata()) for line in axis.lines] == [[3.0, 1.0], [4.0, 2.0]]
