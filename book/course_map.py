@@ -31,14 +31,14 @@ class Central:
 
 CENTRAL = {
     "00": Central("derained by the network, clean", 0, 1 / 2),
-    "01": Central("A Chinese temple under a bright sky", 0, 1 / 2),
+    "01": Central("The bright slanted line that one soft spot", 1 / 3, 1),
     "02": Central("Rainy, restored by A"),
     "03": Central("derained by the one-minute network", 0, 1 / 2),
     "04": Central("twelfth stage", 0, 1 / 2),
     "05": Central("how much each stage contributes"),
     "06": Central("The gates over the stages"),
     "07": Central("After two rounds it sees all 651"),
-    "08": Central("Every run of the five forms as a dot"),
+    "08": Central("Every run of the four forms as a dot"),
     "09": Central("in which the streaks shine", 1 / 2, 1),
     "10": Central("A checkpoint taken apart"),
     "11": Central("Four maps over x and t"),
