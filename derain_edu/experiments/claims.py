@@ -20,7 +20,7 @@ from derain_edu.experiments.claims_page import (
     span,
 )
 from derain_edu.experiments.results import load_results
-from derain_edu.experiments.statistics import differences, interval
+from derain_edu.experiments.statistics import differences, summarize
 
 
 def _compare(what: str, values: Iterable[float], **more: Any) -> Comparison:
@@ -148,26 +148,24 @@ def _direction() -> Iterable[Finding | Comparison]:
 
 def _probability() -> Iterable[Finding | Comparison]:
     rows = load_results("attention_probability")
-    for rain in dict.fromkeys(row["variant"] for row in rows):
-        own = [row for row in rows if row["variant"] == rain]
-        gap, half = interval([row["gap"] for row in own])
-        area = interval([row["auc"] for row in own])[0]
+    columns = ("gap", "gap_told", "auc", "rainy", "said")
+    gap, told, area, rainy, said = (summarize(rows, column) for column in columns)
+    draws = len({row["seed"] for row in rows})
+    for rain, (middle, half) in gap.items():
         yield Finding(
-            f"{rain}: {gap:.1f} ± {half:.1f} points between the map and the share of rainy "
-            f"pixels (n = {len(own)} draws of photos and rain, one network; AUC {area:.2f}; below "
-            "5 counts as a probability)",
-            decided(gap - half, gap + half, 5),
+            f"{rain}: {middle:.1f} ± {half:.1f} points between the map and the share of rainy "
+            f"pixels (n = {draws} draws of photos and rain, one network; AUC {area[rain][0]:.2f}; "
+            "below 5 counts as a probability)",
+            decided(middle - half, middle + half, 5),
         )
     # The network has learned in light rain. Is this all that it has wrong?
     for rain in ("drizzle", "heavy"):
-        own = [row for row in rows if row["variant"] == rain]
-        gap, half = interval([row["gap_told"] for row in own])
-        rainy, said = (interval([row[column] for row in own])[0] for column in ("rainy", "said"))
+        middle, half = told[rain]
         yield Finding(
-            f"{rain}, where {rainy:.0f} % of the pixels are rainy and the map says {said:.0f} %: "
-            f"{gap:.1f} ± {half:.1f} points once the map is told this share by Bayes' rule "
-            f"(n = {len(own)})",
-            decided(gap - half, gap + half, 5),
+            f"{rain}, where {rainy[rain][0]:.0f} % of the pixels are rainy and the map says "
+            f"{said[rain][0]:.0f} %: {middle:.1f} ± {half:.1f} points once the map is told this "
+            f"share by Bayes' rule (n = {draws})",
+            decided(middle - half, middle + half, 5),
         )
 
 

@@ -201,8 +201,10 @@ def attention_as_probability(rain: str, seed: int) -> dict[str, float]:
     ``gap_told`` is the gap once the map is told the true share of this rain; ``rainy`` and
     ``said`` are the true share and the mean of the map, in percent.
     """
-    maps, mask = _attention("test", rain, seed)
-    _, learned = _attention("train", "light", seed)
+    pairs = held_out_patches("test", rain, seed=seed, count=12)
+    maps = create_model("spanet", pretrained="open").attend(_stacked(pairs)[0])[1][:, :1]
+    known = held_out_patches("train", "light", seed=seed, count=12)
+    mask, learned = (torch.stack([pair["mask"] for pair in some]) for some in (pairs, known))
     share = mask.double().mean()
     told = told_the_share(maps, learned.double().mean(), share)
     gap, gap_told = (calibration_gap(calibration(values, mask)) for values in (maps, told))
@@ -223,13 +225,6 @@ def told_the_share(maps: Tensor, learned: Tensor, share: Tensor) -> Tensor:
     2002).
     """
     return torch.sigmoid(torch.logit(maps, eps=1e-6) + torch.logit(share) - torch.logit(learned))
-
-
-def _attention(split: str, rain: str, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the first attention map of the course's SPANet and the true streaks, (12, 1, H, W)."""
-    pairs = held_out_patches(split, rain, seed=seed, count=12)
-    maps = create_model("spanet", pretrained="open").attend(_stacked(pairs)[0])[1][:, :1]
-    return maps, torch.stack([pair["mask"] for pair in pairs])
 
 
 MEASUREMENTS = {

@@ -163,9 +163,7 @@ def hinted(answer: Callable[..., Any], hints: Mapping[str, str], *arguments: Any
         told = f"your function raised {kind} in line {line}: {error}"
         if line is None:
             told = f"your function raised {kind}: {error}"
-        if hint := _missing_name(error):
-            raise Wrong(f"{local(hint)} ({local(told)})") from None
-        raise Wrong(_explained(told, hints, HINTS)) from None
+        raise Wrong(_explained(told, _missing_name(error), hints, HINTS)) from None
     if result is ...:
         raise Untouched
     if result is None:
@@ -311,14 +309,14 @@ _IMPORTS = {
 }
 
 
-def _missing_name(error: Exception) -> str:
-    """Say what a beginner's NameError means: nothing was imported, or ``torch.`` was forgotten."""
+def _missing_name(error: Exception) -> dict[str, str]:
+    """Return the hint for a NameError: nothing was imported, or ``torch.`` was forgotten."""
     name = error.name if type(error) is NameError else None
     if name in _IMPORTS:
-        return f"write `{_IMPORTS[name]}` above your function"
+        return {"NameError": f"write `{_IMPORTS[name]}` above your function"}
     if name and callable(getattr(torch, name, None)):
-        return f"the function is torch.{name}"
-    return ""
+        return {"NameError": f"the function is torch.{name}"}
+    return {}
 
 
 def _line(error: Exception) -> int | None:
