@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from derain_edu.datasets.photos import load_photo, photo_row
 from derain_edu.files import write_atomically
@@ -68,15 +69,18 @@ def build_demo(folder: Path, kept: Path) -> str | None:
     str or None
         Why the page can't be made here, if npm or the network is missing.
     """
-    missing = fetch_runtime(kept / "npm")
-    if missing is not None:
-        return missing
+    kept.mkdir(parents=True, exist_ok=True)
+    with FileLock(kept / "lock"):  # another build waits until all is there
+        missing = fetch_runtime(kept / "npm")
+        if missing is not None:
+            return missing
+        networks = {name: export_once(name, kept) for name in NETWORKS}
     for name in OWN_FILES:
         copy(SOURCE / name, folder / name)
     for name in RUNTIME_FILES:
         copy(kept / "npm/node_modules/onnxruntime-web/dist" / name, folder / "ort" / name)
-    for name in NETWORKS:
-        copy(export_once(name, kept), folder / name)
+    for name, path in networks.items():
+        copy(path, folder / name)
     write_json(known_answer(), folder / "check.json")
     write_json([write_example(folder, *example) for example in EXAMPLES], folder / "examples.json")
     return None

@@ -31,7 +31,7 @@ const en = {
     `Stage ${stage} of ${stages} is done (${seconds(ms)} per stage, ${backend}).`,
   windowOf: (window, windows, stage, stages) =>
     `Window ${window} of ${windows}, stage ${stage} of ${stages}.`,
-  attending: "Computing. SPANet sees the whole picture at once: nothing can be shown before the end.",
+  attending: "Computing; SPANet shows nothing before its end.",
   left: (ms) => ` About ${time(ms)} left.`,
   done: (stages, total, each, backend) =>
     `Done: ${stages} stages in ${time(total)}, ${seconds(each)} each, ${backend}.`,
@@ -47,7 +47,7 @@ const en = {
   looks: "where it looks",
   map: "Map",
   mapNames: (map, maps) =>
-    `${map} of ${maps}: ${map === 1 ? "taught where the rain is" : "never told where to look"}`,
+    `${map} of ${maps}: ${map === 1 ? "taught with a mask" : "without a teacher"}`,
   view: "Show",
   swipe: "Border between before and after",
   swipeValue: (percent) => `${percent} percent of the width show the photo before`,
@@ -108,7 +108,7 @@ const zh = {
     `第 ${stage} 阶段（共 ${stages} 个）已完成（每个阶段 ${seconds(ms)}，${backend}）。`,
   windowOf: (window, windows, stage, stages) =>
     `第 ${window} 块（共 ${windows} 块），第 ${stage} 阶段（共 ${stages} 个）。`,
-  attending: "正在计算。SPANet 一次看完整张图片，所以中途没有可以显示的结果。",
+  attending: "正在计算；SPANet 到最后才有结果。",
   left: (ms) => `大约还需 ${time(ms)}。`,
   done: (stages, total, each, backend) =>
     `完成：${stages} 个阶段用了 ${time(total)}，每个 ${seconds(each)}，${backend}。`,
@@ -124,7 +124,7 @@ const zh = {
   looks: "它看哪里",
   map: "注意力图",
   mapNames: (map, maps) =>
-    `${map} / ${maps}：${map === 1 ? "学过哪里有雨" : "没人教过它看哪里"}`,
+    `${map} / ${maps}：${map === 1 ? "用掩膜教过" : "没有老师"}`,
   view: "显示",
   swipe: "前后两张照片的分界",
   swipeValue: (percent) => `左边 ${percent}% 的宽度显示原来的照片`,

@@ -593,7 +593,7 @@ def test_spanet_shows_where_it_looks(page, spanet):
         name, picture = saved()
         assert name == f"street_map_{map_}.png"
         assert (picture - (maps[0, map_ - 1] * 255).round()).abs().max() <= 1
-    assert "never told" in slider.get_attribute("aria-valuetext")
+    assert slider.get_attribute("aria-valuetext") == "3 of 4: without a teacher"
     page.get_by_role("radio", name="picture", exact=True).check()
     name, picture = saved()
     assert name == "street_derained.png"
