@@ -135,7 +135,10 @@ def test_the_attention_of_the_paper_is_exported_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("spanet", SMALL["spanet"]), ("transplant", {"host": "residual", "graft": "zero", "channels": 4})],
+    [
+        ("spanet", SMALL["spanet"]),
+        ("transplant", {"host": "residual", "graft": "zero", "channels": 4}),
+    ],
 )
 def test_the_maps_are_a_second_output(name, options, tmp_path):
     torch.manual_seed(0)
