@@ -133,7 +133,7 @@ def bench_networks(rounds: int = 3, side: int = 256) -> str:
         count = sum(p.numel() for p in network.parameters())
         faster = speedup(seconds["prenet"], seconds[name])
         cells = f"{1000 * median(seconds[name]):.0f}", f"{faster:.2f}×"
-        rows.append([name, f"{count:,}", *cells, f"{memory.peak / 2**20:.0f}"])
+        rows.append([name, f"{count:,}", *cells, f"{memory.peak / 2**20:.1f}"])
     title = f"One picture of {side}×{side} pixels, {torch.get_num_threads()} threads"
     header = ["network", "parameters", "ms", "speed", "peak MiB"]
     return "\n".join([title, machine_line(), table(header, rows)])
