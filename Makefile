@@ -91,7 +91,7 @@ UNITS = $(SIDE_BY_SIDE) -n auto --maxprocesses=4 $(SLOW:%=--ignore=%)
 test: $(INSTALLED)
 	@$(LINT); $(PARTS); \
 	part style lint; \
-	part "unit and conformance tests" $(UNITS) --durations=5; \
+	part "unit and conformance tests" $(UNITS) --durations=25 --durations-min=5; \
 	part "lessons, two at a time" $(SIDE_BY_SIDE) tests/lessons -v -n 2 \
 		--durations=25 --durations-min=5; \
 	part "browser and book, two at a time" $(SIDE_BY_SIDE) tests/browser tests/book -v -n 2 \
