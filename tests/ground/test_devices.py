@@ -37,7 +37,7 @@ def test_memory_is_kept_for_the_next_tensor():
         "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "reuse_memory() or exit('skip')\n"
         # Above 32 MiB the C library never keeps memory by itself.
-        "for _ in range(5): torch.ones(40 << 20, dtype=torch.uint8)\n"
+        "for _ in range(20): torch.ones(40 << 20, dtype=torch.uint8)\n"
         "before = faults()\n"
         "for _ in range(3): torch.ones(40 << 20, dtype=torch.uint8)\n"
         "print(faults() - before)\n"
