@@ -83,7 +83,7 @@ PARTS = failed=0; summary=; start=$$(date +%s); \
 
 # All tests run side by side, one thread each. The book comes after the lessons: it shows what their
 # newcomers saw, and runs none of them again. Files of the last part stay together, because the tests
-# of a file share a browser or a book. All parts run even if one fails. What needs chromium skips,
+# of a file share a browser or a book; what they print (-rP) are times. All parts run even if one fails. What needs chromium skips,
 # and says so, where there is none.
 SLOW := tests/lessons tests/browser tests/book
 SIDE_BY_SIDE = env OMP_NUM_THREADS=1 $(PY) -m pytest --dist=worksteal
@@ -94,7 +94,7 @@ test: $(INSTALLED)
 	part "unit and conformance tests" $(UNITS) --durations=25 --durations-min=5; \
 	part "lessons, two at a time" $(SIDE_BY_SIDE) tests/lessons -v -n 2 \
 		--durations=25 --durations-min=5; \
-	part "browser and book, two at a time" $(SIDE_BY_SIDE) tests/browser tests/book -v -n 2 \
+	part "browser and book, two at a time" $(SIDE_BY_SIDE) tests/browser tests/book -v -rP -n 2 \
 		--dist=loadfile --durations=15 --durations-min=5; \
 	summary
 

@@ -224,7 +224,7 @@ def as_levels(pictures: torch.Tensor) -> torch.Tensor:
     return (pictures.clamp(0, 1) * 255).round().int()
 
 
-def test_every_stage_is_that_of_python(page, address, network, capsys):
+def test_every_stage_is_that_of_python(page, address, network):
     """At the size of the benchmarks, without WebGPU; the printed times are not tested.
 
     Processor time is compared, because other programs may run beside this one. What the browser
@@ -247,14 +247,13 @@ def test_every_stage_is_that_of_python(page, address, network, capsys):
     used = time.process_time()
     run_stages(session, rainy[None], 2, network.config.channels)
     python = (time.process_time() - used) / 2
-    with capsys.disabled():
-        print(f"\n  stage  largest difference  grey levels  ms ({found.backend})")
-        for k, (a, b, ms) in enumerate(zip(apart, levels, found.ms, strict=True), 1):
-            print(f"  {k:5}  {a:18.1e}  {b:11}  {ms:5.0f}")
-        print(
-            f"  processor time of a stage: {browser:.2f} s, ONNX Runtime in Python on one thread "
-            f"{python:.2f} s, {browser / python:.1f} times"
-        )
+    print(f"stage  largest difference  grey levels  ms ({found.backend})")
+    for k, (a, b, ms) in enumerate(zip(apart, levels, found.ms, strict=True), 1):
+        print(f"{k:5}  {a:18.1e}  {b:11}  {ms:5.0f}")
+    print(
+        f"processor time of a stage: {browser:.2f} s, ONNX Runtime in Python on one thread "
+        f"{python:.2f} s, {browser / python:.1f} times"
+    )
     assert found.backend == "wasm" and found.windows == 1
     assert apart.max() <= 1e-3 and levels.max() <= 1
     assert apart.max() > 0  # they are two computations
@@ -359,7 +358,7 @@ ATTEND = """async ({address, base64, ...job}) => {
 
 
 @pytest.mark.parametrize("size", [(96, 144), (33, 7), (1, 1)])
-def test_the_maps_of_spanet_are_those_of_python(page, address, spanet, size, capsys):
+def test_the_maps_of_spanet_are_those_of_python(page, address, spanet, size):
     rainy = rainy_picture(*size)
     height, width = size
     used = browser_seconds()
@@ -376,8 +375,7 @@ def test_the_maps_of_spanet_are_those_of_python(page, address, spanet, size, cap
     assert (exact - maps[0]).abs().max() <= 1e-3
     shown = torch.tensor(found["maps"]).view(maps[0].shape)
     assert (shown - (maps[0] * 255).round()).abs().max() <= 1
-    with capsys.disabled():
-        print(f"\n  SPANet, {width} × {height}: {used:.1f} s of processor time with its loading")
+    print(f"SPANet, {width} × {height}: {used:.1f} s of processor time with its loading")
 
 
 def test_windows_are_those_of_python(page):
