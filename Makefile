@@ -83,8 +83,8 @@ PARTS = failed=0; summary=; start=$$(date +%s); \
 
 # All tests run side by side, one thread each. The book comes after the lessons: it shows what their
 # newcomers saw, and runs none of them again. Files of the last part stay together, because the tests
-# of a file share a browser or a book; what they print (-rP) are times. All parts run even if one fails. What needs chromium skips,
-# and says so, where there is none.
+# of a file share a browser or a book; what they print (-rP) are times. All parts run even if one
+# fails. What needs chromium skips, and says so, where there is none.
 SLOW := tests/lessons tests/browser tests/book
 SIDE_BY_SIDE = env OMP_NUM_THREADS=1 $(PY) -m pytest --dist=worksteal
 UNITS = $(SIDE_BY_SIDE) -n auto --maxprocesses=4 $(SLOW:%=--ignore=%)
