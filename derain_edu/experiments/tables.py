@@ -288,7 +288,6 @@ EXPERIMENTS = {
                 # One thread: .095 s for a step where PReNet takes .594.
                 "NAFNet, as many minutes": {"model": "nafnet_small", "budget": 6.25},
             },
-            steps=1000,
             # 1e-3 is the step size of both papers.
             train={
                 **_CALM,
