@@ -81,21 +81,21 @@ PARTS = failed=0; summary=; start=$$(date +%s); \
 		[ $$failed = 0 ]; \
 	}
 
-# Quick tests and lessons run side by side, one thread each. The browser, which measures how quickly
-# a slider answers, comes after them with every core, and the book last: it shows what the lessons'
-# newcomers saw, and runs none of them again. All parts run even if one fails. What needs chromium
-# skips, and says so, where there is none.
+# All tests run side by side, one thread each. The book comes after the lessons: it shows what their
+# newcomers saw, and runs none of them again. Files of the last part stay together, because the tests
+# of a file share a browser or a book. All parts run even if one fails. What needs chromium skips,
+# and says so, where there is none.
 SLOW := tests/lessons tests/browser tests/book
 SIDE_BY_SIDE = env OMP_NUM_THREADS=1 $(PY) -m pytest --dist=worksteal
 UNITS = $(SIDE_BY_SIDE) -n auto --maxprocesses=4 $(SLOW:%=--ignore=%)
 test: $(INSTALLED)
 	@$(LINT); $(PARTS); \
 	part style lint; \
-	part "unit and conformance tests" $(UNITS) --durations=5; \
+	part "unit and conformance tests" $(UNITS) --durations=25 --durations-min=5; \
 	part "lessons, two at a time" $(SIDE_BY_SIDE) tests/lessons -v -n 2 \
 		--durations=25 --durations-min=5; \
-	part browser $(PY) -m pytest tests/browser -v; \
-	part book $(PY) -m pytest tests/book -v; \
+	part "browser and book, two at a time" $(SIDE_BY_SIDE) tests/browser tests/book -v -n 2 \
+		--dist=loadfile --durations=15 --durations-min=5; \
 	summary
 
 # What a contributor runs before each commit: no lessons, no browser, no reference data.

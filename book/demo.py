@@ -1,9 +1,9 @@
 """The page *Try it*: what it needs beside its text, put together in one folder.
 
 Everything that the page loads lies in that folder: its own code (``book/demo``), ONNX Runtime
-Web from npm (the versions in ``package-lock.json``), one stage of PReNet as an ONNX file, and two
-example photos with synthetic rain. npm's packages and the exported stage are kept in a second
-folder, so that they are fetched and made once.
+Web from npm (the versions in ``package-lock.json``), one stage of PReNet and the whole SPANet as
+ONNX files, and two example photos with synthetic rain. npm's packages and the exported networks
+are kept in a second folder, so that they are fetched and made once.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import hashlib
 import json
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from derain_edu.datasets.photos import load_photo, photo_row
 from derain_edu.files import write_atomically
 from derain_edu.images import to_pil
 from derain_edu.inference.engine import onnx_file_name
+from derain_edu.inference.onnx_export import export_onnx
 from derain_edu.inference.onnx_stage import export_stage
 from derain_edu.models import create_model
 from derain_edu.rain.synthesis import add_rain
@@ -27,8 +30,8 @@ from derain_edu.rain.synthesis import add_rain
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "demo"
 OWN_FILES = (
-    "app.js", "helper.js", "network.js", "picture.js", "strings.js", "tiles.js", "try.css",
-    "worker.js",
+    "app.js", "attention.js", "helper.js", "network.js", "picture.js", "strings.js", "tiles.js",
+    "try.css", "worker.js",
 )  # fmt: skip
 # WebAssembly for every browser, and a build with WebGPU for those that have it. A browser loads
 # one of the two. (The other builds for WebGPU are 10 MB larger.)
@@ -42,6 +45,11 @@ EXAMPLES = (
     ("china", "light", 1, "a temple in China, in light rain"),
     ("picosdeeuropa", "heavy", 4, "mountains in Spain, in heavy rain"),
 )
+# File, model, what writes it. A browser loads SPANet only when somebody asks for it.
+NETWORKS = {
+    "stage.onnx": ("prenet", export_stage),
+    "spanet.onnx": ("spanet", partial(export_onnx, maps=True)),
+}
 EXAMPLE_SIDE = 480  # pixels on the longer side: some seconds on a laptop
 CHECK_SIZE = (20, 24)
 
@@ -54,21 +62,25 @@ def build_demo(folder: Path, kept: Path) -> str | None:
     folder : Path
         Where the page will lie.
     kept : Path
-        Keeps npm's packages and the exported stage for the next time.
+        Keeps npm's packages and the exported networks for the next time.
 
     Returns
     -------
     str or None
         Why the page can't be made here, if npm or the network is missing.
     """
-    missing = fetch_runtime(kept / "npm")
-    if missing is not None:
-        return missing
+    kept.mkdir(parents=True, exist_ok=True)
+    with FileLock(kept / "lock"):  # another build waits until all is there
+        missing = fetch_runtime(kept / "npm")
+        if missing is not None:
+            return missing
+        networks = {name: export_once(name, kept) for name in NETWORKS}
     for name in OWN_FILES:
         copy(SOURCE / name, folder / name)
     for name in RUNTIME_FILES:
         copy(kept / "npm/node_modules/onnxruntime-web/dist" / name, folder / "ort" / name)
-    copy(export_once(kept), folder / "stage.onnx")
+    for name, path in networks.items():
+        copy(path, folder / name)
     write_json(known_answer(), folder / "check.json")
     write_json([write_example(folder, *example) for example in EXAMPLES], folder / "examples.json")
     return None
@@ -97,16 +109,18 @@ def fetch_runtime(folder: Path) -> str | None:
     return None
 
 
-def export_once(kept: Path) -> Path:
-    """Return the stage as a file, which is made if the network or the exporter has changed."""
-    network = create_model("prenet", pretrained="open")
+def export_once(name: str, kept: Path) -> Path:
+    """Return one of the files, which is made if the network or the exporter has changed."""
+    model, write = NETWORKS[name]
+    network = create_model(model, pretrained="open")
     code = hashlib.sha256()
     for path in sorted((HERE.parent / "derain_edu" / "inference").glob("onnx_*.py")):
         code.update(path.read_bytes())
-    path = kept / f"stage-{code.hexdigest()[:12]}-{onnx_file_name(network)}"
+    stem = Path(name).stem
+    path = kept / f"{stem}-{code.hexdigest()[:12]}-{onnx_file_name(network)}"
     if not path.is_file():
-        export_stage(network, path)
-        for old in set(kept.glob("stage-*.onnx")) - {path}:
+        write(network, path)
+        for old in set(kept.glob(f"{stem}-*.onnx")) - {path}:
             old.unlink()
     return path
 

@@ -543,5 +543,8 @@ assert gain["concat off, + rainy on"] > 2 and max(chances) < 0.05
 #   layer out", and the draft makes the difference between the stages;
 # - judge a recorded comparison by pairs, intervals and corrected p values.
 #
+# On the page [Try it](https://github.com/derain-edu/derain-edu/blob/main/book/demo/page.md) a photo of
+# your own goes through the stages, in the browser.
+#
 # Next: **05 · Shared gradients**. One set of weights, used T times, gets one gradient. Which stage
 # does it listen to?

@@ -541,5 +541,8 @@ verdicts.latest()
 # probability in the rain of its training, and not in heavy rain. Whether direction weights help, three
 # pairs of trainings can't tell.
 #
+# On the page [Try it](https://github.com/derain-edu/derain-edu/blob/main/book/demo/page.md) you see all
+# four maps on a photo of your own, in the browser.
+#
 # **Next: 10 · Forensics**. The network that the authors published has a branch for direction weights,
 # too. Does it do anything?

@@ -81,8 +81,9 @@ assert not set(de.photo_names("validation")) & set(de.photo_names("test"))
 
 # %% [markdown]
 # Each row is a network of this course, in three kinds of rain (*mix*: light, heavy, and a rain that is
-# thin or thick, steep or slanted, in turn). At the bottom is the rainy picture itself. The column
-# *looks* says how often the test pictures were scored under this name.
+# thin or thick, steep or slanted, in turn). *Dry* is what is left of pictures without rain (60 dB:
+# all), as a mean and of the *worst*. At the bottom is the rainy picture itself. The column *looks* says
+# how often the test pictures were scored under this name.
 #
 # The first thing that can go wrong is a **leak**: the same scene in two splits. It happens easily,
 # because one clean photo makes many rainy ones. In the data set Rain100H, 546 of the 1,800 training

@@ -1,8 +1,10 @@
 // The page "Try it": from a photo to the pictures of all stages, and what one does with them.
-// worker.js computes, picture.js knows pixels, strings.js has the words.
+// worker.js computes PReNet and attention.js SPANet, picture.js knows pixels, strings.js has the
+// words.
 
 import {
-  Fault, QUICK_PIXELS, fitted, mixed, openPicture, paste, pixelsOf, show, taken, withoutAlpha,
+  Fault, QUICK_PIXELS, SPANET_PIXELS, fitted, greyOf, mixed, openPicture, paste, pixelsOf, show,
+  taken, withoutAlpha,
 } from "./picture.js";
 import { words } from "./strings.js";
 
@@ -15,16 +17,19 @@ const find = (name) => document.getElementById(`try-${name}`);
 const parts = Object.fromEntries([
   "drop", "file", "camera", "examples", "fault", "status", "bar", "cancel", "result", "compare",
   "after", "before", "swipe", "caption", "stage", "stage-name", "strength", "strength-name",
-  "download", "more", "right", "size", "size-row",
+  "download", "more", "right", "size", "size-row", "stage-row", "map-row", "map", "map-name",
+  "map-view", "strength-row",
 ].map((name) => [name, find(name)]));
 
-let worker;
-let computer = null; // what computes, in words, once the network is loaded
-let jobs = 0; // pictures that were computed
+let worker; // PReNet
+let attention = null; // SPANet: a thread that is started when somebody asks for it
+let computer = null; // what computes PReNet, in words, once the network is loaded
+let pictures = 0; // that were computed
 let runs = 0; // a picture may need several: six stages, then six more
 let opening = 0; // counts the files that were chosen: only the last one counts
 let source = null; // {name, bitmap}
 let job = null; // the picture at the size that is computed, and its stages
+let jobs = {}; // of this photo, by network: who changes the network finds what was computed
 
 // -- words ---------------------------------------------------------------------------------------
 
@@ -56,7 +61,8 @@ async function take(file, name = file.name) {
     if (mine !== opening) return opened.bitmap.close();
     source?.bitmap.close();
     source = opened;
-    offerSizes();
+    stop();
+    jobs = {};
     start();
   } catch (fault) {
     if (mine !== opening) return;
@@ -103,8 +109,16 @@ function linked(words, address) {
   return link;
 }
 
+const network = () => document.querySelector('[name="try-network"]:checked').value;
+
 function offerSizes() {
   const { width, height } = source.bitmap;
+  if (network() === "spanet") {
+    const [w, h] = fitted(width, height, SPANET_PIXELS);
+    parts.size.replaceChildren(new Option(text.whole(w, h), `${w} ${h}`));
+    parts["size-row"].hidden = true;
+    return;
+  }
   const sizes = [fitted(width, height, QUICK_PIXELS), [width, height]];
   const large = width * height > QUICK_PIXELS;
   parts["size-row"].hidden = !large;
@@ -127,21 +141,73 @@ function startWorker() {
   worker.postMessage({ type: "open", backend: wanted });
 }
 
-const cancel = () => worker.postMessage({ type: "cancel", upTo: runs });
+function cancel() {
+  if (!job?.busy) return;
+  if (job.network === "prenet") worker.postMessage({ type: "cancel", upTo: runs });
+  else {
+    endAttention();
+    finish(text.cancelled);
+  }
+}
+
+// Ends what is being computed, because something else is wanted.
+function stop() {
+  cancel();
+  if (job?.busy) finish(text.cancelled);
+}
+
+function endAttention() {
+  attention?.terminate(); // the runtime never gives way
+  attention = null;
+}
+
+function chooseNetwork() {
+  const chosen = network();
+  if (!source || job.network === chosen) return;
+  stop();
+  if (!jobs[chosen]) return start();
+  job = jobs[chosen];
+  offerSizes();
+  parts.size.value = `${job.width} ${job.height}`;
+  showJob();
+  offerMore();
+  say(job.told);
+}
 
 function start() {
+  offerSizes();
+  compose();
+}
+
+// Begins with the photo at the chosen size.
+function compose() {
   const [width, height] = parts.size.value.split(" ").map(Number);
   const rainy = pixelsOf(source.bitmap, width, height);
-  cancel();
+  stop();
   job = {
-    id: (jobs += 1), name: source.name, width, height, rainy, stages: [withoutAlpha(rainy)],
+    network: network(), id: (pictures += 1), name: source.name, width, height, rainy,
+    stages: [withoutAlpha(rainy)], maps: null,
     most: Math.max(PUBLISHED, Math.min(MOST_STAGES, Math.floor(KEPT_PIXELS / (width * height)))),
     complete: 0, // stages that are there for the whole picture
     busy: false, follows: true, told: "",
   };
-  parts.stage.max = PUBLISHED;
-  parts.stage.value = 0;
+  jobs[job.network] = job;
   parts.strength.value = 100;
+  showJob();
+  parts.status.parentElement.scrollIntoView({ block: "start" });
+  if (job.network === "spanet") attend();
+  else compute(PUBLISHED);
+}
+
+// Shows the picture of a job, and the controls of its network.
+function showJob() {
+  const { width, height } = job;
+  const staged = job.network === "prenet";
+  parts["stage-row"].hidden = !staged;
+  parts["map-row"].hidden = parts["map-view"].hidden = staged;
+  if (staged === wants("map")) choose(staged ? "picture" : "map");
+  parts.stage.max = Math.max(PUBLISHED, job.stages.length - 1);
+  parts.stage.value = job.stages.length - 1;
   parts.result.hidden = false;
   parts.caption.textContent = text.caption(job.name, width, height);
   const shape = parts.compare.style;
@@ -150,15 +216,30 @@ function start() {
   parts.compare.classList.toggle("try-tiny", width < 160);
   show(parts.before, job.rainy, width, height);
   draw();
-  parts.status.parentElement.scrollIntoView({ block: "start" });
-  compute(PUBLISHED);
+}
+
+function begin() {
+  Object.assign(job, { run: (runs += 1), busy: true, began: performance.now(), spent: 0 });
+  parts.cancel.hidden = parts.bar.hidden = false;
+  parts.more.hidden = true;
+}
+
+function attend() {
+  begin();
+  parts.bar.removeAttribute("value"); // it moves, and says nothing of how much is left
+  say(text.attending);
+  if (!attention) {
+    attention = new Worker(new URL("attention.js", import.meta.url), { type: "module" });
+    attention.addEventListener("message", hear);
+    attention.addEventListener("error", (event) =>
+      hear({ data: { type: "error", run: job.run, text: event.message ?? "a thread stopped" } }));
+  }
+  const { run, rainy, width, height } = job;
+  attention.postMessage({ run, pixels: rainy, width, height });
 }
 
 function compute(stages) {
-  const began = performance.now();
-  Object.assign(job, { run: (runs += 1), busy: true, began, spent: 0 });
-  parts.cancel.hidden = parts.bar.hidden = false;
-  parts.more.hidden = true;
+  begin();
   parts.bar.value = 0;
   say(computer === null ? text.loading : text.computing);
   const { run, id, rainy, width, height, complete } = job;
@@ -168,7 +249,8 @@ function compute(stages) {
 function takePart(part) {
   const { stages } = job;
   job.spent += part.ms;
-  tellProgress(part);
+  if (part.maps) job.maps = part.maps;
+  else tellProgress(part);
   if (!part.bytes) return;
   // A stage that has begun shows the photo where no window has been computed.
   stages[part.stage] ??= stages[0].slice();
@@ -194,11 +276,20 @@ function finish(sentence) {
   job.told = sentence;
   const hadFocus = document.activeElement === parts.cancel; // it disappears: hand the focus on
   parts.cancel.hidden = parts.bar.hidden = true;
+  offerMore();
+  if (hadFocus) (parts.more.hidden ? parts.download : parts.more).focus();
+  say(sentence);
+}
+
+function offerMore() {
+  if (job.network === "spanet") {
+    parts.more.hidden = job.maps !== null;
+    parts.more.textContent = text.again;
+    return;
+  }
   job.next = job.complete < PUBLISHED ? PUBLISHED : job.most;
   parts.more.hidden = job.complete >= job.next;
   parts.more.textContent = text.more(job.next);
-  if (hadFocus) (parts.more.hidden ? parts.download : parts.more).focus();
-  say(sentence);
 }
 
 function hear({ data }) {
@@ -218,11 +309,13 @@ function hear({ data }) {
     } else if (data.type === "done") {
       const total = performance.now() - job.began;
       const each = job.spent / (data.stages - data.first);
-      finish(text.done(job.complete, total, each, computer));
+      finish(job.maps ? text.attended(total) : text.done(job.complete, total, each, computer));
     } else if (data.type === "error") {
       finish("");
       complain(new Fault("stopped", data.text));
-      worker.terminate(); // after a fault such as too little memory the runtime can't go on
+      // After a fault such as too little memory the runtime can't go on.
+      if (job.network === "spanet") return endAttention();
+      worker.terminate();
       startWorker();
     }
   }
@@ -230,7 +323,12 @@ function hear({ data }) {
 
 // -- showing -------------------------------------------------------------------------------------
 
-const wantsTaken = () => document.querySelector('[name="try-view"]:checked').value === "taken";
+const view = () => document.querySelector('[name="try-view"]:checked').value;
+const wants = (name) => view() === name;
+
+function choose(name) {
+  document.querySelector(`[name="try-view"][value="${name}"]`).checked = true;
+}
 
 function draw() {
   const stage = Number(parts.stage.value);
@@ -239,12 +337,23 @@ function draw() {
   parts["stage-name"].textContent = name;
   parts.stage.setAttribute("aria-valuetext", name);
   parts["strength-name"].textContent = text.strengthValue(parts.strength.value);
+  const map = text.mapNames(Number(parts.map.value), Number(parts.map.max));
+  parts["map-name"].textContent = map;
+  parts.map.setAttribute("aria-valuetext", map);
   if (!job) return;
-  let shown = mixed(job.rainy, job.stages[stage] ?? job.stages[0], strength);
-  if (wantsTaken()) shown = taken(job.rainy, shown);
-  parts.right.textContent = wantsTaken() ? text.taken : text.after;
-  show(parts.after, shown, job.width, job.height);
-  parts.after.setAttribute("aria-label", `${text.figure}: ${text.stage} ${name}`);
+  parts["strength-row"].hidden = wants("map");
+  const names = { taken: text.taken, map: job.maps ? text.looks : text.after, picture: text.after };
+  parts.right.textContent = names[view()];
+  show(parts.after, shownNow(stage, strength), job.width, job.height);
+  const what = job.network === "spanet" ? `${text.map} ${map}` : `${text.stage} ${name}`;
+  parts.after.setAttribute("aria-label", `${text.figure}: ${what}`);
+}
+
+function shownNow(stage, strength) {
+  // Before its end SPANet has no map to show.
+  if (wants("map") && job.maps) return greyOf(job.maps[Number(parts.map.value) - 1]);
+  const result = mixed(job.rainy, job.stages[stage] ?? job.stages.at(-1), strength);
+  return wants("taken") ? taken(job.rainy, result) : result;
 }
 
 function moveBorder() {
@@ -267,7 +376,8 @@ function download() {
   parts.after.toBlob((blob) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
-    link.download = `${job.name.replace(/\.[^.]*$/, "")}_derained.png`;
+    const what = { picture: "derained", taken: "taken", map: `map_${parts.map.value}` }[view()];
+    link.download = `${job.name.replace(/\.[^.]*$/, "")}_${what}.png`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }, "image/png");
@@ -309,12 +419,23 @@ function connect() {
   });
   parts.swipe.addEventListener("input", moveBorder);
   parts.strength.addEventListener("input", drawSoon);
+  parts.map.addEventListener("input", () => {
+    choose("map"); // who moves it wants to see it
+    drawSoon();
+  });
+  for (const radio of document.querySelectorAll('[name="try-network"]')) {
+    radio.addEventListener("change", chooseNetwork);
+  }
   for (const radio of document.querySelectorAll('[name="try-view"]')) {
     radio.addEventListener("change", drawSoon);
   }
-  parts.size.addEventListener("change", start);
+  parts.size.addEventListener("change", compose);
   parts.cancel.addEventListener("click", cancel);
   parts.more.addEventListener("click", () => {
+    if (job.network === "spanet") {
+      attend();
+      return parts.cancel.focus();
+    }
     parts.stage.max = Math.max(parts.stage.max, job.next);
     job.follows = true;
     compute(job.next);

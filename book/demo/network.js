@@ -1,27 +1,35 @@
-// One stage of the network in ONNX Runtime Web: (rainy, x, h, c) -> (x, h, c).
+// A network in ONNX Runtime Web.
 
-const MODEL = new URL("stage.onnx", import.meta.url);
 const RUNTIMES = {
   webgpu: ["ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm"],
   wasm: ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"],
 };
 
-// Opens stage.onnx, and returns a function that computes one stage of {rainy, x, h, c}, all of them
-// Float32Array with the channels first. On a graphics card h and c stay there: see dispose.
-export async function openNetwork(backend, threads = 1) {
+// Opens a file that lies beside this one: the runtime, and a session of it.
+export async function openSession(file, backend, threads = 1, options = {}) {
   const [module, wasm] = RUNTIMES[backend];
   const ort = await import(new URL(`ort/${module}`, import.meta.url));
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { wasm: new URL(`ort/${wasm}`, import.meta.url).href };
-  const options = { executionProviders: [backend], logSeverityLevel: 3 };
+  const session = await ort.InferenceSession.create(
+    new URL(file, import.meta.url).href,
+    { executionProviders: [backend], logSeverityLevel: 3, ...options },
+  );
+  return { ort, session };
+}
+
+// Opens one stage of PReNet, and returns a function that computes (rainy, x, h, c) -> (x, h, c), all
+// of them Float32Array with the channels first. On a graphics card h and c stay there: see dispose.
+export async function openStage(backend, threads = 1) {
+  const options = {};
   if (backend === "webgpu") {
     // The memory stays on the GPU; the picture comes back to be shown.
     options.preferredOutputLocation = {
       next_x: "cpu", next_h: "gpu-buffer", next_c: "gpu-buffer",
     };
   }
-  const session = await ort.InferenceSession.create(MODEL.href, options);
+  const { ort, session } = await openSession("stage.onnx", backend, threads, options);
   const tensor = (data, height, width) =>
     new ort.Tensor("float32", data, [1, data.length / (height * width), height, width]);
   const wrapped = (value, height, width) =>

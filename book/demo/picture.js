@@ -2,6 +2,8 @@
 
 export const MOST_PIXELS = 12e6;
 export const QUICK_PIXELS = 1e6; // a larger photo is made smaller at first, so that nobody waits
+// SPANet looks along whole rows and columns, so it needs the picture in one piece: 1.5 kB a pixel.
+export const SPANET_PIXELS = 0.25e6;
 
 // A fault that the page shows: the name of a text in strings.js, and what goes into it.
 export class Fault extends Error {
@@ -109,6 +111,16 @@ export function taken(rainy, result) {
     difference[k] = k % 4 === 3 ? 255 : 4 * (rainy[k] - result[k]);
   }
   return difference;
+}
+
+// A map in bytes as a picture in grey: white is 1.
+export function greyOf(map) {
+  const pixels = new Uint8ClampedArray(4 * map.length);
+  for (let k = 0, to = 0; k < map.length; k += 1, to += 4) {
+    pixels[to] = pixels[to + 1] = pixels[to + 2] = map[k];
+    pixels[to + 3] = 255;
+  }
+  return pixels;
 }
 
 export function show(canvas, pixels, width, height) {

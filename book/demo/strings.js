@@ -15,6 +15,10 @@ const en = {
   titles: {}, // of the examples; English as it comes
   credit: "Photo: {author}, {licence}; made smaller, and rain added",
 
+  network: "Network",
+  prenet: "PReNet, stage by stage",
+  spanet: "SPANet, where it looks",
+
   loading: "Loading the network …",
   backends: {
     webgpu: () => "WebGPU",
@@ -27,9 +31,11 @@ const en = {
     `Stage ${stage} of ${stages} is done (${seconds(ms)} per stage, ${backend}).`,
   windowOf: (window, windows, stage, stages) =>
     `Window ${window} of ${windows}, stage ${stage} of ${stages}.`,
+  attending: "Computing; SPANet shows nothing before its end.",
   left: (ms) => ` About ${time(ms)} left.`,
   done: (stages, total, each, backend) =>
     `Done: ${stages} stages in ${time(total)}, ${seconds(each)} each, ${backend}.`,
+  attended: (ms) => `Done in ${seconds(ms)}, WebAssembly on one thread.`,
   cancelled: "Stopped.",
   cancel: "Stop",
 
@@ -38,6 +44,10 @@ const en = {
   after: "after",
   picture: "picture",
   taken: "what was taken, × 4",
+  looks: "where it looks",
+  map: "Map",
+  mapNames: (map, maps) =>
+    `${map} of ${maps}: ${map === 1 ? "taught with a mask" : "without a teacher"}`,
   view: "Show",
   swipe: "Border between before and after",
   swipeValue: (percent) => `${percent} percent of the width show the photo before`,
@@ -49,6 +59,7 @@ const en = {
     return `${stage} of ${published}`;
   },
   more: (stages) => `Go on to stage ${stages}`,
+  again: "Compute again",
   strength: "Strength",
   strengthValue: (percent) => `${percent} %`,
   size: "Size",
@@ -81,6 +92,10 @@ const zh = {
   },
   credit: "照片：{author}，{licence}；已缩小并加上雨",
 
+  network: "网络",
+  prenet: "PReNet：一个阶段一个阶段地看",
+  spanet: "SPANet：它看哪里",
+
   loading: "正在载入网络……",
   backends: {
     webgpu: () => "WebGPU",
@@ -93,9 +108,11 @@ const zh = {
     `第 ${stage} 阶段（共 ${stages} 个）已完成（每个阶段 ${seconds(ms)}，${backend}）。`,
   windowOf: (window, windows, stage, stages) =>
     `第 ${window} 块（共 ${windows} 块），第 ${stage} 阶段（共 ${stages} 个）。`,
+  attending: "正在计算；SPANet 到最后才有结果。",
   left: (ms) => `大约还需 ${time(ms)}。`,
   done: (stages, total, each, backend) =>
     `完成：${stages} 个阶段用了 ${time(total)}，每个 ${seconds(each)}，${backend}。`,
+  attended: (ms) => `完成：用了 ${seconds(ms)}，WebAssembly（单线程）。`,
   cancelled: "已停止。",
   cancel: "停止",
 
@@ -104,6 +121,10 @@ const zh = {
   after: "之后",
   picture: "照片",
   taken: "去掉的部分，× 4",
+  looks: "它看哪里",
+  map: "注意力图",
+  mapNames: (map, maps) =>
+    `${map} / ${maps}：${map === 1 ? "用掩膜教过" : "没有老师"}`,
   view: "显示",
   swipe: "前后两张照片的分界",
   swipeValue: (percent) => `左边 ${percent}% 的宽度显示原来的照片`,
@@ -115,6 +136,7 @@ const zh = {
     return `${stage} / ${published}`;
   },
   more: (stages) => `继续到第 ${stages} 阶段`,
+  again: "重新计算",
   strength: "强度",
   strengthValue: (percent) => `${percent}%`,
   size: "尺寸",

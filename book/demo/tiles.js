@@ -1,4 +1,5 @@
-// Where to cut a large picture: the same windows as derain_edu/inference/tiles.py, which tells why.
+// Where to cut a large picture: the same windows as derain_edu/inference/tiles.py, which tells why;
+// and what is cut out of it, and given back.
 
 export const OVERLAP = 48; // pixels kept away from each cut; with them no cut can be seen
 // Side of the largest window. Python takes 1024; a phone's browser has less memory.
@@ -34,6 +35,11 @@ export function planTiles(height, width, tile, overlap = OVERLAP) {
     columns.map((column) => ({ row, column })));
 }
 
+// A picture that stays in one piece.
+export function wholePicture(height, width) {
+  return planTiles(height, width, Math.max(height, width))[0];
+}
+
 const REACH = 13; // pixels that one stage sees on each side: 13 convolutions of 3 × 3
 const FEWEST_ROWS = 64; // of a strip: what it shares with its neighbours is computed twice
 
@@ -42,4 +48,39 @@ export function planStrips(height, threads) {
   const count = Math.max(1, Math.min(threads, Math.floor(height / FEWEST_ROWS)));
   const size = Math.ceil((height - 2 * REACH) / count) + 2 * REACH;
   return planAxis(height, size, REACH);
+}
+
+// The colours of a window of a picture RGBA, channels first, 0 to 1.
+export function cutOut(pixels, width, { row, column }) {
+  const area = row.size * column.size;
+  const values = new Float32Array(3 * area);
+  for (let y = 0, k = 0; y < row.size; y += 1) {
+    let from = 4 * ((row.start + y) * width + column.start);
+    for (let x = 0; x < column.size; x += 1, k += 1, from += 4) {
+      values[k] = pixels[from] / 255;
+      values[area + k] = pixels[from + 1] / 255;
+      values[2 * area + k] = pixels[from + 2] / 255;
+    }
+  }
+  return values;
+}
+
+// The core of a window as bytes RGB, RGB, …, clamped and rounded; with `floats` also as they are.
+export function core(values, { row, column }, floats) {
+  const height = row.to - row.from;
+  const width = column.to - column.from;
+  const area = row.size * column.size;
+  const bytes = new Uint8ClampedArray(3 * height * width); // clamps and rounds by itself
+  const exact = floats ? new Float32Array(3 * height * width) : null;
+  for (let y = 0, to = 0; y < height; y += 1) {
+    let k = (row.from - row.start + y) * column.size + column.from - column.start;
+    for (let x = 0; x < width; x += 1, k += 1, to += 3) {
+      for (let colour = 0; colour < 3; colour += 1) {
+        const value = values[colour * area + k];
+        bytes[to + colour] = 255 * value;
+        if (exact) exact[to + colour] = value;
+      }
+    }
+  }
+  return { bytes, exact, top: row.from, left: column.from, height, width };
 }

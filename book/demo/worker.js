@@ -11,8 +11,8 @@
 // thread. A strip sees as many rows of its neighbours as one stage reaches, and after each stage
 // everything is put together again: the result is that of the whole window.
 
-import { dispose, openNetwork } from "./network.js";
-import { planStrips, planTiles } from "./tiles.js";
+import { dispose, openStage } from "./network.js";
+import { core, cutOut, planStrips, planTiles } from "./tiles.js";
 
 const MOST_THREADS = 4; // each needs memory for a runtime of its own
 
@@ -40,7 +40,7 @@ async function open(wanted, wantedThreads) {
   let threads = 1;
   if (wanted !== "wasm" && await hasWebGPU(wanted)) {
     try {
-      runStage = await openNetwork("webgpu");
+      runStage = await openStage("webgpu");
       await checkBackend();
       backend = "webgpu";
     } catch (error) {
@@ -53,7 +53,7 @@ async function open(wanted, wantedThreads) {
     // With the headers for shared memory the runtime has threads itself.
     const shared = self.crossOriginIsolated;
     const [own] = await Promise.all([
-      openNetwork("wasm", shared ? threads : 1), openHelpers(shared ? 0 : threads - 1),
+      openStage("wasm", shared ? threads : 1), openHelpers(shared ? 0 : threads - 1),
     ]);
     runStage = own;
     if (!shared) threads = helpers.length + 1;
@@ -145,41 +145,6 @@ function copyRows(source, height, from, target, targetHeight, to, rows, width) {
 }
 
 // -- one run -------------------------------------------------------------------------------------
-
-// A window of the picture's colours, channels first, 0 to 1.
-function cutOut(pixels, width, { row, column }) {
-  const area = row.size * column.size;
-  const values = new Float32Array(3 * area);
-  for (let y = 0, k = 0; y < row.size; y += 1) {
-    let from = 4 * ((row.start + y) * width + column.start);
-    for (let x = 0; x < column.size; x += 1, k += 1, from += 4) {
-      values[k] = pixels[from] / 255;
-      values[area + k] = pixels[from + 1] / 255;
-      values[2 * area + k] = pixels[from + 2] / 255;
-    }
-  }
-  return values;
-}
-
-// The core of a window as bytes RGB, RGB, …, clamped and rounded; with `floats` also as they are.
-function core(values, { row, column }, floats) {
-  const height = row.to - row.from;
-  const width = column.to - column.from;
-  const area = row.size * column.size;
-  const bytes = new Uint8ClampedArray(3 * height * width); // clamps and rounds by itself
-  const exact = floats ? new Float32Array(3 * height * width) : null;
-  for (let y = 0, to = 0; y < height; y += 1) {
-    let k = (row.from - row.start + y) * column.size + column.from - column.start;
-    for (let x = 0; x < width; x += 1, k += 1, to += 3) {
-      for (let colour = 0; colour < 3; colour += 1) {
-        const value = values[colour * area + k];
-        bytes[to + colour] = 255 * value;
-        if (exact) exact[to + colour] = value;
-      }
-    }
-  }
-  return { bytes, exact, top: row.from, left: column.from, height, width };
-}
 
 async function run(job) {
   const { run: number, id, pixels, width, height, from = 0, stages } = job;

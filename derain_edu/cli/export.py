@@ -25,6 +25,9 @@ def export(
     stage: Annotated[
         bool, typer.Option("--stage", help="One stage only: whoever runs it repeats it.")
     ] = False,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="With SPANet's attention maps as a second output.")
+    ] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Smaller and faster, rounded.")] = False,
     code: Code = None,
 ) -> None:
@@ -32,7 +35,8 @@ def export(
 
     For every batch, height and width; checked against the model before it is written. With
     --int8 the convolutions compute with bytes, calibrated on the course's training photos. With
-    --stage the file of a progressive network holds one stage: rainy, x, h, c to x, h, c.
+    --stage the file of a progressive network holds one stage: rainy, x, h, c to x, h, c. With
+    --maps the file of SPANet also gives its four maps (B, 4, H, W): where each stage looks.
 
     \b
     Examples:
@@ -40,6 +44,7 @@ def export(
       derain-edu export prenet -o rain100h.onnx --weights official-rain100h
       derain-edu export prenet -o prenet_int8.onnx --int8
       derain-edu export prenet -o stage.onnx --stage
+      derain-edu export spanet -o spanet.onnx --maps
     """
     from derain_edu.cli.file_jobs import export_file
 
@@ -48,6 +53,7 @@ def export(
     inputs = [] if code is None else [code]
     run_own(code)
     about = export_file(
-        model, weights, target, int8, overwrite, inputs, one_stage=stage, **given(stages=stages)
-    )
+        model, weights, target, int8, overwrite, inputs, one_stage=stage, maps=maps,
+        **given(stages=stages),
+    )  # fmt: skip
     typer.echo(about)

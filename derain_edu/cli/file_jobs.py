@@ -252,6 +252,7 @@ def export_file(
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
     one_stage: bool = False,
+    maps: bool = False,
     **options: Any,
 ) -> str:
     """Write a model as an ONNX file, for ``derain-edu export``.
@@ -271,6 +272,8 @@ def export_file(
         Other files that are read, and so never written to.
     one_stage : bool
         See :func:`derain_edu.inference.onnx_stage.export_stage`.
+    maps : bool
+        See :func:`derain_edu.inference.onnx_export.export_onnx`.
     **options
         Fields of the model's configuration.
 
@@ -279,9 +282,11 @@ def export_file(
     str
         Two lines: the file, and how it was checked.
     """
-    if one_stage and int8:
-        raise DerainError("--stage and --int8 don't go together: choose one of the two")
-    ending = "_stage" * one_stage + "_int8" * int8
+    chosen = {"--stage": one_stage, "--maps": maps, "--int8": int8}
+    if sum(chosen.values()) > 1:
+        names = " and ".join(name for name, given in chosen.items() if given)
+        raise DerainError(f"{names} don't go together: choose one of them")
+    ending = "_stage" * one_stage + "_maps" * maps + "_int8" * int8
     target = check_onnx_path(output or Path(f"{Path(model).stem}{ending}.onnx"))
     if os.path.lexists(target):
         if is_one_of(target, [Path(model), Path(weights), *inputs]):
@@ -293,7 +298,7 @@ def export_file(
         return _about_stage(export_stage(network, target))
     if not isinstance(network, OnnxModel):
         with tempfile.TemporaryDirectory() as folder:
-            exported = export_onnx(network, Path(folder) / "float.onnx" if int8 else target)
+            exported = export_onnx(network, Path(folder) / "float.onnx" if int8 else target, maps)
             if int8:
                 quantize_onnx(exported, target)
     elif int8:

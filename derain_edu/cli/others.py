@@ -11,19 +11,23 @@ import typer
 
 def bench(
     what: Annotated[
-        str, typer.Argument(help="train, rain, derain, irnn, spanet or onnx.", show_default=False)
+        str,
+        typer.Argument(
+            help="train, rain, derain, irnn, spanet, onnx or networks.", show_default=False
+        ),
     ],
 ) -> None:
     """Time this project's way against the plain way.
 
     \b
     Examples:
-      derain-edu bench train    a training step of PReNet, and its memory
-      derain-edu bench rain     synthetic patches per second
-      derain-edu bench derain   PReNet on one picture
-      derain-edu bench irnn     the sweeps of SPANet, in all their forms
-      derain-edu bench spanet   SPANet on one picture
-      derain-edu bench onnx     PReNet in ONNX Runtime, float and int8
+      derain-edu bench train      a training step of PReNet, and its memory
+      derain-edu bench rain       synthetic patches per second
+      derain-edu bench derain     PReNet on one picture
+      derain-edu bench irnn       the sweeps of SPANet, in all their forms
+      derain-edu bench spanet     SPANet on one picture
+      derain-edu bench onnx       PReNet in ONNX Runtime, float and int8
+      derain-edu bench networks   five networks of the course on one picture
     """
     from derain_edu.evaluation.bench import run
 

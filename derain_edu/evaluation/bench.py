@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from derain_edu.datasets.synthetic import SyntheticRain
 from derain_edu.errors import DerainError
@@ -26,7 +26,14 @@ from derain_edu.evaluation.bench_derain import bench_derain
 from derain_edu.evaluation.bench_onnx import bench_onnx
 from derain_edu.evaluation.bench_sweeps import bench_irnn, bench_spanet
 from derain_edu.evaluation.plain_prenet import as_plain_prenet, plain_step
-from derain_edu.evaluation.timing import interleave, machine_line, peak_bytes, speedup
+from derain_edu.evaluation.timing import (
+    LiveMemory,
+    interleave,
+    machine_line,
+    peak_bytes,
+    speedup,
+)
+from derain_edu.models import create_model
 from derain_edu.rain.presets import PRESETS, TRAINING_MIX
 from derain_edu.rain.synthesis import add_rain
 from derain_edu.text import table
@@ -34,7 +41,7 @@ from derain_edu.training.config import TrainConfig
 from derain_edu.training.losses import neg_ssim
 from derain_edu.training.trainer import Trainer
 
-# -- the three benchmarks -------------------------------------------------------------------------
+# -- the benchmarks -------------------------------------------------------------------------
 
 
 class TrainingWay(NamedTuple):
@@ -110,6 +117,33 @@ def _rate(way: Callable[[int], Any], seconds: float) -> float:
     return calls / (time.perf_counter() - start)
 
 
+# Those that a reader meets by name; the others of the registry are variants of these.
+NETWORKS = ("residual", "prn", "prenet", "spanet", "nafnet_small")
+
+
+def bench_networks(rounds: int = 3, side: int = 256) -> str:
+    """Compare the course's networks on one picture: parameters, time, memory."""
+    rainy = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    networks = {name: create_model(name).eval() for name in NETWORKS}
+    ways = {name: partial(_derain, network, rainy) for name, network in networks.items()}
+    seconds, rows = interleave(ways, rounds), []
+    for name, network in networks.items():
+        with LiveMemory() as memory:
+            ways[name]()
+        count = sum(p.numel() for p in network.parameters())
+        faster = speedup(seconds["prenet"], seconds[name])
+        cells = f"{1000 * median(seconds[name]):.0f}", f"{faster:.2f}×"
+        rows.append([name, f"{count:,}", *cells, f"{memory.peak / 2**20:.1f}"])
+    title = f"One picture of {side}×{side} pixels, {torch.get_num_threads()} threads"
+    header = ["network", "parameters", "ms", "speed", "peak MiB"]
+    return "\n".join([title, machine_line(), table(header, rows)])
+
+
+def _derain(network: nn.Module, rainy: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return network(rainy)
+
+
 BENCHES: dict[str, Callable[..., str]] = {
     "train": bench_train,
     "rain": bench_rain,
@@ -117,6 +151,7 @@ BENCHES: dict[str, Callable[..., str]] = {
     "irnn": bench_irnn,
     "spanet": bench_spanet,
     "onnx": bench_onnx,
+    "networks": bench_networks,
 }
 
 

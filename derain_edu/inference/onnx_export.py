@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from derain_edu import __version__
 from derain_edu.errors import DerainError
 from derain_edu.files import check_writable, write_atomically
-from derain_edu.inference.onnx_forms import runtime_form
+from derain_edu.inference.onnx_forms import maps_form, runtime_form
 from derain_edu.inference.onnx_network import first_line, needed, open_session
 from derain_edu.models import model_name, model_options
 
@@ -52,7 +52,7 @@ PREPROCESSING = {
 }
 
 
-def export_onnx(model: nn.Module, path: str | Path) -> Path:
+def export_onnx(model: nn.Module, path: str | Path, maps: bool = False) -> Path:
     """Write a network as an ONNX file with free batch, height and width.
 
     Parameters
@@ -62,6 +62,9 @@ def export_onnx(model: nn.Module, path: str | Path) -> Path:
         your own if PyTorch can export it. It is not changed, on whatever device it is.
     path : str or Path
         A name that ends in ``.onnx``. Missing folders are made.
+    maps : bool
+        Give the graph a second output ``maps``, (B, stages, H, W): where SPANet looks, as its
+        ``attend`` returns it.
 
     Returns
     -------
@@ -71,12 +74,15 @@ def export_onnx(model: nn.Module, path: str | Path) -> Path:
     Raises
     ------
     DerainError
-        If the network can't be exported, if a size froze, or if the graph's output differs. No
-        file is left behind, and one that was there before stays. Also if a package is missing.
+        If the network has no maps to give, if it can't be exported, if a size froze, or if the
+        graph's output differs. No file is left behind, and one that was there before stays. Also
+        if a package is missing.
     """
     path = check_export(path)
+    if maps and not hasattr(model, "attend"):
+        raise DerainError(f"{model_name(model)} has no attention maps: export it without maps")
     copied = copy_for_export(model)
-    proto = _translate(copied, model_name(model))
+    proto = _translate(copied, model_name(model), maps)
     check_free_sizes(proto)
     difference = check_outputs(copied, proto.SerializeToString(), path)
     add_metadata(proto, describe(model, proto, difference))
@@ -113,13 +119,15 @@ def copy_for_export(model: nn.Module) -> nn.Module:
 # -- the graph ------------------------------------------------------------------------------------
 
 
-def _translate(model: nn.Module, name: str) -> Any:
+def _translate(model: nn.Module, name: str, maps: bool = False) -> Any:
     """Return a network as an ``onnx.ModelProto``."""
     example = torch.rand(EXAMPLE, generator=torch.Generator().manual_seed(0))
     # As plain names, or as Dim.AUTO, other things happen to a frozen size: see check_free_sizes.
     free = {axis: torch.export.Dim(d) for axis, d in enumerate(DIMS) if isinstance(d, str)}
-    names = ["rainy"], ["derained"]
-    return translate(lambda: runtime_form(model), (example,), (free,), *names, name)
+    make_form, outputs = runtime_form, ["derained"]
+    if maps:
+        make_form, outputs = maps_form, [*outputs, "maps"]
+    return translate(lambda: make_form(model), (example,), (free,), ["rainy"], outputs, name)
 
 
 def translate(
@@ -221,7 +229,8 @@ def check_free_sizes(proto: Any) -> None:
         If one of them froze at the size of the example.
     """
     values = (*proto.graph.input, *proto.graph.output)
-    if len(values) != 2 or any(len(sizes(value)) != 4 for value in values):
+    pictures = [value for value in values if value.name != "maps"]
+    if len(pictures) != 2 or any(len(sizes(value)) != 4 for value in values):
         shapes = {value.name: sizes(value) for value in values}
         raise DerainError(f"the graph has {shapes}: a model takes one picture and gives one back")
     for value in values:
@@ -265,9 +274,10 @@ def check_outputs(model: nn.Module, content: bytes, path: Path) -> float:
 
 def _difference(model: nn.Module, session: Any, rainy: Tensor) -> float:
     size = tuple(rainy.shape)
+    names = [value.name for value in session.get_outputs()]
     try:
         with torch.inference_mode():
-            expected = model(rainy)
+            expected, *maps = model.attend(rainy) if "maps" in names else [model(rainy)]
     except Exception as error:
         raise DerainError(
             f"{model_name(model)} itself fails on {size} ({first_line(error)}): a model must take "
@@ -279,15 +289,19 @@ def _difference(model: nn.Module, session: Any, rainy: Tensor) -> float:
             "the picture's shape"
         )
     try:
-        (found,) = session.run(None, {session.get_inputs()[0].name: rainy.numpy()})
+        found = session.run(None, {session.get_inputs()[0].name: rainy.numpy()})
     except Exception as error:
         raise DerainError(
             f"the exported graph fails on {size} ({first_line(error)}): the forward pass depends "
             "on the size in a way that an export can't see"
         ) from error
-    if found.shape != size:
-        return float("inf")
-    return float((torch.from_numpy(found) - expected).abs().max())
+    worst = 0.0
+    for one, other in zip(found, [expected, *maps], strict=True):
+        if one.shape != other.shape:
+            return float("inf")
+        apart = float((torch.from_numpy(one) - other).abs().max())
+        worst = apart if not apart <= worst else worst  # also if it is not a number
+    return worst
 
 
 # -- the file -------------------------------------------------------------------------------------

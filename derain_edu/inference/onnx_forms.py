@@ -69,6 +69,12 @@ def stage_form(model: PRN) -> nn.Module:
     return OneStage(_prn_form(model))
 
 
+def maps_form(model: nn.Module) -> tuple[nn.Module, dict[Any, Any]]:
+    """Return a form as :func:`runtime_form` does, whose output is that of ``model.attend``."""
+    form, translations = runtime_form(model)
+    return WithMaps(form), translations
+
+
 def _spanet_form(model: SPANet) -> tuple[SPANet, dict[Any, Any]]:
     from derain_edu.inference.onnx_sweeps import (  # onnxscript: seconds to import
         TRANSLATIONS,
@@ -79,6 +85,17 @@ def _spanet_form(model: SPANet) -> tuple[SPANet, dict[Any, Any]]:
     for name in ("irnn1", "irnn2"):
         setattr(form.attention, name, ScanIRNN(getattr(form.attention, name)))
     return form, TRANSLATIONS
+
+
+class WithMaps(nn.Module):
+    """A network with attention whose maps go out, too: rainy to (derained, maps)."""
+
+    def __init__(self, form: nn.Module) -> None:
+        super().__init__()
+        self.form = form
+
+    def forward(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
+        return self.form.attend(rainy)
 
 
 class OneStage(nn.Module):

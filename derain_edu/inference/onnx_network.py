@@ -166,7 +166,8 @@ class OnnxModel(nn.Module):
 
         array = np.ascontiguousarray(rainy.detach().to("cpu", torch.float32).numpy())
         try:
-            (derained,) = self.session.run(None, {self.session.get_inputs()[0].name: array})
+            feed = {self.session.get_inputs()[0].name: array}
+            (derained,) = self.session.run([self.session.get_outputs()[0].name], feed)
         except Exception as error:
             if ran_out_of_memory(error):
                 raise MemoryError(f"{self.path}: {error}") from error
@@ -263,7 +264,8 @@ def _read_info(path: Path, session: Any) -> OnnxInfo:
             f"{path} was not written by derain_edu, so its colours, range and reach are unknown: "
             "export a model with derain_edu.export_onnx or `derain-edu export`"
         )
-    shapes = [[*value.shape] for value in (*session.get_inputs(), *session.get_outputs())]
+    values = (*session.get_inputs(), *session.get_outputs())
+    shapes = [[*value.shape] for value in values if value.name != "maps"]
     if [len(shape) for shape in shapes] != [4, 4] or any(shape[1] != 3 for shape in shapes):
         raise DerainError(
             f"{path} has inputs and outputs {shapes}, not one (B, 3, H, W) each: export it again"

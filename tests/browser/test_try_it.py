@@ -127,6 +127,11 @@ def network() -> Any:
     return de.create_model("prenet", pretrained="open").eval()
 
 
+@pytest.fixture(scope="module")
+def spanet() -> Any:
+    return de.create_model("spanet", pretrained="open").eval()
+
+
 # -- numbers --------------------------------------------------------------------------------------
 
 # Runs the worker of the page on pixels that come as text, and keeps what it sends.
@@ -169,16 +174,21 @@ def browser_seconds() -> float:
     return sum(times.user + times.system for times in (c.cpu_times() for c in children))
 
 
+def as_text(rainy: torch.Tensor) -> str:
+    """Return the pixels RGBA of a picture, in letters."""
+    pixels = np.full((*rainy.shape[1:], 4), 255, np.uint8)
+    pixels[..., :3] = (rainy * 255).round().byte().permute(1, 2, 0).numpy()
+    return b64encode(pixels.tobytes()).decode()
+
+
 def in_the_browser(page: Any, address: str, rainy: torch.Tensor, stages: int, **job: Any) -> Any:
     """Return what the page computes: floats and bytes (stages, 3, H, W), and its time."""
     _, height, width = rainy.shape
-    pixels = np.full((height, width, 4), 255, np.uint8)
-    pixels[..., :3] = (rainy * 255).round().byte().permute(1, 2, 0).numpy()
     used = browser_seconds()
     ready = page.evaluate(
         RUN,
         {
-            "address": f"{address}/", "base64": b64encode(pixels.tobytes()).decode(),
+            "address": f"{address}/", "base64": as_text(rainy),
             "width": width, "height": height, "stages": stages, **job,
         },
     )  # fmt: skip
@@ -232,7 +242,7 @@ def test_every_stage_is_that_of_python(page, address, network, capsys):
     options.intra_op_num_threads = 1
     from demo import export_once
 
-    file = export_once(KEPT)
+    file = export_once("stage.onnx", KEPT)
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     used = time.process_time()
     run_stages(session, rainy[None], 2, network.config.channels)
@@ -328,6 +338,48 @@ def test_any_size_is_that_of_python(page, address, network, size):
     assert (found.bytes - as_levels(expected)).abs().max() <= 1
 
 
+# Runs SPANet's worker in the same way, and gives back what it sends.
+ATTEND = """async ({address, base64, ...job}) => {
+    const worker = new Worker(new URL('attention.js', address), {type: 'module'});
+    const pixels = Uint8ClampedArray.from(atob(base64), letter => letter.charCodeAt(0));
+    let part;
+    await new Promise((resolve, reject) => {
+        worker.onerror = event => reject(new Error(event.message));
+        worker.onmessage = ({data}) => {
+            if (data.type === 'part') part = data;
+            else if (data.type === 'done') resolve();
+            else reject(new Error(JSON.stringify(data)));
+        };
+        worker.postMessage({run: 1, pixels, floats: true, ...job});
+    });
+    worker.terminate();
+    const maps = part.maps.map(map => Array.from(map));
+    return {exact: Array.from(part.exact), exactMaps: Array.from(part.exactMaps), maps};
+}"""
+
+
+@pytest.mark.parametrize("size", [(96, 144), (33, 7), (1, 1)])
+def test_the_maps_of_spanet_are_those_of_python(page, address, spanet, size, capsys):
+    rainy = rainy_picture(*size)
+    height, width = size
+    used = browser_seconds()
+    found = page.evaluate(
+        ATTEND,
+        {"address": f"{address}/", "base64": as_text(rainy), "width": width, "height": height},
+    )
+    used = browser_seconds() - used
+    with torch.inference_mode():
+        derained, maps = spanet.attend(rainy[None])
+    exact = torch.tensor(found["exact"]).view(height, width, 3).permute(2, 0, 1)
+    assert (exact - derained[0]).abs().max() <= 1e-3
+    exact = torch.tensor(found["exactMaps"]).view(maps[0].shape)
+    assert (exact - maps[0]).abs().max() <= 1e-3
+    shown = torch.tensor(found["maps"]).view(maps[0].shape)
+    assert (shown - (maps[0] * 255).round()).abs().max() <= 1
+    with capsys.disabled():
+        print(f"\n  SPANet, {width} × {height}: {used:.1f} s of processor time with its loading")
+
+
 def test_windows_are_those_of_python(page):
     sizes = [(1, 1), (640, 640), (641, 2000), (3000, 4000), (5000, 2400), (903, 1107)]
     plan = """async sizes => {
@@ -361,7 +413,7 @@ def give(page: Any, file: dict[str, Any]) -> None:
 
 def wait_until_done(page: Any) -> str:
     """Wait for the end of a run, and return what the page says."""
-    status = page.locator("#try-status", has_text="Done:")
+    status = page.locator("#try-status", has_text=re.compile("^Done"))
     status.wait_for()
     return status.inner_text()
 
@@ -517,6 +569,55 @@ def test_a_run_stops_and_goes_on(page, network):
     saved = torch.from_numpy(np.array(downloaded(page)[1].convert("RGB"))).permute(2, 0, 1).int()
     with torch.inference_mode():
         assert (saved - as_levels(network(rainy[None])[0])).abs().max() <= 1
+
+
+def test_spanet_shows_where_it_looks(page, spanet):
+    rainy = rainy_picture(60, 90)
+    give(page, as_file(de.to_pil(rainy), "street.png"))
+    wait_until_done(page)
+    page.get_by_role("radio", name="SPANet, where it looks").check()
+    page.locator("#try-status", has_text="WebAssembly on one thread").wait_for()
+    assert not page.locator("#try-stage").is_visible()
+    assert page.locator("#try-right").inner_text() == "where it looks"
+    with torch.inference_mode():
+        derained, maps = spanet.attend(rainy[None])
+
+    def saved() -> tuple[str, torch.Tensor]:
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => done()))")
+        name, picture = downloaded(page)
+        return name, torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).int()
+
+    slider = page.get_by_role("slider", name="Map")
+    for map_ in (1, 3):
+        slider.fill(str(map_))
+        name, picture = saved()
+        assert name == f"street_map_{map_}.png"
+        assert (picture - (maps[0, map_ - 1] * 255).round()).abs().max() <= 1
+    assert slider.get_attribute("aria-valuetext") == "3 of 4: without a teacher"
+    page.get_by_role("radio", name="picture", exact=True).check()
+    name, picture = saved()
+    assert name == "street_derained.png"
+    assert (picture - as_levels(derained[0])).abs().max() <= 1
+    # What was computed before is still there.
+    page.get_by_role("radio", name="PReNet, stage by stage").check()
+    assert "Done: 6 stages" in page.locator("#try-status").inner_text()
+    assert page.locator("#try-stage").is_visible() and not slider.is_visible()
+    page.get_by_role("radio", name="SPANet, where it looks").check()
+    assert "WebAssembly on one thread" in page.locator("#try-status").inner_text()
+    page.get_by_role("radio", name="PReNet, stage by stage").check()
+
+
+def test_spanet_stops_and_takes_a_large_photo_smaller(page):
+    page.get_by_role("radio", name="SPANet, where it looks").check()
+    give(page, as_file(Image.new("RGB", (1000, 900)), "large.png"))
+    page.locator("#try-caption", has_text="large.png, 527 × 474 pixels").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.locator("#try-status", has_text="Stopped.").wait_for()
+    give(page, as_file(Image.new("RGB", (9, 9)), "small.png"))
+    wait_until_done(page)
+    assert not page.get_by_role("button", name="Compute again").is_visible()
+    page.get_by_role("radio", name="PReNet, stage by stage").check()
+    wait_until_done(page)
 
 
 def test_the_examples_name_their_authors_and_work(page):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import derain_edu as de
 from derain_edu.cli import file_jobs
+from derain_edu.inference.onnx_network import load_onnx
 
 
 @pytest.fixture
@@ -69,3 +71,15 @@ def test_one_stage_is_exported_and_named(call, tmp_path, monkeypatch):
     assert status == 2 and "--stage and --int8 don't go together" in err
     status, _, err = call("export", "residual", "-o", "b.onnx", "--stage")
     assert status == 2 and "does not repeat one stage" in err
+
+
+def test_attention_maps_are_a_second_output(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = call("export", "spanet", "--maps", "--weights", "none")
+    assert status == 0 and "spanet_maps.onnx" in out
+    shapes = json.loads(load_onnx("spanet_maps.onnx").info.metadata["outputs"])
+    assert shapes["maps"] == ["batch", 4, "height", "width"]
+    status, _, err = call("export", "spanet", "-o", "b.onnx", "--maps", "--int8")
+    assert status == 2 and "--maps and --int8 don't go together" in err
+    status, _, err = call("export", "residual", "-o", "b.onnx", "--maps")
+    assert status == 2 and "residual has no attention maps" in err

@@ -115,6 +115,13 @@ def test_tables():
     assert_table(text, "64×64", [*presets, "SyntheticRain, training mix"])
 
 
+def test_the_networks_side_by_side():
+    text = bench.bench_networks(rounds=1, side=16)
+    assert_table(text, "16×16", list(bench.NETWORKS))
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines()[4:]}
+    assert rows["prenet"][:1] == ["168,963"] and rows["prenet"][2] == "1.00×"
+
+
 def test_each_way_to_derain_a_photo_in_a_process_of_its_own():
     lines = bench.bench_derain(width=40, height=30).splitlines()
     assert "40×30" in lines[0]

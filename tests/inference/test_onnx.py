@@ -133,6 +133,44 @@ def test_the_attention_of_the_paper_is_exported_too(tmp_path):
     assert (net(rainy) - model(rainy)).abs().max() <= TOLERANCE
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("spanet", SMALL["spanet"]),
+        ("transplant", {"host": "residual", "graft": "zero", "channels": 4}),
+    ],
+)
+def test_the_maps_are_a_second_output(name, options, tmp_path):
+    torch.manual_seed(0)
+    model = de.create_model(name, **options).eval()
+    path = export_onnx(model, tmp_path / "maps.onnx", maps=True)
+    net, rainy = load_onnx(path), torch.rand(2, 3, 12, 17)
+    derained, maps = net.session.run(None, {"rainy": rainy.numpy()})
+    with torch.inference_mode():
+        expected = model.attend(rainy)
+    for one, other in zip((derained, maps), expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(one), other, atol=TOLERANCE, rtol=0)
+    assert torch.equal(net(rainy), torch.from_numpy(derained))  # it is a model like others
+
+
+def test_maps_that_differ_are_found(tmp_path, monkeypatch):
+    model = de.create_model("spanet", **SMALL["spanet"])
+    form = onnx_export.maps_form
+
+    def other_maps(given):
+        wrong, translations = form(given)
+        attend = wrong.form.attend
+        wrong.form.attend = lambda rainy: (attend(rainy)[0], attend(rainy)[1] / 2)
+        return wrong, translations
+
+    monkeypatch.setattr(onnx_export, "maps_form", other_maps)
+    with pytest.raises(DerainError, match="differs from the model by"):
+        export_onnx(model, tmp_path / "a.onnx", maps=True)
+    with pytest.raises(DerainError, match="residual has no attention maps"):
+        export_onnx(de.create_model("residual", channels=4, blocks=1), tmp_path / "a.onnx", True)
+    assert list(tmp_path.iterdir()) == []
+
+
 # ------------------------------------------------------------------------------ what goes wrong
 
 
