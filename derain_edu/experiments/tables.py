@@ -280,6 +280,27 @@ EXPERIMENTS = {
             judge=("light", "heavy"),
         ),
         Experiment(
+            "nafnet",
+            "Is a network of 2019 enough at this size, beside one of 2022?",
+            {
+                "PReNet": {"model": "prenet"},
+                "NAFNet, as many steps": {"model": "nafnet_small"},
+                # One thread: .095 s for a step where PReNet takes .594.
+                "NAFNet, as many minutes": {"model": "nafnet_small", "budget": 6.25},
+            },
+            # 1e-3 is the step size of both papers.
+            train={
+                **_CALM,
+                "data": "mix",
+                "patch_size": 48,
+                "batch_size": 2,
+                "photos": "train+extra",
+                "ema": 0.99,
+            },
+            judge=("light", "heavy"),
+            examine="dry",
+        ),
+        Experiment(
             "do_no_harm",
             "What keeps a network from damaging pictures without rain, and does it cost rain?",
             {
