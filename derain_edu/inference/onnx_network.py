@@ -166,8 +166,7 @@ class OnnxModel(nn.Module):
 
         array = np.ascontiguousarray(rainy.detach().to("cpu", torch.float32).numpy())
         try:
-            feed = {self.session.get_inputs()[0].name: array}
-            (derained,) = self.session.run([self.session.get_outputs()[0].name], feed)
+            derained, *_ = self.session.run(None, {self.session.get_inputs()[0].name: array})
         except Exception as error:
             if ran_out_of_memory(error):
                 raise MemoryError(f"{self.path}: {error}") from error

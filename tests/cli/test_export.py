@@ -75,7 +75,7 @@ def test_one_stage_is_exported_and_named(call, tmp_path, monkeypatch):
 
 def test_attention_maps_are_a_second_output(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    status, out, _ = call("export", "spanet", "--maps", "--weights", "none")
+    status, out, _ = call("export", "spanet", "--maps")
     assert status == 0 and "spanet_maps.onnx" in out
     shapes = json.loads(load_onnx("spanet_maps.onnx").info.metadata["outputs"])
     assert shapes["maps"] == ["batch", 4, "height", "width"]
