@@ -15,6 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 
 from derain_edu.course.notebooks import lesson_names
+from derain_edu.experiments.claims import CLAIMS
 
 PAGES = ["index", "glossary", "results/claims", "api", "checked", "genindex", "search"]
 PAGES += ["try/index", "teachers", "tripod"]
@@ -149,7 +150,7 @@ def test_the_claims_are_those_of_the_results(pages):
     claims = re.findall(r"^## (Claim \d+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
     for claim in claims:
         assert f">{claim}<" in pages["results/claims.html"].text
-    assert len(claims) == 12
+    assert len(claims) == len(CLAIMS)
 
 
 # -- in a browser ---------------------------------------------------------------------------------

@@ -662,7 +662,8 @@ def test_the_chinese_page_runs_the_same_program(chromium, address, tmp_path):
     english = page.locator(".try-body").evaluate(
         "top => [...top.querySelectorAll('[data-text]')].map(part => part.textContent)"
     )
-    assert not [words for words in english if re.search("[A-Za-z]{4,}", words)]
+    names = re.compile("PReNet|SPANet")  # stay as they are
+    assert not [words for words in english if re.search("[A-Za-z]{4,}", names.sub("", words))]
     page.locator(".try-example").first.click()
     page.locator("#try-result").wait_for()
     page.wait_for_function("document.querySelector('#try-status').textContent.startsWith('完成')")
