@@ -345,13 +345,13 @@ plots.show(
 #
 # The largest effect of this lesson, and not the one that was promised. Easy-to-hard is about 15 dB *worse*
 # in light rain than its twin. It is good at what it saw *last*. So is the reverse order: 32.02 dB in
-# light rain, and 14.18 dB in heavy rain, the worst of all. The left panel shows the moment: when heavy rain begins, the curve falls. The
-# network **forgets**.
+# light rain, and 14.18 dB in heavy rain, the worst of all. The left panel shows the moment: when heavy
+# rain begins, the curve falls. The network **forgets**.
 #
 # Is it at least good for heavy rain? It is 1.3 dB ahead of its twin there, and five seeds can't tell
-# whether that is chance (± 1.8). The network that saw heavy rain only is 1.9 dB ahead of it, but it had 1,200 steps of heavy rain, and easy-to-hard had 400. Whether the
-# easy steps helped, only a run with 400 steps of heavy rain and nothing else could tell. It was not
-# recorded.
+# whether that is chance (± 1.8). The network that saw heavy rain only is 1.9 dB ahead of it, but it had
+# 1,200 steps of heavy rain, and easy-to-hard had 400. Whether the easy steps helped, only a run with 400
+# steps of heavy rain and nothing else could tell. It was not recorded.
 #
 # ## 6 · A failure that the mean hides
 #

@@ -61,7 +61,6 @@ async function take(file, name = file.name) {
     if (mine !== opening) return opened.bitmap.close();
     source?.bitmap.close();
     source = opened;
-    stop();
     jobs = {};
     start();
   } catch (fault) {
@@ -297,7 +296,7 @@ function hear({ data }) {
     computer = text.backends[data.backend](data.threads);
     parts.status.dataset.backend = data.backend;
     if (!job) say(text.ready(computer));
-    else if (job.busy) say(text.computing);
+    else if (job.busy && job.network === "prenet") say(text.computing);
   } else if (data.type === "error" && data.while === "open") {
     complain(new Fault("noNetwork", data.text));
     say("");

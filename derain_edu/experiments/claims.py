@@ -217,6 +217,9 @@ def _transplant() -> Iterable[Finding | Comparison]:
             )
 
 
+_ON_DRY_PHOTOS = {"margin": 1.0, "why": "the harm varies by tens of dB from photo to photo"}
+
+
 def _harm() -> Iterable[Finding | Comparison]:
     rows = load_results("do_no_harm")
     few, photos, hard, dry = dict.fromkeys(row["variant"] for row in rows)
@@ -226,10 +229,7 @@ def _harm() -> Iterable[Finding | Comparison]:
         ("dry samples minus none", dry, hard),
     ):
         yield _compare(
-            f"dry photos, {what}",
-            differences(rows, plus, minus, "psnr_dry"),
-            margin=1.0,
-            why="the harm varies by tens of dB from photo to photo",
+            f"dry photos, {what}", differences(rows, plus, minus, "psnr_dry"), **_ON_DRY_PHOTOS
         )
     for column, rain in (("psnr_light", "light"), ("psnr_heavy", "heavy")):
         yield _compare(
@@ -247,8 +247,7 @@ def _year() -> Iterable[Finding | Comparison]:
         yield _compare(
             f"dry photos: NAFNet minus PReNet, as many {budget}",
             differences(rows, name, "PReNet", "psnr_dry"),
-            margin=1.0,
-            why="the harm varies by tens of dB from photo to photo",
+            **_ON_DRY_PHOTOS,
         )
 
 

@@ -295,13 +295,10 @@ def _difference(model: nn.Module, session: Any, rainy: Tensor) -> float:
             f"the exported graph fails on {size} ({first_line(error)}): the forward pass depends "
             "on the size in a way that an export can't see"
         ) from error
-    worst = 0.0
-    for one, other in zip(found, [expected, *maps], strict=True):
-        if one.shape != other.shape:
-            return float("inf")
-        apart = float((torch.from_numpy(one) - other).abs().max())
-        worst = apart if not apart <= worst else worst  # also if it is not a number
-    return worst
+    pairs = [*zip(map(torch.from_numpy, found), [expected, *maps], strict=True)]
+    if any(one.shape != other.shape for one, other in pairs):
+        return float("inf")
+    return float(torch.stack([(one - other).abs().max() for one, other in pairs]).max())
 
 
 # -- the file -------------------------------------------------------------------------------------
